@@ -1,0 +1,38 @@
+# Similarity matching on the embedded data: all training streams, no labels.
+_base_ = '../_base_/default_runtime.py'
+
+data_root = 'data/watch/'
+
+model = dict(
+    type='SimilarityMatcher',
+    neck=dict(type='SoLa', in_channels=128, hidden_channels=64, kernel_sizes=(3, 1)),
+    window=65,
+    start=2,
+    step=4,
+    num_positions=16,
+    k=16.0,
+    predictor_channels=128)
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=0,
+    # 56 streams * 57 windows = 99 iterations an epoch.
+    sampler=dict(type='WindowSampler', windows_per_video=57),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='SoLaWindowDataset',
+        window=65,
+        in_memory=True,
+        features=dict(
+            type='TALFeatureDataset',
+            data_root=data_root,
+            ann_file='annotations.json',
+            data_prefix=dict(features='features'),
+            subset=['training', 'unlabelled'],
+            filter_empty=False,
+            layout='TC',
+            feature_stride=0.32,
+            feature_offset=0.16)))
+
+train_cfg = dict(by_epoch=True, max_epochs=25)
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=5e-4, fused=True))

@@ -1,0 +1,31 @@
+"""SoLa for temporal action localization, as a plugin of mmaction2.
+
+``import sola_plugin`` (or ``custom_imports = dict(imports=['sola_plugin'])`` in a config) makes the
+installed mmaction2 work on the current stack and registers this package's classes in mmaction2's
+registries. Both happen at the moment the part concerned is imported, by post-import hooks: so
+``sola_plugin.evaluation`` needs NumPy only, and ``BMN`` is overridden only after mmaction2 has registered
+its own.
+"""
+from __future__ import annotations
+
+import importlib
+
+import wrapt
+
+from . import _compat
+
+__version__ = '0.1.0'
+
+#: mmaction2's registries import these packages when something is first built from them; our own
+#: classes follow right behind.
+_REGISTERED_AFTER = {
+    'mmaction.models': 'sola_plugin.models',
+    'mmaction.datasets': 'sola_plugin.datasets',
+    'mmaction.evaluation': 'sola_plugin.evaluation.tal_metric',
+    'mmaction.engine': 'sola_plugin.engine',
+}
+
+_compat.install()
+for _stock, _ours in _REGISTERED_AFTER.items():
+    wrapt.register_post_import_hook(
+        lambda _module, name=_ours: importlib.import_module(name), _stock)

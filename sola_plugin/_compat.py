@@ -1,0 +1,189 @@
+"""The one place that mends the installed stack.
+
+Each mend names the symptom that it cures and tests that it is needed. A mend is applied when the module
+concerned is imported, and a stack that works is left alone. Measured on Python 3.11, torch 2.13,
+numpy 2.4, setuptools 81 and later, mmengine 0.10.7, mmaction2 1.1.0 and 1.2.0.
+"""
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+import wrapt
+
+
+def install() -> None:
+    """Arrange for every mend; nothing of the stack is imported by this call."""
+    importlib_metadata()
+    for module, mend in (
+        ('mmaction', missing_drn_folder),
+        ('mmaction', numpy_trapz),
+        ('mmengine.utils.package_utils', pkg_resources_gone),
+        ('mmengine.config.utils', list_in_metafile),
+        ('mmengine.runner.checkpoint', weights_only_checkpoints),
+    ):
+        wrapt.register_post_import_hook(mend, module)
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _replace_body(function: FunctionType, body: Callable) -> None:
+    """Give a function another body in place: modules that imported it by name see the mend as well."""
+    assert isinstance(body, FunctionType)
+    function.__code__ = body.__code__
+
+
+def importlib_metadata() -> None:
+    """Symptom: ``No module named 'importlib_metadata'`` on ``import mmaction.utils``.
+
+    mmaction2 imports the backport without declaring it. The standard library has had the same names
+    since Python 3.8.
+    """
+    if not _is_installed('importlib_metadata'):
+        sys.modules['importlib_metadata'] = metadata
+
+
+def missing_drn_folder(mmaction: ModuleType) -> None:
+    """Symptom: ``No module named 'mmaction.models.localizers.drn'`` on ``import mmaction.models``.
+
+    The wheel of mmaction2 1.2.0 lacks that folder. The folder itself is looked for: a dotted
+    ``find_spec`` would import the package that fails.
+    """
+    assert mmaction.__file__ is not None
+    folder = Path(mmaction.__file__).parent / 'models' / 'localizers'
+    if not folder.is_dir() or (folder / 'drn').is_dir() or (folder / 'drn.py').is_file():
+        return
+
+    class DRN:
+        """Placeholder of the localizer that the installed mmaction2 wheel lacks."""
+
+        def __init__(self, *args, **kwargs) -> None:
+            raise ImportError(
+                f'DRN is not part of the installed mmaction2 (its wheel lacks {folder / "drn"}): '
+                'install mmaction2 from its source to use it')
+
+    package = ModuleType('mmaction.models.localizers.drn')
+    package.__path__ = []
+    module = ModuleType('mmaction.models.localizers.drn.drn')
+    for stub in (package, module):
+        stub.DRN = DRN  # type: ignore[attr-defined]
+        sys.modules[stub.__name__] = stub
+
+
+def numpy_trapz(_mmaction: ModuleType) -> None:
+    """Symptom: ``module 'numpy' has no attribute 'trapz'`` in mmaction2's ``ANetMetric`` (AR@AN).
+
+    numpy 2.0 renamed the function to ``trapezoid`` and 2.4 removed the old name.
+    """
+    import numpy
+
+    if not hasattr(numpy, 'trapz'):
+        numpy.trapz = numpy.trapezoid  # type: ignore[attr-defined]
+
+
+def pkg_resources_gone(package_utils: ModuleType) -> None:
+    """Symptom: ``No module named 'pkg_resources'`` for ``_base_ = 'mmaction::...'`` in a config.
+
+    mmengine looks packages up with ``pkg_resources``, which setuptools 82 removed.
+    """
+    if _is_installed('pkg_resources'):
+        return
+    _replace_body(package_utils.is_installed, _is_package_installed)
+    _replace_body(package_utils.get_installed_path, _package_path)
+
+
+def _is_package_installed(package):
+    import importlib.util
+    from importlib import metadata
+
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        spec = importlib.util.find_spec(package)
+        return spec is not None and spec.origin is not None
+    return True
+
+
+def _package_path(package):
+    import importlib.util
+    import os
+    from importlib import metadata
+
+    module = package
+    try:
+        distribution = metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        pass
+    else:
+        # A distribution may have another name than its module (mmaction2 and mmaction).
+        if not os.path.exists(str(distribution.locate_file(package))):
+            module = (distribution.read_text('top_level.txt') or package).split()[0]
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f'{package} is not installed, or is a namespace package')
+    return os.path.dirname(spec.origin)
+
+
+def list_in_metafile(config_utils: ModuleType) -> None:
+    """Symptom: ``'list' object has no attribute 'partition'`` for ``_base_ = 'mmaction::...'``.
+
+    mmengine reads every metafile of the package, and the BSN metafile of mmaction2 1.1.0 and older
+    gives a list of configs where mmengine knows a single one.
+    """
+    try:
+        version = metadata.version('mmaction2')
+    except metadata.PackageNotFoundError:
+        return
+    if tuple(int(part) for part in version.split('.')[:2]) < (1, 2):
+        _replace_body(config_utils._get_cfg_metainfo, _cfg_metainfo)
+
+
+def _cfg_metainfo(package_path, cfg_path):
+    import os
+
+    from mmengine.fileio import load
+
+    folder = os.path.join(package_path, '.mim')
+    found = {}
+    for meta_path in load(os.path.join(folder, 'model-index.yml'))['Import']:
+        for model in load(os.path.join(folder, meta_path))['Models']:
+            configs = model.get('Config', [])
+            for config in [configs] if isinstance(configs, str) else configs:
+                # The first of several weights for one config counts, as in mmengine.
+                found.setdefault(config.partition('/')[-1], {**model, 'Config': config})
+    if cfg_path not in found:
+        raise ValueError(f'no config {cfg_path!r} in {package_path}: there are {sorted(found)}')
+    return found[cfg_path]
+
+
+def weights_only_checkpoints(_checkpoint: ModuleType) -> None:
+    """Symptom: ``Weights only load failed ... HistoryBuffer`` on mmengine's own checkpoints.
+
+    Since torch 2.6 ``torch.load`` unpickles tensors and named classes only. mmengine's checkpoints
+    also hold its log history: that class, and the NumPy arrays in it, are named here. The safety stays.
+    """
+    import numpy
+    import torch
+
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    if tuple(int(part) for part in torch.__version__.split('.')[:2]) < (2, 6):
+        return
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    array = numpy.zeros(1)
+    reconstruct = array.__reduce__()[0]
+    scalar = array[0].__reduce__()[0]
+    torch.serialization.add_safe_globals([
+        HistoryBuffer, numpy.ndarray, numpy.dtype,
+        *(type(numpy.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'bool')),
+        # The name of the module in the file depends on the NumPy version that wrote it.
+        *((function, f'numpy.{core}.multiarray.{function.__name__}')
+          for core in ('core', '_core') for function in (reconstruct, scalar)),
+    ])

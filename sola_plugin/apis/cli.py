@@ -1,0 +1,70 @@
+"""Command-line options that the tools share, with mmaction2's names."""
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+
+def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``CONFIG --work-dir --cfg-options --launcher``.
+
+    Args:
+        parser: Changed in place.
+    """
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs and results '
+                        '(default: work_dir of the config, or work_dirs/<config name>)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config, e.g. model.max_duration=16')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='job launcher; torchrun is pytorch')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--resume --amp --seed --deterministic``.
+
+    Args:
+        parser: Changed in place.
+    """
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from a checkpoint; without a name, from the newest in the work dir')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--seed', type=int, help='random seed (default: that of the config)')
+    parser.add_argument('--deterministic', action='store_true', help='deterministic CUDA algorithms')
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config file and apply the command line to it.
+
+    Args:
+        args: Parsed arguments of :func:`add_runner_arguments`, and of :func:`add_training_arguments`
+            where the tool has them.
+
+    Returns:
+        A Runner config with ``work_dir`` and ``launcher`` set.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    # The command line comes first, then the config, then the name of the config.
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
+        Path('work_dirs') / Path(args.config).stem)
+    if getattr(args, 'amp', False):
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    randomness = dict(cfg.get('randomness') or {})
+    if getattr(args, 'seed', None) is not None:
+        randomness['seed'] = args.seed
+    if getattr(args, 'deterministic', False):
+        randomness['deterministic'] = True
+    cfg.randomness = randomness
+    resume = getattr(args, 'resume', None)
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+    return cfg

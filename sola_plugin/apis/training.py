@@ -1,0 +1,37 @@
+"""Train a localizer."""
+from __future__ import annotations
+
+from mmaction.registry import RUNNERS
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from sola_plugin.engine import resume_from_newest
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner of a config, of the class that ``runner_type`` names.
+
+    Args:
+        cfg: Runner config.
+
+    Returns:
+        The Runner.
+    """
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def train_localizer(cfg: Config) -> Runner:
+    """Train a localizer by its config.
+
+    Args:
+        cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the newest
+            checkpoint of its ``work_dir`` that can be read.
+
+    Returns:
+        The Runner after training.
+    """
+    if cfg.get('resume') and not cfg.get('load_from'):
+        resume_from_newest(cfg)
+    runner = build_runner(cfg)
+    runner.train()
+    return runner

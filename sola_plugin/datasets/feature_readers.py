@@ -1,0 +1,145 @@
+"""Reading one array from one file: ``.npy .npz .csv .pt .pkl .h5``."""
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .safe_pickle import load_arrays, read_npy_header
+
+#: Formats that can be read, by the end of the file name.
+SUFFIXES = ('.npy', '.npz', '.csv', '.pt', '.pkl', '.h5', '.hdf5')
+
+
+class FeatureError(ValueError):
+    """Features cannot be used; the message says whose they are, what is wrong, and what to do."""
+
+
+@contextlib.contextmanager
+def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
+    """Open the array of a file. Of ``.npy`` and ``.h5`` only what is sliced is read.
+
+    Args:
+        path: File whose name ends in one of :data:`SUFFIXES`.
+        key: Name of the array in ``.npz``, ``.h5``, or a dict in ``.pt`` or ``.pkl``; needed where
+            there are several. Formats without names do not use it.
+
+    Yields:
+        An object with ``shape``, ``dtype`` and slicing as NumPy's.
+
+    Raises:
+        FeatureError: The file is empty, or it is not clear which array is meant.
+        ImportError: h5py or torch is needed and not installed.
+        Exception: The library that reads the format raises its own errors for a damaged file.
+    """
+    _refuse_empty(path)
+    if path.suffix == '.npy':
+        yield np.lib.format.open_memmap(path, mode='r')
+    elif path.suffix == '.npz':
+        with np.load(path, allow_pickle=False) as archive:
+            yield archive[_choose(archive.files, key)]
+    elif path.suffix in ('.h5', '.hdf5'):
+        h5py = _import_h5py()
+        with h5py.File(path, 'r') as file:
+            names: list[str] = []
+            file.visititems(lambda name, item: names.append(name)
+                            if isinstance(item, h5py.Dataset) else None)
+            yield file[_choose(names, key)]
+    elif path.suffix == '.csv':
+        yield _read_csv(path)
+    elif path.suffix == '.pt':
+        yield _read_pt(path, key)
+    else:
+        yield _single_array(load_arrays(path), np.ndarray, key)
+
+
+def array_shape(path: Path, key: str | None = None) -> tuple[int, ...]:
+    """Shape of the array of a file; of ``.npy``, ``.npz`` and ``.h5`` only the header is read.
+
+    Args, Raises: as :func:`open_array`.
+    """
+    if path.suffix != '.npz':
+        with open_array(path, key) as array:
+            return tuple(array.shape)
+    _refuse_empty(path)
+    with zipfile.ZipFile(path) as archive:
+        # np.load names a member without its suffix.
+        names = [name[:-len('.npy')] for name in archive.namelist() if name.endswith('.npy')]
+        with archive.open(f'{_choose(names, key)}.npy') as member:
+            return read_npy_header(member)[0]
+
+
+def _refuse_empty(path: Path) -> None:
+    if os.stat(path).st_size == 0:
+        raise FeatureError('the file is empty: write it again')
+
+
+def _choose(names: Sequence[str], key: str | None) -> str:
+    """The array that ``key`` names, or the only one there is."""
+    listed = ', '.join(map(repr, sorted(names)[:10]))
+    if key is None:
+        if len(names) != 1:
+            raise FeatureError(f'expected one array, got {len(names)} ({listed}): '
+                               'choose one with key=...')
+        return names[0]
+    if key not in names:
+        raise FeatureError(f'expected an array {key!r} (key=...), got {listed or "none"}')
+    return key
+
+
+def _single_array(content: Any, kind: type, key: str | None) -> Any:
+    """The array in what a pickle holds: an array, or a dict with arrays."""
+    if isinstance(content, kind):
+        return content
+    if not isinstance(content, Mapping):
+        raise FeatureError(f'expected a {kind.__name__} or a dict of them, got '
+                           f'{type(content).__name__}: write the features as one array')
+    return content[_choose([name for name in content if isinstance(content[name], kind)], key)]
+
+
+def _read_pt(path: Path, key: str | None) -> np.ndarray:
+    import torch
+
+    content = torch.load(path, map_location='cpu', weights_only=True)
+    tensor = _single_array(content, torch.Tensor, key).detach()
+    # NumPy has no bfloat16.
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    with path.open(encoding='utf-8-sig') as file:
+        has_header = _is_header(file.readline().strip().split(','))
+    with warnings.catch_warnings():
+        # The caller refuses an array without rows, and says whose it is.
+        warnings.filterwarnings('ignore', 'loadtxt: input contained no data')
+        return np.loadtxt(path, dtype=np.float32, delimiter=',', skiprows=int(has_header), ndmin=2,
+                          encoding='utf-8-sig')
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether a first line names columns: it is not numeric, or counts 0, 1, 2, ... as pandas does.
+
+    Fewer than 16 columns that count could be a snippet of made-up data, so they are read as one.
+    """
+    if len(cells) >= 16 and cells == [str(n) for n in itertools.islice(itertools.count(), len(cells))]:
+        return True
+    try:
+        [float(cell) for cell in cells]
+    except ValueError:
+        return True
+    return False
+
+
+def _import_h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError("reading .h5 features needs h5py: pip install 'sola_plugin[h5]'") from error
+    return h5py

@@ -1,0 +1,134 @@
+"""Similarity matching as one mmengine run: used by ``tools/pretrain_sola.py`` and by the hook."""
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.model import is_model_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+
+from sola_plugin.models.necks import save_sola
+
+from .resume import resume_from_newest
+
+
+def pretraining_config(neck: dict,
+                       features: dict,
+                       work_dir: str | os.PathLike,
+                       matcher: dict | None = None,
+                       batch_size: int = 256,
+                       max_epochs: int = 150,
+                       windows_per_video: int = 1,
+                       lr: float = 1e-4,
+                       num_workers: int = 0,
+                       in_memory: bool = False,
+                       seed: int | None = None) -> Config:
+    """Config of a similarity-matching run with the authors' schedule as defaults.
+
+    Args:
+        neck: Config of the neck, with ``in_channels``.
+        features: Where windows come from, see ``SoLaWindowDataset``.
+        work_dir: Folder for logs, checkpoints and ``sola.pth``.
+        matcher: Arguments of ``SimilarityMatcher`` other than the neck.
+        batch_size: Windows in a batch, on each rank.
+        max_epochs: Passes over the videos.
+        windows_per_video: Windows of each video in a pass.
+        lr: Learning rate of AdamW.
+        num_workers: Worker processes that read features.
+        in_memory: Keep all features in memory.
+        seed: Random seed; ``None`` draws one.
+
+    Returns:
+        A config for :func:`pretrain`.
+    """
+    matcher = dict(matcher or {})
+    dataset = dict(type='SoLaWindowDataset', features=features, in_memory=in_memory,
+                   **{key: matcher[key] for key in ('window',) if key in matcher})
+    return Config(dict(
+        default_scope='mmaction',
+        model=dict(type='SimilarityMatcher', neck=neck, **matcher),
+        train_dataloader=dict(
+            batch_size=batch_size, num_workers=num_workers, persistent_workers=num_workers > 0,
+            sampler=dict(type='WindowSampler', windows_per_video=windows_per_video),
+            collate_fn=dict(type='default_collate'), dataset=dataset),
+        train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=lr, fused=True)),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=50),
+                           checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2)),
+        custom_hooks=[dict(type='ProgressBarHook')],
+        randomness=dict(seed=seed),
+        work_dir=os.fspath(work_dir)))
+
+
+def pretrain(cfg: Config) -> Path:
+    """Train a neck by similarity matching and write it to ``<work_dir>/sola.pth``.
+
+    Args:
+        cfg: Runner config whose model is a ``SimilarityMatcher``. With ``resume=True`` the run goes on
+            from its newest checkpoint that can be read.
+
+    Returns:
+        Path of ``sola.pth``; its ``meta`` holds the settings of the matcher, the seed, and the mean loss
+        of every epoch.
+
+    Raises:
+        TypeError: The model is not a ``SimilarityMatcher``.
+    """
+    if cfg.model.type.rpartition('.')[2] != 'SimilarityMatcher':
+        raise TypeError(f'expected a config whose model is a SimilarityMatcher, got {cfg.model.type}: '
+                        'see configs/pretrain/')
+    path = Path(cfg.work_dir) / 'sola.pth'
+    if cfg.get('resume') and not cfg.get('load_from'):
+        resume_from_newest(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    matcher = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if is_main_process():
+        losses = _epoch_losses(runner)
+        save_sola(path, matcher.neck, meta=dict(
+            matcher=matcher.settings, seed=runner.seed, epochs=runner.epoch, iterations=runner.iter,
+            losses=losses))
+        runner.logger.info(f'similarity matching ended with loss {losses[-1]:.6f}: {path}')
+    barrier()
+    return path
+
+
+def _epoch_losses(runner: Runner) -> list[float]:
+    """Mean loss of every epoch; the history is part of the checkpoints and survives a resume."""
+    history, _ = runner.message_hub.get_scalar('train/loss').data
+    per_epoch = len(runner.train_dataloader)
+    return [float(np.mean(history[i:i + per_epoch])) for i in range(0, len(history), per_epoch)]
+
+
+@contextlib.contextmanager
+def nested_run() -> Iterator[None]:
+    """Let another Runner live inside: the outer one finds its globals and random state as they were.
+
+    mmengine's loggers, message hubs and visualizers are found through "the newest instance", and a
+    Runner seeds every generator.
+    """
+    managers = (MMLogger, MessageHub, DefaultScope, Visualizer)
+    newest = [next(reversed(manager._instance_dict), None) for manager in managers]
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        for manager, name in zip(managers, newest):
+            if name is not None:
+                manager._instance_dict.move_to_end(name)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if cuda_states:
+            torch.cuda.set_rng_state_all(cuda_states)

@@ -1,0 +1,195 @@
+"""From class-agnostic proposals to detections: two sources of class scores.
+
+Both have ``classify(video_name, features, feature_span, proposals)``, which returns ``top_k``
+detections for every proposal, scored by the proposal's score times the class score. Registered in
+mmaction2's ``TASK_UTILS``, so that a config names them inside of ``TALMetric``.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from mmaction.registry import DATASETS, TASK_UTILS
+from mmengine.dist import is_main_process
+from mmengine.fileio import load
+from rich.progress import track
+
+from . import metainfo
+from .snippets import segment_means
+
+
+def top_detections(proposals: Sequence[Mapping[str, Any]], class_scores: np.ndarray,
+                   labels: Sequence[str], top_k: int) -> list[dict]:
+    """Give every proposal its best classes.
+
+    Args:
+        proposals: ``n`` dicts with ``segment`` (seconds) and ``score``.
+        class_scores: ``(n, n_class)``, or ``(1, n_class)`` for all proposals alike.
+        labels: The ``n_class`` names.
+        top_k: Number of classes that each proposal gets.
+
+    Returns:
+        ``n * min(top_k, n_class)`` dicts ``segment, label, score``, proposal after proposal, the
+        best class first.
+    """
+    class_scores = np.broadcast_to(class_scores, (len(proposals), len(labels)))
+    best = np.argsort(-class_scores, axis=1, kind='stable')[:, :top_k]
+    return [{
+        'segment': list(proposal['segment']),
+        'label': labels[c],
+        'score': float(proposal['score'] * scores[c])
+    } for proposal, scores, classes in zip(proposals, class_scores, best) for c in classes]
+
+
+@TASK_UTILS.register_module()
+class ScoreFile:
+    """Class scores of whole videos, read from a file.
+
+    Args:
+        path: JSON, either ``{video: {label: score}}`` or, as in the files of CUHK's ActivityNet
+            classifier that many proposal papers use, ``{'results': {video: [score, ...]}, 'class':
+            [label, ...]}``.
+        top_k: Number of classes that each proposal gets.
+        prefix: Put before the video ids of the file, which may lack the ``v_`` of the dataset's
+            ids.
+
+    Raises:
+        ValueError: A score is not a finite number, or there are not as many scores as classes.
+    """
+
+    def __init__(self, path: str | os.PathLike, top_k: int = 2, prefix: str = '') -> None:
+        self.path, self.top_k, self.prefix = path, _positive(top_k), prefix
+        content = load(os.fspath(path), file_format='json')
+        if set(content) >= {'results', 'class'}:
+            labels = content['class']
+            content = {video: (labels, scores) for video, scores in content['results'].items()}
+        else:
+            content = {video: (list(scores), list(scores.values()))
+                       for video, scores in content.items()}
+        self._scores = {prefix + video: self._check(video, *entry)
+                        for video, entry in content.items()}
+
+    def _check(self, video: str, labels: list[str], scores: list) -> tuple[list[str], np.ndarray]:
+        values = np.asarray(scores, dtype=np.float64)
+        if values.shape != (len(labels), ) or not np.isfinite(values).all():
+            finite = int(np.isfinite(values).sum())
+            raise ValueError(f'{self.path}: video {video!r}: expected {len(labels)} finite class '
+                             f'scores, got {values.size}, {finite} of them finite')
+        return labels, values
+
+    def classify(self,
+                 video_name: str,
+                 features: np.ndarray | None = None,
+                 feature_span: tuple[float, float] | None = None,
+                 proposals: Sequence[Mapping[str, Any]] = ()) -> list[dict]:
+        """Give every proposal the best classes of its video.
+
+        Args:
+            video_name: Whole video id.
+            features: Not used.
+            feature_span: Not used.
+            proposals: Dicts with ``segment`` (seconds) and ``score``.
+
+        Returns:
+            Detections ``segment, label, score``.
+
+        Raises:
+            ValueError: The file does not have the video.
+        """
+        if video_name not in self._scores:
+            raise ValueError(
+                f'{self.path}: no class scores for video {video_name!r}; the file has '
+                f'{len(self._scores)} videos, the first are {list(self._scores)[:3]} (prefix '
+                f'{self.prefix!r} included). If the ids differ by a prefix, give it: '
+                "dict(type='ScoreFile', prefix='v_', ...)")
+        labels, scores = self._scores[video_name]
+        return top_detections(proposals, scores[None], labels, self.top_k)
+
+
+@TASK_UTILS.register_module()
+class LinearClassifier:
+    """Linear classifier of mean features, fitted on the annotated segments of a dataset.
+
+    A sample is the mean of the raw snippet features inside of one annotated segment; features are
+    standardised and classified by multinomial logistic regression. It is fitted at its first use,
+    without random numbers, so every rank gets the same.
+
+    Args:
+        dataset: The training data: a dataset, or its config. It is iterated once, and should load
+            features without augmentation. Its items are ``dict(inputs=(C, T) tensor,
+            data_samples=...)`` with ``annotations`` and ``feature_span`` (or mmaction2's
+            ``duration_second``, ``duration_frame``, ``feature_frame``) in the metainfo.
+        top_k: Number of classes that each proposal gets.
+        C: Inverse of the regularisation, scikit-learn's.
+    """
+
+    def __init__(self, dataset: Any, top_k: int = 2, C: float = 1.0) -> None:
+        self.dataset, self.top_k, self.C = dataset, _positive(top_k), C
+
+    def classify(self, video_name: str, features: np.ndarray, feature_span: tuple[float, float],
+                 proposals: Sequence[Mapping[str, Any]]) -> list[dict]:
+        """Give every proposal the most probable classes of its mean feature.
+
+        Args:
+            video_name: Names the video in errors.
+            features: Raw features of the video ``(C, T)``.
+            feature_span: ``(start, end)`` in seconds that they cover.
+            proposals: Dicts with ``segment`` (seconds) and ``score``.
+
+        Returns:
+            Detections ``segment, label, score``.
+
+        Raises:
+            ValueError: The features have other channels than the training data, or the training
+                data is not fit for use.
+        """
+        means = segment_means(features, feature_span, [p['segment'] for p in proposals])
+        channels, labels, model = self._fitted
+        if means.shape[1] != channels:
+            raise ValueError(f'features of {video_name!r} have {means.shape[1]} channels, but '
+                             f'LinearClassifier was fitted on {channels}')
+        if not len(proposals):
+            return []
+        scores = np.ones((1, 1)) if model is None else model.predict_proba(means)
+        return top_detections(proposals, scores, labels, self.top_k)
+
+    @cached_property
+    def _fitted(self) -> tuple[int, list[str], Any]:
+        """Channels, labels, and the fitted model (None for one label: its probability is 1)."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+        samples, labels = self._training_samples()
+        if len(set(labels)) == 1:
+            return samples.shape[1], labels[:1], None
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=self.C, max_iter=1000))
+        model.fit(samples, labels)
+        return samples.shape[1], model.classes_.tolist(), model
+
+    def _training_samples(self) -> tuple[np.ndarray, list[str]]:
+        """One row ``(C,)`` and one label for every annotated segment."""
+        dataset = self.dataset
+        if isinstance(dataset, Mapping):
+            dataset = DATASETS.build(dict(dataset))
+        means, labels = [], []
+        for index in track(range(len(dataset)), 'Fitting the linear classifier',
+                           transient=True, disable=not is_main_process()):
+            item = dataset[index]
+            meta = item['data_samples'].metainfo
+            annotations = metainfo.read(meta, 'annotations')
+            means.append(segment_means(item['inputs'].float().numpy(), metainfo.feature_span(meta),
+                                       [a['segment'] for a in annotations]))
+            labels += [a['label'] for a in annotations]
+        if not labels:
+            raise ValueError(f'LinearClassifier: none of the {len(dataset)} items of its dataset '
+                             'has an annotated segment')
+        return np.concatenate(means), labels
+
+
+def _positive(top_k: int) -> int:
+    if top_k < 1:
+        raise ValueError(f'top_k must be at least 1, got {top_k}')
+    return top_k

@@ -1,0 +1,6 @@
+"""Necks: what stands between the frozen features and the head, ``(N, C, T)`` in and out."""
+from .checkpoint import build_sola, load_sola_weights, read_sola, save_sola
+from .smoothing import TemporalSmoothing
+from .sola import SoLa
+
+__all__ = ['SoLa', 'TemporalSmoothing', 'build_sola', 'load_sola_weights', 'read_sola', 'save_sola']

@@ -1,0 +1,90 @@
+"""From the maps of a boundary-matching head to proposals in seconds."""
+from __future__ import annotations
+
+import numpy as np
+
+
+def boundary_peaks(scores: np.ndarray) -> np.ndarray:
+    """Candidate boundaries inside a video: local peaks, and whatever exceeds half of the maximum.
+
+    Args:
+        scores: Boundary scores ``(T,)``.
+
+    Returns:
+        Bool ``(T,)``; the first and the last cell are left to the caller.
+    """
+    peaks = np.zeros(len(scores), dtype=bool)
+    inner = scores[1:-1]
+    peaks[1:-1] = ((inner > scores[2:]) & (inner > scores[:-2])) | (inner > 0.5 * scores.max())
+    return peaks
+
+
+def proposals_from_maps(start: np.ndarray, end: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Every pair of a candidate start and a candidate end (BMN, https://arxiv.org/abs/1907.09702).
+
+    Cell ``(d, s)`` of a map is the proposal ``[s, s + d + 1]`` in cells. As in mmaction2, one that ends
+    with the last cell (``s + d + 1 = T``) is trained but never proposed.
+
+    Args:
+        start: Scores ``(T,)`` that an action starts in a cell.
+        end: Scores ``(T,)`` that an action ends in a cell.
+        confidence: Confidence maps ``(2, D, T)``, regression and classification.
+
+    Returns:
+        ``(P, 3)`` float64: start and end as fractions of T, and the product of the four scores.
+    """
+    size = len(start)
+    starts, ends = boundary_peaks(start), boundary_peaks(end)
+    starts[0] = ends[-1] = True
+    duration, first = np.nonzero(np.broadcast_to(starts, confidence.shape[1:]))
+    last = first + duration + 1
+    keep = last < size
+    keep[keep] = ends[last[keep]]
+    duration, first, last = duration[keep], first[keep], last[keep]
+    regression, classification = confidence[:, duration, first]
+    score = start[first] * end[last] * classification * regression
+    return np.stack([first / size, last / size, score.astype(np.float64)], axis=1)
+
+
+def proposals_in_seconds(proposals: np.ndarray, span: tuple[float, float], duration: float,
+                         top_k: int) -> list[dict]:
+    """Best proposals on the time axis of the video.
+
+    Args:
+        proposals: ``(P, 3)``: start and end as fractions of the span, score.
+        span: ``(start, end)`` in seconds of what the features cover.
+        duration: Length of the video in seconds; proposals are cut to it.
+        top_k: Number of proposals kept.
+
+    Returns:
+        ``[dict(score=float, segment=[start, end])]``, best first.
+    """
+    proposals = proposals[proposals[:, 2].argsort()[::-1]][:top_k]
+    begin, length = span[0], span[1] - span[0]
+    segments = begin + proposals[:, :2].clip(0, 1) * length
+    segments = segments.clip(0, duration)
+    return [dict(score=float(score), segment=[float(start), float(end)])
+            for (start, end), score in zip(segments, proposals[:, 2])]
+
+
+def covered_span(metainfo: dict, interval: int) -> tuple[tuple[float, float], float]:
+    """What the features of a video cover, and the video's duration, both in seconds.
+
+    Args:
+        metainfo: Meta information of a data sample: ``feature_span`` and ``duration`` of this package,
+            or mmaction2's ``duration_frame`` and ``duration_second``.
+        interval: Frames between two snippets; mmaction2 cuts its videos to a multiple of it.
+
+    Raises:
+        KeyError: Neither is there.
+    """
+    if 'feature_span' in metainfo:
+        start, end = metainfo['feature_span']
+        return (start, end), metainfo['duration']
+    missing = [key for key in ('duration_frame', 'duration_second') if key not in metainfo]
+    if missing:
+        raise KeyError(f'the data sample of {metainfo.get("video_name")!r} lacks {missing}: add them to '
+                       'meta_keys of PackLocalizationInputs')
+    frames = metainfo['duration_frame']
+    covered = float(frames // interval * interval) / frames * metainfo['duration_second']
+    return (0.0, covered), covered

@@ -1,0 +1,21 @@
+#!/usr/bin/env python
+"""Train a SoLa neck by similarity matching: ``python tools/pretrain_sola.py CONFIG``."""
+import argparse
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, load_config
+from sola_plugin.engine import pretrain
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description='Train a SoLa neck by similarity matching.')
+    add_runner_arguments(parser)
+    add_training_arguments(parser)
+    path = pretrain(load_config(parser.parse_args()))
+    print(f'{path}: use it with neck=dict(type=\'SoLa\', ..., frozen=True, '
+          f'init_cfg=dict(type=\'Pretrained\', checkpoint=\'{path}\'))')
+
+
+if __name__ == '__main__':
+    main()

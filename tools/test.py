@@ -1,0 +1,34 @@
+#!/usr/bin/env python
+"""Test a localizer: ``python tools/test.py CONFIG CHECKPOINT``."""
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.apis.cli import add_runner_arguments, load_config
+from sola_plugin.apis.testing import test_localizer
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description='Test a localizer: mAP, AR@AN, detections.json and metrics.json.')
+    add_runner_arguments(parser)
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights of the localizer')
+    parser.add_argument('--scores', metavar='FILE',
+                        help='video classification scores, JSON {video: {label: score}} or CUHK style; '
+                        'without it a linear classifier is fitted on the training features')
+    parser.add_argument('--dump', metavar='FILE', help='write the raw predictions to a .pkl file')
+    args = parser.parse_args()
+    cfg = load_config(args)
+    metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump)
+    table = Table('metric', 'percent')
+    for name, value in metrics.items():
+        table.add_row(name, f'{100 * value:.2f}')
+    Console().print(table)
+    print(f'{cfg.work_dir}: detections.json, metrics.json')
+
+
+if __name__ == '__main__':
+    main()

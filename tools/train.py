@@ -1,0 +1,28 @@
+#!/usr/bin/env python
+"""Train a localizer: ``python tools/train.py CONFIG``."""
+import argparse
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, load_config
+from sola_plugin.apis.training import train_localizer
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description='Train a localizer.')
+    add_runner_arguments(parser)
+    add_training_arguments(parser)
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate to the total batch size')
+    args = parser.parse_args()
+    cfg = load_config(args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.auto_scale_lr:
+        cfg.setdefault('auto_scale_lr', {})['enable'] = True
+    train_localizer(cfg)
+
+
+if __name__ == '__main__':
+    main()

@@ -17,7 +17,6 @@ __all__ = ['FeatureError', 'FeatureFolder']
 
 #: Files whose shapes tell the orientation of a folder.
 _NUM_FIRST_FILES = 16
-_ASK_LAYOUT = "say layout='TC' (rows are snippets) or layout='CT' (rows are channels)"
 
 
 class FeatureFolder:
@@ -155,13 +154,13 @@ class FeatureFolder:
 
     @contextlib.contextmanager
     def _reading(self, video_id: str) -> Iterator[Path]:
-        """Give the file, and make of every failure to read it an error that names video and file."""
+        """Give the file; a failure to read it becomes an error that names video and file."""
         path = self.path(video_id)
         where = f'features of {video_id!r} ({path})'
         if video_id not in self._names:
             raise FeatureError(
-                f'{where}: expected this file, got none; the folder has {len(self)} others, such as '
-                f'{next(iter(self._names.values()))!r}: check prefix and suffix')
+                f'{where}: expected this file, got none; the folder has {len(self)} others, such '
+                f'as {next(iter(self._names.values()))!r}: check prefix and suffix')
         try:
             yield path
         except FeatureError as error:
@@ -188,8 +187,9 @@ class FeatureFolder:
                 continue
             video_id = name[len(self.prefix):len(name) - len(suffix)]
             if video_id in names:
-                raise FeatureError(f'feature folder {self.root}: two files for {video_id!r}, '
-                                   f'{names[video_id]!r} and {name!r}: choose one kind with suffix=...')
+                raise FeatureError(
+                    f'feature folder {self.root}: expected one file for {video_id!r}, got '
+                    f'{names[video_id]!r} and {name!r}: choose one kind with suffix=...')
             if video_id:
                 names[video_id] = name
         if not names:
@@ -211,10 +211,10 @@ class FeatureFolder:
         layout = self._layout_of(shape, suffix)
         channels = shape[1] if layout == 'TC' else shape[0]
         if channels != self.channels:
-            source = 'feat_dim' if self.feat_dim is not None else 'as the first files of the folder'
+            source = '' if self.feat_dim is not None else ' as in the first files of the folder'
             raise FeatureError(
-                f'expected {self.channels} channels ({source}), got {channels}: shape {tuple(shape)} '
-                f'read as ({layout[0]}, {layout[1]}); check the encoder, feat_dim and layout')
+                f'expected {self.channels} channels{source}, got {channels}: shape {tuple(shape)} '
+                f'was read as ({layout[0]}, {layout[1]}); check the encoder, feat_dim and layout')
         return 0 if layout == 'TC' else 1
 
     def _layout_of(self, shape: tuple[int, ...], suffix: str) -> str:
@@ -224,8 +224,8 @@ class FeatureFolder:
             return 'TC'
         if self.feat_dim is not None:
             if self.feat_dim not in shape:
-                raise FeatureError(f'expected {self.feat_dim} channels (feat_dim), got shape '
-                                   f'{tuple(shape)}: check the encoder and feat_dim')
+                raise FeatureError(f'expected {self.feat_dim} channels, got shape {tuple(shape)}: '
+                                   'check the encoder and feat_dim')
             if shape[0] != shape[1]:
                 return 'TC' if shape[1] == self.feat_dim else 'CT'
         return self._common_layout
@@ -233,7 +233,8 @@ class FeatureFolder:
     @functools.cached_property
     def _first_shapes(self) -> list[tuple[tuple[int, ...], str]]:
         """Shape and suffix of the first files. A damaged one is reported when its turn comes."""
-        found, problem = [], None
+        found: list[tuple[tuple[int, ...], str]] = []
+        problem = None
         for video_id in itertools.islice(self._names, _NUM_FIRST_FILES):
             try:
                 with self._reading(video_id) as path:
@@ -259,5 +260,7 @@ class FeatureFolder:
         if len(fitting) == 1:
             return fitting[0]
         seen = ', '.join(str(shape) for shape in sorted(set(shapes))[:4])
-        raise FeatureError(f'(T, C) or (C, T)? The first {len(shapes)} files have the shapes {seen}, '
-                           f'which does not tell: {_ASK_LAYOUT}')
+        raise FeatureError(
+            f'(T, C) or (C, T)? The first {len(shapes)} files of {self.root} have the shapes '
+            f"{seen}, which does not tell: say layout='TC' (rows are snippets) or layout='CT' (rows "
+            'are channels)')

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
+import pickle
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +107,13 @@ def _single_array(content: Any, kind: type, key: str | None) -> Any:
 def _read_pt(path: Path, key: str | None) -> np.ndarray:
     import torch
 
-    content = torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own message is long and advises to switch the safety off.
+        raise FeatureError('expected a tensor or a dict of tensors, got what torch.load refuses '
+                           'with weights_only=True: save the features as one torch.Tensor'
+                           ) from error
     tensor = _single_array(content, torch.Tensor, key).detach()
     # NumPy has no bfloat16.
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
@@ -128,7 +134,7 @@ def _is_header(cells: list[str]) -> bool:
 
     Fewer than 16 columns that count could be a snippet of made-up data, so they are read as one.
     """
-    if len(cells) >= 16 and cells == [str(n) for n in itertools.islice(itertools.count(), len(cells))]:
+    if len(cells) >= 16 and cells == [str(column) for column in range(len(cells))]:
         return True
     try:
         [float(cell) for cell in cells]
@@ -141,5 +147,6 @@ def _import_h5py() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("reading .h5 features needs h5py: pip install 'sola_plugin[h5]'") from error
+        raise ImportError('features in .h5 files need h5py, which is not installed: '
+                          "pip install 'sola_plugin[h5]'") from error
     return h5py

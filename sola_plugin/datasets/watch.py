@@ -175,9 +175,8 @@ def prepare_watch(
     source = find_watch_file()
     recordings = read_recordings(source)
     subjects = _draw_subjects(wanted, recordings)
-    _clear(out_dir, marker)
-
     encoder, report = _make_encoder(wanted, recordings, subjects['encoder'], progress)
+    _clear(out_dir, marker)
     streams, database = _write_streams(out_dir, wanted, recordings, subjects, encoder, progress)
     _write_json(out_dir / 'annotations.json', {
         'version': f'sola_plugin watch {RECIPE}', 'feature_stride': FEATURE_STRIDE,

@@ -30,6 +30,9 @@ class SnippetEncoder(nn.Module):
         std: Standard deviation likewise.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, num_classes: int, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         self.register_buffer('mean', mean[:, None])

@@ -1,12 +1,13 @@
 """BMN with a neck, batched prediction and maps of limited duration."""
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from mmaction.models.localizers.bmn import BMN as StockBMN
 from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from mmaction.registry import MODELS
-from mmengine.logging import print_log
 from torch import Tensor
 
 from ..postprocessing import (
@@ -70,9 +71,9 @@ class BMN(NeckMixin, StockBMN):
         loss, tem_loss, _, pem_cls_loss = self.loss_cls(
             confidence_map, start, end, label_confidence, label_start, label_end, self.bm_mask)
         if not (label_confidence * self.bm_mask > 0.7).any():
-            print_log('no cell of a batch has a tIoU above 0.7 with an action: the regression term of '
-                      'the BMN loss is left out (mmaction2: NaN). Are actions longer than max_duration, '
-                      'or shorter than a cell?', 'current', level=30)
+            warnings.warn('no cell of a batch has a tIoU above 0.7 with an action: the regression term of '
+                          'the BMN loss is left out (mmaction2: NaN). Are actions longer than '
+                          'max_duration, or shorter than a cell?', stacklevel=2)
             loss = tem_loss + pem_cls_loss
         return dict(loss=loss)
 

@@ -1,0 +1,222 @@
+"""Temporal action localization on frozen features: annotations and a folder of feature files."""
+from __future__ import annotations
+
+import collections
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mmaction.registry import DATASETS
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from .annotations import AnnotationError, Video, check_segments, first_few, load_annotations
+from .feature_files import FeatureError, FeatureFolder
+from .transforms import LoadFeatures, PackTALInputs
+
+#: Videos whose length in features is compared with their duration.
+_NUM_LENGTH_CHECKS = 32
+
+
+@DATASETS.register_module()
+class TALFeatureDataset(BaseDataset):
+    """Videos as native-length frozen features with the segments of their actions.
+
+    Args:
+        ann_file: Annotations, ActivityNet's or mmaction2's JSON, plain or gzipped; see
+            :func:`~sola_plugin.datasets.annotations.load_annotations`.
+        data_root: Folder that relative paths start from.
+        data_prefix: ``dict(features=FOLDER)``, the folder of the feature files.
+        subset: Subset or subsets of the annotation file, such as ``'training'``; ``None``: all.
+        classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
+            the sorted labels of the whole file, which are the same for every subset.
+        suffix, key, layout, feat_dim: See
+            :class:`~sola_plugin.datasets.feature_files.FeatureFolder`.
+        file_prefix: Start of the feature files' names that is not part of the video id.
+        feature_stride: Seconds between two snippets. ``None``: the features cover what the
+            annotations say (``feature_frame``), or else the whole video.
+        feature_offset: Seconds at which the first snippet starts; needs ``feature_stride``.
+        missing: What to do with videos that have no feature file: ``'error'``, or ``'skip'`` with a
+            warning.
+        filter_empty: Whether to leave out videos without a usable segment. ``None``: in training
+            yes, in ``test_mode`` no.
+        pipeline: Transforms. ``None``: ``LoadFeatures`` and ``PackTALInputs``.
+        test_mode: See mmengine's ``BaseDataset``.
+        **kwargs: ``metainfo``, ``indices``, ``serialize_data``, ``lazy_init``, ``max_refetch``:
+            see mmengine's ``BaseDataset``.
+
+    An item is ``dict(inputs, data_samples)``: ``inputs`` is float32 ``(C, T)``;
+    ``data_samples.gt_instances`` holds ``gt_bbox``, float64 ``(G, 2)`` in fractions of the stretch
+    that the features cover, and ``gt_labels``, int64 ``(G,)``; ``data_samples.metainfo`` holds
+    ``video_name``, ``duration`` (s), ``feature_span`` (s) and ``annotations`` as in the file.
+
+    Raises:
+        AnnotationError: The annotations cannot be used, or have no such subset or classes.
+        FeatureError: Videos have no feature file, or the files cannot be read.
+        ValueError: An argument is none of the known ones, or no video is left.
+    """
+
+    METAINFO = dict(dataset_type='TALFeatureDataset', task_name='temporal action localization')
+
+    def __init__(self, ann_file: str, data_root: str = '', data_prefix: dict | None = None,
+                 subset: str | Sequence[str] | None = None,
+                 classes: Sequence[str] | None = None, suffix: str | None = None,
+                 file_prefix: str = '', key: str | None = None, layout: str | None = None,
+                 feat_dim: int | None = None, feature_stride: float | None = None,
+                 feature_offset: float = 0.0, missing: str = 'error',
+                 filter_empty: bool | None = None,
+                 pipeline: Sequence[dict | Callable] | None = None, test_mode: bool = False,
+                 **kwargs) -> None:
+        if missing not in ('error', 'skip'):
+            raise ValueError(f"missing is {missing!r}, expected 'error' or 'skip'")
+        if feature_stride is not None and feature_stride <= 0:
+            raise ValueError(f'feature_stride is {feature_stride}, expected seconds above 0')
+        if feature_stride is None and feature_offset:
+            raise ValueError(f'feature_offset is {feature_offset}, which needs feature_stride')
+        data_prefix = dict(features='') if data_prefix is None else dict(data_prefix)
+        if 'features' not in data_prefix:
+            raise ValueError(f'data_prefix is {data_prefix}, expected dict(features=FOLDER)')
+        self.subsets = (subset,) if isinstance(subset, str) else subset
+        self.feature_stride = feature_stride
+        self.feature_offset = feature_offset
+        self.missing = missing
+        self.filter_empty = not test_mode if filter_empty is None else filter_empty
+        self._classes = classes
+        self._folder_options: dict[str, Any] = dict(
+            suffix=suffix, prefix=file_prefix, key=key, layout=layout, feat_dim=feat_dim)
+        self._store: FeatureFolder
+        if pipeline is None:
+            pipeline = (LoadFeatures(), PackTALInputs())
+        super().__init__(ann_file=ann_file, data_root=data_root, data_prefix=data_prefix,
+                         pipeline=pipeline, test_mode=test_mode, **kwargs)
+
+    @property
+    def feature_store(self) -> FeatureFolder:
+        """The feature files; loads the data if ``lazy_init`` has put that off."""
+        self.full_init()
+        return self._store
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotations, list the features, and check one against the other.
+
+        Returns:
+            One dict a video: what :class:`~sola_plugin.datasets.transforms.LoadFeatures` requires
+            but for ``feature_store``, and the ``annotations`` as in the file.
+        """
+        self._store = FeatureFolder(self.data_prefix['features'], **self._folder_options)
+        videos = load_annotations(self.ann_file)
+        self._report_features_alone(videos)
+        classes = self._set_classes(videos)
+        chosen = self._with_features(self._choose_subset(videos))
+        try:
+            clean, dropped = check_segments(chosen, classes)
+        except AnnotationError as error:
+            raise AnnotationError(f'{self.ann_file}: {error}') from error
+        if dropped:
+            self._log(f'{len(dropped)} segments cannot be used for training: they are reversed, '
+                      f'have no length or lie outside their video: {first_few(dropped)}',
+                      logging.WARNING)
+        # An unclear orientation is an error of the set-up: found here, not in a loader's worker.
+        _ = self._store.channels
+        self._check_lengths(chosen)
+        numbers = {label: number for number, label in enumerate(classes)}
+        return [self._data_info(video_id, video, clean[video_id], numbers)
+                for video_id, video in chosen.items()]
+
+    def filter_data(self) -> list[dict]:
+        """Leave out videos without a usable segment, if ``filter_empty``."""
+        kept = self.data_list
+        if self.filter_empty:
+            kept = [info for info in self.data_list if info['gt_segments']]
+            if len(kept) < len(self.data_list):
+                self._log(f'{len(self.data_list) - len(kept)} of {len(self.data_list)} videos have '
+                          'no usable segment and are left out (filter_empty=False keeps them)')
+        if not kept:
+            raise ValueError(f'{self.ann_file}: no video is left of {len(self.data_list)}; '
+                             'expected at least one with an action (filter_empty=False keeps those '
+                             'without)')
+        return kept
+
+    def prepare_data(self, idx: int) -> dict:
+        """Run the pipeline on one video; see the class for what comes out."""
+        return self.pipeline({**self.get_data_info(idx), 'feature_store': self.feature_store})
+
+    def load_features(self, index: int) -> np.ndarray:
+        """Features of the video ``index``, float32 ``(C, T)``.
+
+        Raises:
+            FeatureError: They cannot be read.
+        """
+        return self.feature_store.load(self.get_data_info(index)['video_name'])
+
+    def _data_info(self, video_id: str, video: Video, clean: Video,
+                   numbers: dict[str, int]) -> dict:
+        return dict(
+            video_name=video_id, duration=video.duration, feature_span=video.feature_span,
+            feature_stride=self.feature_stride, feature_offset=self.feature_offset,
+            annotations=list(video.annotations),
+            gt_segments=[action['segment'] for action in clean.annotations],
+            gt_classes=[numbers[action['label']] for action in clean.annotations])
+
+    def _set_classes(self, videos: dict[str, Video]) -> list[str]:
+        classes = self._classes if self._classes is not None else self._metainfo.get('classes')
+        if classes is None:
+            classes = sorted({action['label'] for video in videos.values()
+                              for action in video.annotations})
+        self._metainfo['classes'] = list(classes)
+        return self._metainfo['classes']
+
+    def _choose_subset(self, videos: dict[str, Video]) -> dict[str, Video]:
+        if self.subsets is None:
+            return videos
+        sizes = collections.Counter(video.subset for video in videos.values())
+        unknown = [subset for subset in self.subsets if subset not in sizes]
+        if unknown:
+            known = ', '.join(f'{subset!r} ({size} videos)' for subset, size in sizes.items())
+            raise AnnotationError(f'{self.ann_file}: expected one of the subsets {known}, got '
+                                  f'subset={unknown[0]!r}')
+        return {video_id: video for video_id, video in videos.items()
+                if video.subset in self.subsets}
+
+    def _with_features(self, videos: dict[str, Video]) -> dict[str, Video]:
+        store = self._store
+        without = [video_id for video_id in videos if video_id not in store]
+        if not without:
+            return videos
+        found = (f'{self.ann_file}: {len(without)} of {len(videos)} videos have no features: '
+                 f'{first_few(map(repr, without))}')
+        if self.missing == 'error' or len(without) == len(videos):
+            raise FeatureError(
+                f'{found}. Expected files such as {store.path(without[0])}, got, for example, '
+                f'{store.path(store.ids()[0])}: check data_prefix, file_prefix and suffix, or leave '
+                "these videos out with missing='skip'")
+        self._log(f"{found}; they are left out (missing='skip'). In test data this leaves their "
+                  'ground truth out as well and raises mAP', logging.WARNING)
+        return {video_id: video for video_id, video in videos.items() if video_id in store}
+
+    def _report_features_alone(self, videos: dict[str, Video]) -> None:
+        alone = [video_id for video_id in self._store.ids() if video_id not in videos]
+        if alone:
+            self._log(f'{len(alone)} of {len(self._store)} feature files in {self._store.root} have '
+                      f'no annotations and are not used: {first_few(map(repr, alone))}')
+
+    def _check_lengths(self, videos: dict[str, Video]) -> None:
+        """Compare features and duration on some videos: a wrong stride shows in all of them."""
+        if self.feature_stride is None:
+            return
+        ids = list(videos)[::max(1, len(videos) // _NUM_LENGTH_CHECKS)]
+        wrong = []
+        for video_id in ids:
+            covered = self._store.length(video_id) * self.feature_stride
+            duration = videos[video_id].duration
+            if abs(covered - duration) > max(2 * self.feature_stride, 0.05 * duration):
+                wrong.append(f'{video_id!r} covers {covered:.1f} s of {duration:.1f} s')
+        if wrong:
+            self._log(f'with feature_stride={self.feature_stride:g} s the features of {len(wrong)} '
+                      f'of {len(ids)} videos looked at are not as long as the video: '
+                      f'{first_few(wrong)}. Check feature_stride (seconds, not frames)',
+                      logging.WARNING)
+
+    def _log(self, message: str, level: int = logging.INFO) -> None:
+        print_log(message, logger='current', level=level)

@@ -1,0 +1,178 @@
+"""Random windows of unlabelled features, for similarity matching."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.registry import DATA_SAMPLERS, DATASETS
+from mmengine.dataset import DefaultSampler
+from mmengine.logging import print_log
+from mmengine.utils import track_iter_progress
+from torch.utils.data import Dataset
+
+from .feature_files import FeatureFolder
+from .tal_feature_dataset import TALFeatureDataset
+
+#: Reading this many whole videos may take longer than some seconds: progress is shown.
+_MANY_VIDEOS = 500
+
+
+class _Folder:
+    """Windows that are read from the feature files when they are asked for."""
+
+    def __init__(self, store: FeatureFolder, ids: Sequence[str]) -> None:
+        self.store = store
+        self.ids = ids
+
+    def lengths(self) -> list[int]:
+        return [self.store.length(video_id) for video_id in _with_progress(self.ids)]
+
+    def window(self, index: int, start: int, length: int) -> np.ndarray:
+        return self.store.window(self.ids[index], start, length)
+
+
+class _Memory:
+    """Windows of features that are held in memory, float32 ``(C, T)`` each."""
+
+    def __init__(self, features: list[np.ndarray]) -> None:
+        self.features = features
+
+    def lengths(self) -> list[int]:
+        return [features.shape[1] for features in self.features]
+
+    def window(self, index: int, start: int, length: int) -> np.ndarray:
+        return np.ascontiguousarray(self.features[index][:, start:start + length])
+
+
+@DATASETS.register_module()
+class SoLaWindowDataset(Dataset):
+    """Windows of a fixed number of snippets; no annotations are needed or used.
+
+    ``dataset[i, u]`` with ``u`` in ``[0, 1)`` is the window of video ``i`` that starts at snippet
+    ``floor(u * (T - window + 1))``; ``dataset[i]`` is the window in the middle. The item is
+    ``dict(inputs=FloatTensor (C, window))``. :class:`WindowSampler` draws ``(i, u)``, so that what is
+    read depends on seed and epoch only, however many workers read it.
+
+    Args:
+        features: Where the features are:
+
+            - a dict of options of :class:`~sola_plugin.datasets.feature_files.FeatureFolder`
+              (``root``, ...): every file of the folder;
+            - a ``TALFeatureDataset`` or its config (a dict with ``type``): the files of its videos;
+            - another dataset or config whose items hold ``inputs`` ``(C, T)``, such as mmaction2's
+              ``ActivityNetDataset``: each item is made once and held in memory.
+        window: Snippets in a window. Videos that are shorter are left out, with one message.
+        in_memory: Read all features once, by the constructor. Pays for ``.csv``, ``.pt`` and
+            ``.pkl``, of which a window cannot be read alone.
+
+    Raises:
+        FeatureError: Features cannot be read.
+        ValueError: ``window`` is below 1, no video is long enough, or a dataset's items are not
+            ``(C, T)``.
+    """
+
+    #: mmengine's train loop asks every dataset for it.
+    metainfo: dict = {}
+
+    def __init__(self, features: dict | Dataset, window: int = 23, in_memory: bool = False) -> None:
+        if window < 1:
+            raise ValueError(f'window is {window}, expected at least 1 snippet')
+        self.window = window
+        self._source = _open_source(features, in_memory)
+        self._lengths = self._source.lengths()
+        self._usable = [index for index, length in enumerate(self._lengths) if length >= window]
+        self._report_short()
+
+    def __len__(self) -> int:
+        """Number of videos that are long enough."""
+        return len(self._usable)
+
+    def __getitem__(self, item: int | tuple[int, float]) -> dict[str, torch.Tensor]:
+        index, position = item if isinstance(item, tuple) else (item, None)
+        video = self._usable[index]
+        num_starts = self._lengths[video] - self.window + 1
+        if position is None:
+            start = (num_starts - 1) // 2
+        elif 0 <= position < 1:
+            start = math.floor(position * num_starts)
+        else:
+            raise ValueError(f'position in video {index} is {position}, expected 0 <= u < 1')
+        return dict(inputs=torch.from_numpy(self._source.window(video, start, self.window)))
+
+    def _report_short(self) -> None:
+        total = len(self._lengths)
+        short = total - len(self)
+        if not short:
+            return
+        message = (f'{short} of {total} videos are shorter than the window of {self.window} snippets '
+                   f'(the shortest has {min(self._lengths)})')
+        if short == total:
+            raise ValueError(f'{message}: no video is left; take a shorter window')
+        print_log(f'{message} and are left out', logger='current')
+
+
+@DATA_SAMPLERS.register_module()
+class WindowSampler(DefaultSampler):
+    """Draws windows of a :class:`SoLaWindowDataset`: video and position, ``(i, u)``.
+
+    In an epoch every video gives ``windows_per_video`` windows. Order and positions come from seed
+    and epoch alone: training that is resumed at an epoch sees the windows that it would have seen.
+    The ranks share one order and take disjoint parts of it.
+
+    Args:
+        dataset: Its length is the number of videos.
+        windows_per_video: Windows of a video in one epoch.
+        seed: The same for all ranks. mmengine passes the runner's; ``None``: one is agreed upon.
+        shuffle: ``False`` keeps the order of the videos; the positions are still drawn.
+        round_up: Repeat some windows so that all ranks have equally many.
+    """
+
+    def __init__(self, dataset: Any, windows_per_video: int = 1, seed: int | None = None,
+                 shuffle: bool = True, round_up: bool = True) -> None:
+        if windows_per_video < 1:
+            raise ValueError(f'windows_per_video is {windows_per_video}, expected at least 1')
+        self.num_videos = len(dataset)
+        super().__init__(range(self.num_videos * windows_per_video), shuffle=shuffle, seed=seed,
+                         round_up=round_up)
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        # Every rank draws the positions of all windows and uses those of its own part.
+        positions = np.random.default_rng((self.seed, self.epoch)).random(len(self.dataset))
+        for draw in super().__iter__():
+            yield draw % self.num_videos, float(positions[draw])
+
+
+def _open_source(features: dict | Dataset, in_memory: bool) -> _Folder | _Memory:
+    if isinstance(features, dict) and 'type' not in features:
+        store = FeatureFolder(**features)
+        folder = _Folder(store, store.ids())
+    else:
+        dataset = DATASETS.build(features) if isinstance(features, dict) else features
+        if not isinstance(dataset, TALFeatureDataset):
+            return _Memory([_inputs_of(dataset, index) for index in _with_progress(range(len(dataset)))])
+        ids = [dataset.get_data_info(index)['video_name'] for index in range(len(dataset))]
+        folder = _Folder(dataset.feature_store, ids)
+    if not in_memory:
+        return folder
+    return _Memory([folder.store.load(video_id) for video_id in _with_progress(folder.ids)])
+
+
+def _inputs_of(dataset: Any, index: int) -> np.ndarray:
+    item = dataset[index]
+    if not isinstance(item, dict) or 'inputs' not in item or np.ndim(item['inputs']) != 2:
+        raise ValueError(f"item {index} of {type(dataset).__name__}: expected dict(inputs=(C, T)), got "
+                         f'{_describe(item)}; its pipeline should end with packed features')
+    return np.array(item['inputs'], dtype=np.float32, order='C')
+
+
+def _describe(item: Any) -> str:
+    if not isinstance(item, dict):
+        return type(item).__name__
+    return ', '.join(f'{key} {tuple(np.shape(value))}' for key, value in item.items())
+
+
+def _with_progress(videos: Sequence[Any]) -> Any:
+    return track_iter_progress(videos) if len(videos) >= _MANY_VIDEOS else videos

@@ -1,0 +1,65 @@
+"""tIoU and thresholds."""
+import numpy as np
+import pytest
+
+from sola_plugin.evaluation.tiou import (
+    ACTIVITYNET,
+    THUMOS14,
+    aligned_iou,
+    resolve_thresholds,
+    segment_iou,
+    threshold_name,
+)
+
+
+def test_pairs_equal_the_definition():
+    rng = np.random.default_rng(0)
+    a, b = (np.sort(rng.integers(0, 8, (n, 2)) / 2., axis=1) for n in (40, 30))
+    result = segment_iou(a, b)
+    for i, (s, e) in enumerate(a):
+        for j, (t, f) in enumerate(b):
+            inter = max(0., min(e, f) - max(s, t))
+            union = (e - s) + (f - t) - inter
+            assert result[i, j] == (inter / union if union else 0.)
+    assert np.array_equal(result, segment_iou(b, a).T)
+
+
+def test_segments_without_length_are_safe():
+    with np.errstate(all='raise'):
+        assert segment_iou([[3, 3]], [[3, 3], [0, 9], [5, 5]]).tolist() == [[0, 0, 0]]
+
+
+def test_float32_is_computed_in_float64():
+    a = np.array([[0, 1 / 3]], dtype=np.float32)
+    b = np.array([[0, 1]], dtype=np.float32)
+    assert segment_iou(a, b).dtype == np.float64
+    assert segment_iou(a, b)[0, 0] == float(a[0, 1])
+
+
+def test_empty_inputs_keep_their_shape():
+    assert segment_iou(np.zeros((0, 2)), np.zeros((3, 2))).shape == (0, 3)
+    assert aligned_iou(np.zeros((0, 2)), np.zeros((0, 2))).shape == (0, )
+
+
+@pytest.mark.parametrize('shape', [(2, ), (4, 3), (1, 2, 2)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match=r'shape \(n, 2\), got'):
+        segment_iou(np.zeros(shape), np.zeros((1, 2)))
+
+
+def test_presets():
+    assert ACTIVITYNET == tuple(np.linspace(.5, .95, 10))
+    assert np.allclose(THUMOS14, [.3, .4, .5, .6, .7], atol=1e-12)
+    assert resolve_thresholds('THUMOS14').tolist() == list(THUMOS14)
+    assert [threshold_name(t) for t in ACTIVITYNET[-3:]] == ['0.85', '0.9', '0.95']
+
+
+@pytest.mark.parametrize('bad', [[], [0.], [.5, 1.1], [[.5]], [float('nan')]])
+def test_bad_thresholds_are_refused(bad):
+    with pytest.raises(ValueError, match=r'numbers in \(0, 1\], got'):
+        resolve_thresholds(bad)
+
+
+def test_unknown_preset_is_refused():
+    with pytest.raises(ValueError, match="'coco'.*activitynet.*thumos14"):
+        resolve_thresholds('coco')

@@ -7,6 +7,7 @@ numpy 2.4, setuptools 81 and later, mmengine 0.10.7, mmaction2 1.1.0 and 1.2.0.
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -166,7 +167,9 @@ def weights_only_checkpoints(_checkpoint: ModuleType) -> None:
     """Symptom: ``Weights only load failed ... HistoryBuffer`` on mmengine's own checkpoints.
 
     Since torch 2.6 ``torch.load`` unpickles tensors and named classes only. mmengine's checkpoints
-    also hold its log history: that class, and the NumPy arrays in it, are named here. The safety stays.
+    also hold its log history, and the one-cycle scheduler: these classes, and the NumPy arrays in them,
+    are named here. Both keep some of their own methods by ``getattr``, which is admitted for these
+    methods alone. The safety stays.
     """
     import numpy
     import torch
@@ -176,12 +179,22 @@ def weights_only_checkpoints(_checkpoint: ModuleType) -> None:
     if tuple(int(part) for part in torch.__version__.split('.')[:2]) < (2, 6):
         return
     from mmengine.logging.history_buffer import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+    HistoryBuffer()  # fills the table of statistics
+    methods = {HistoryBuffer: set(HistoryBuffer._statistics_methods),
+               OneCycleParamScheduler: {'_annealing_cos', '_annealing_linear'}}
+
+    def method(owner: type, name: str) -> Callable:
+        if name not in methods.get(owner, ()):
+            raise pickle.UnpicklingError(f'a checkpoint asks for the attribute {name!r} of {owner!r}')
+        return getattr(owner, name)
 
     array = numpy.zeros(1)
     reconstruct = array.__reduce__()[0]
     scalar = array[0].__reduce__()[0]
     torch.serialization.add_safe_globals([
-        HistoryBuffer, numpy.ndarray, numpy.dtype,
+        *methods, (method, 'builtins.getattr'), numpy.ndarray, numpy.dtype,
         *(type(numpy.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'bool')),
         # The name of the module in the file depends on the NumPy version that wrote it.
         *((function, f'numpy.{core}.multiarray.{function.__name__}')

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from sola_plugin.engine.distributed import prepare_cpu_ranks
+
 
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``CONFIG --work-dir --cfg-options --launcher``.
@@ -52,6 +54,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
+    prepare_cpu_ranks(cfg)
     # The command line comes first, then the config, then the name of the config.
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs') / Path(args.config).stem)
@@ -62,7 +65,8 @@ def load_config(args: argparse.Namespace) -> Config:
         randomness['seed'] = args.seed
     if getattr(args, 'deterministic', False):
         randomness['deterministic'] = True
-    cfg.randomness = randomness
+    if randomness:
+        cfg.randomness = {'seed': None, **randomness}
     resume = getattr(args, 'resume', None)
     if resume is not None:
         cfg.resume = True

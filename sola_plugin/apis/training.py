@@ -5,7 +5,7 @@ from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from sola_plugin.engine import resume_from_newest
+from sola_plugin.engine import name_run, resume_from_newest
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -17,6 +17,7 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         The Runner.
     """
+    name_run(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 

@@ -262,5 +262,5 @@ class FeatureFolder:
         seen = ', '.join(str(shape) for shape in sorted(set(shapes))[:4])
         raise FeatureError(
             f'(T, C) or (C, T)? The first {len(shapes)} files of {self.root} have the shapes '
-            f"{seen}, which does not tell: say layout='TC' (rows are snippets) or layout='CT' (rows "
-            'are channels)')
+            f"{seen}, which does not tell: say layout='TC' (rows are snippets) or layout='CT' "
+            '(rows are channels)')

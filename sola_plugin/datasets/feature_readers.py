@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .safe_pickle import load_arrays, read_npy_header
+from .safe_pickle import UnsafePickleError, load_arrays, read_npy_header
 
 #: Formats that can be read, by the end of the file name.
 SUFFIXES = ('.npy', '.npz', '.csv', '.pt', '.pkl', '.h5', '.hdf5')
@@ -57,7 +57,7 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
     elif path.suffix == '.pt':
         yield _read_pt(path, key)
     else:
-        yield _single_array(load_arrays(path), np.ndarray, key)
+        yield _read_pkl(path, key)
 
 
 def array_shape(path: Path, key: str | None = None) -> tuple[int, ...]:
@@ -102,6 +102,14 @@ def _single_array(content: Any, kind: type, key: str | None) -> Any:
         raise FeatureError(f'expected a {kind.__name__} or a dict of them, got '
                            f'{type(content).__name__}: write the features as one array')
     return content[_choose([name for name in content if isinstance(content[name], kind)], key)]
+
+
+def _read_pkl(path: Path, key: str | None) -> np.ndarray:
+    try:
+        content = load_arrays(path)
+    except UnsafePickleError as error:
+        raise FeatureError(str(error)) from error
+    return _single_array(content, np.ndarray, key)
 
 
 def _read_pt(path: Path, key: str | None) -> np.ndarray:

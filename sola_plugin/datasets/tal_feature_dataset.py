@@ -114,9 +114,9 @@ class TALFeatureDataset(BaseDataset):
         except AnnotationError as error:
             raise AnnotationError(f'{self.ann_file}: {error}') from error
         if dropped:
-            self._log(f'{len(dropped)} segments cannot be used for training: they are reversed, '
-                      f'have no length or lie outside their video: {first_few(dropped)}',
-                      logging.WARNING)
+            self._log(f'{len(dropped)} segments are left out of the training targets, because they '
+                      'are reversed, have no length or lie outside their video: '
+                      f'{first_few(dropped)}', logging.WARNING)
         # An unclear orientation is an error of the set-up: found here, not in a loader's worker.
         _ = self._store.channels
         self._check_lengths(chosen)
@@ -189,8 +189,8 @@ class TALFeatureDataset(BaseDataset):
         if self.missing == 'error' or len(without) == len(videos):
             raise FeatureError(
                 f'{found}. Expected files such as {store.path(without[0])}, got, for example, '
-                f'{store.path(store.ids()[0])}: check data_prefix, file_prefix and suffix, or leave '
-                "these videos out with missing='skip'")
+                f'{store.path(store.ids()[0])}: check data_prefix, file_prefix and suffix, or '
+                "leave these videos out with missing='skip'")
         self._log(f"{found}; they are left out (missing='skip'). In test data this leaves their "
                   'ground truth out as well and raises mAP', logging.WARNING)
         return {video_id: video for video_id, video in videos.items() if video_id in store}
@@ -198,8 +198,8 @@ class TALFeatureDataset(BaseDataset):
     def _report_features_alone(self, videos: dict[str, Video]) -> None:
         alone = [video_id for video_id in self._store.ids() if video_id not in videos]
         if alone:
-            self._log(f'{len(alone)} of {len(self._store)} feature files in {self._store.root} have '
-                      f'no annotations and are not used: {first_few(map(repr, alone))}')
+            self._log(f'{len(alone)} of {len(self._store)} feature files in {self._store.root} '
+                      f'have no annotations and are not used: {first_few(map(repr, alone))}')
 
     def _check_lengths(self, videos: dict[str, Video]) -> None:
         """Compare features and duration on some videos: a wrong stride shows in all of them."""

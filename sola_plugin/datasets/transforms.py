@@ -4,9 +4,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from mmaction.datasets.transforms import PackLocalizationInputs
+import torch
 from mmaction.registry import TRANSFORMS
+from mmaction.structures import ActionDataSample
 from mmcv.transforms import BaseTransform
+from mmengine.structures import InstanceData
 
 
 @TRANSFORMS.register_module()
@@ -56,17 +58,26 @@ class LoadFeatures(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class PackTALInputs(PackLocalizationInputs):
-    """Pack what :class:`LoadFeatures` prepared: mmaction2's packing with other defaults.
+class PackTALInputs(BaseTransform):
+    """Pack what :class:`LoadFeatures` prepared.
 
     Args:
-        keys: Keys that become fields of ``data_samples.gt_instances``.
-        meta_keys: Keys that become ``data_samples.metainfo``.
+        meta_keys: Keys that become ``data_samples.metainfo``; each must be there.
 
-    The packed item is ``dict(inputs=FloatTensor (C, T), data_samples=ActionDataSample)``.
+    The packed item is ``dict(inputs=FloatTensor (C, T), data_samples=ActionDataSample)``, with
+    ``gt_bbox`` and ``gt_labels`` in ``data_samples.gt_instances``.
     """
 
-    def __init__(self, keys: Sequence[str] = ('gt_bbox', 'gt_labels'),
-                 meta_keys: Sequence[str] = ('video_name', 'duration', 'feature_span',
-                                             'annotations')) -> None:
-        super().__init__(keys=keys, meta_keys=meta_keys)
+    def __init__(self, meta_keys: Sequence[str] = ('video_name', 'duration', 'feature_span',
+                                                   'annotations')) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Make the packed item."""
+        sample = ActionDataSample(metainfo={key: results[key] for key in self.meta_keys})
+        sample.gt_instances = InstanceData(gt_bbox=torch.from_numpy(results['gt_bbox']),
+                                           gt_labels=torch.from_numpy(results['gt_labels']))
+        return dict(inputs=torch.from_numpy(results['raw_feature']), data_samples=sample)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(meta_keys={self.meta_keys})'

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmaction.registry import DATA_SAMPLERS, DATASETS
 from mmengine.dataset import DefaultSampler
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from torch.utils.data import Dataset
@@ -44,7 +45,7 @@ class _Memory:
         return [features.shape[1] for features in self.features]
 
     def window(self, index: int, start: int, length: int) -> np.ndarray:
-        return np.ascontiguousarray(self.features[index][:, start:start + length])
+        return self.features[index][:, start:start + length].copy()
 
 
 @DATASETS.register_module()
@@ -53,15 +54,16 @@ class SoLaWindowDataset(Dataset):
 
     ``dataset[i, u]`` with ``u`` in ``[0, 1)`` is the window of video ``i`` that starts at snippet
     ``floor(u * (T - window + 1))``; ``dataset[i]`` is the window in the middle. The item is
-    ``dict(inputs=FloatTensor (C, window))``. :class:`WindowSampler` draws ``(i, u)``, so that what is
-    read depends on seed and epoch only, however many workers read it.
+    ``dict(inputs=FloatTensor (C, window))``. :class:`WindowSampler` draws ``(i, u)``, so that what
+    is read depends on seed and epoch only, however many workers read it.
 
     Args:
         features: Where the features are:
 
             - a dict of options of :class:`~sola_plugin.datasets.feature_files.FeatureFolder`
               (``root``, ...): every file of the folder;
-            - a ``TALFeatureDataset`` or its config (a dict with ``type``): the files of its videos;
+            - a ``TALFeatureDataset`` or its config (a dict with ``type``): the files of its
+              videos (with ``filter_empty=False`` also of those without annotations);
             - another dataset or config whose items hold ``inputs`` ``(C, T)``, such as mmaction2's
               ``ActivityNetDataset``: each item is made once and held in memory.
         window: Snippets in a window. Videos that are shorter are left out, with one message.
@@ -74,10 +76,7 @@ class SoLaWindowDataset(Dataset):
             ``(C, T)``.
     """
 
-    #: mmengine's train loop asks every dataset for it.
-    metainfo: dict = {}
-
-    def __init__(self, features: dict | Dataset, window: int = 23, in_memory: bool = False) -> None:
+    def __init__(self, features: Any, window: int = 23, in_memory: bool = False) -> None:
         if window < 1:
             raise ValueError(f'window is {window}, expected at least 1 snippet')
         self.window = window
@@ -85,6 +84,11 @@ class SoLaWindowDataset(Dataset):
         self._lengths = self._source.lengths()
         self._usable = [index for index, length in enumerate(self._lengths) if length >= window]
         self._report_short()
+
+    @property
+    def metainfo(self) -> dict:
+        """Nothing; mmengine's train loop asks every dataset for it."""
+        return {}
 
     def __len__(self) -> int:
         """Number of videos that are long enough."""
@@ -107,8 +111,8 @@ class SoLaWindowDataset(Dataset):
         short = total - len(self)
         if not short:
             return
-        message = (f'{short} of {total} videos are shorter than the window of {self.window} snippets '
-                   f'(the shortest has {min(self._lengths)})')
+        message = (f'{short} of {total} videos are shorter than the window of {self.window} '
+                   f'snippets (the shortest has {min(self._lengths)})')
         if short == total:
             raise ValueError(f'{message}: no video is left; take a shorter window')
         print_log(f'{message} and are left out', logger='current')
@@ -145,14 +149,15 @@ class WindowSampler(DefaultSampler):
             yield draw % self.num_videos, float(positions[draw])
 
 
-def _open_source(features: dict | Dataset, in_memory: bool) -> _Folder | _Memory:
+def _open_source(features: Any, in_memory: bool) -> _Folder | _Memory:
     if isinstance(features, dict) and 'type' not in features:
         store = FeatureFolder(**features)
         folder = _Folder(store, store.ids())
     else:
         dataset = DATASETS.build(features) if isinstance(features, dict) else features
         if not isinstance(dataset, TALFeatureDataset):
-            return _Memory([_inputs_of(dataset, index) for index in _with_progress(range(len(dataset)))])
+            indices = _with_progress(range(len(dataset)))
+            return _Memory([_inputs_of(dataset, index) for index in indices])
         ids = [dataset.get_data_info(index)['video_name'] for index in range(len(dataset))]
         folder = _Folder(dataset.feature_store, ids)
     if not in_memory:
@@ -163,9 +168,14 @@ def _open_source(features: dict | Dataset, in_memory: bool) -> _Folder | _Memory
 def _inputs_of(dataset: Any, index: int) -> np.ndarray:
     item = dataset[index]
     if not isinstance(item, dict) or 'inputs' not in item or np.ndim(item['inputs']) != 2:
-        raise ValueError(f"item {index} of {type(dataset).__name__}: expected dict(inputs=(C, T)), got "
-                         f'{_describe(item)}; its pipeline should end with packed features')
-    return np.array(item['inputs'], dtype=np.float32, order='C')
+        raise ValueError(
+            f'item {index} of {type(dataset).__name__}: expected dict(inputs=(C, T)), got '
+            f'{_describe(item)}; its pipeline should end with packed features')
+    features = torch.as_tensor(item['inputs'], dtype=torch.float32).numpy()
+    if not np.isfinite(features).all():
+        raise ValueError(f'item {index} of {type(dataset).__name__}: expected finite features, got '
+                         'NaN or Inf: extract the features of this video again')
+    return features
 
 
 def _describe(item: Any) -> str:
@@ -175,4 +185,5 @@ def _describe(item: Any) -> str:
 
 
 def _with_progress(videos: Sequence[Any]) -> Any:
-    return track_iter_progress(videos) if len(videos) >= _MANY_VIDEOS else videos
+    show = len(videos) >= _MANY_VIDEOS and is_main_process()
+    return track_iter_progress(videos) if show else videos

@@ -19,6 +19,7 @@ from mmengine.visualization import Visualizer
 
 from sola_plugin.models.necks import save_sola
 
+from .naming import name_run
 from .resume import resume_from_newest
 
 
@@ -90,6 +91,7 @@ def pretrain(cfg: Config) -> Path:
     path = Path(cfg.work_dir) / 'sola.pth'
     if cfg.get('resume') and not cfg.get('load_from'):
         resume_from_newest(cfg)
+    name_run(cfg)
     runner = Runner.from_cfg(cfg)
     runner.train()
     matcher = runner.model.module if is_model_wrapper(runner.model) else runner.model

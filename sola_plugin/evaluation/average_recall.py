@@ -113,7 +113,7 @@ def average_recall(ground_truth: PerVideo,
     count = np.bincount(found_video, minlength=len(annotated))
     rank = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
     used, steps = _proposals_used(count, len(scores), max_proposals)
-    kept = rank < used[found_video]
+    kept = rank < used[found_video]  # the others cannot count; without them the pairs are fewer
 
     first = _first_hits(
         segment_column(annotated, 'ground truth'), true_video,
@@ -121,7 +121,7 @@ def average_recall(ground_truth: PerVideo,
         thresholds)
     return AverageRecall(
         tiou_thresholds=thresholds,
-        proposals_per_video=np.arange(1, _NUM_POINTS + 1) / 100. * max_proposals,
+        proposals_per_video=np.arange(1, _NUM_POINTS + 1) * max_proposals / 100,
         recall=np.stack([(hit[:, None] < steps[true_video]).mean(axis=0) for hit in first]))
 
 

@@ -6,7 +6,9 @@ mmaction2's ``TASK_UTILS``, so that a config names them inside of ``TALMetric``.
 """
 from __future__ import annotations
 
+import math
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -57,28 +59,41 @@ class ScoreFile:
             ids.
 
     Raises:
-        ValueError: A score is not a finite number, or there are not as many scores as classes.
+        ValueError: The file has another form, a score is not a finite number, or there are not as
+            many scores as classes; the message names file and video.
     """
 
     def __init__(self, path: str | os.PathLike, top_k: int = 2, prefix: str = '') -> None:
         self.path, self.top_k, self.prefix = path, _positive(top_k), prefix
-        content = load(os.fspath(path), file_format='json')
-        if set(content) >= {'results', 'class'}:
-            labels = content['class']
-            content = {video: (labels, scores) for video, scores in content['results'].items()}
-        else:
-            content = {video: (list(scores), list(scores.values()))
-                       for video, scores in content.items()}
-        self._scores = {prefix + video: self._check(video, *entry)
-                        for video, entry in content.items()}
+        self._scores = {prefix + video: self._check(video, scores)
+                        for video, scores in self._read().items()}
 
-    def _check(self, video: str, labels: list[str], scores: list) -> tuple[list[str], np.ndarray]:
-        values = np.asarray(scores, dtype=np.float64)
-        if values.shape != (len(labels), ) or not np.isfinite(values).all():
-            finite = int(np.isfinite(values).sum())
-            raise ValueError(f'{self.path}: video {video!r}: expected {len(labels)} finite class '
-                             f'scores, got {values.size}, {finite} of them finite')
-        return labels, values
+    def _read(self) -> dict[str, dict[str, float]]:
+        """Return the content of the file in the form ``{video: {label: score}}``."""
+        try:
+            content = load(os.fspath(self.path), file_format='json')
+        except ValueError as error:
+            raise ValueError(f'{self.path}: not a JSON file, or cut short: {error}') from error
+        if not isinstance(content, dict):
+            raise ValueError(f'{self.path}: expected {{video: {{label: score}}}}, got a '
+                             f'{type(content).__name__}')
+        if not set(content) >= {'results', 'class'}:
+            return content
+        labels = content['class']
+        for video, scores in content['results'].items():
+            if len(scores) != len(labels):
+                raise ValueError(f'{self.path}: video {video!r} has {len(scores)} scores for '
+                                 f'{len(labels)} classes')
+        return {video: dict(zip(labels, scores)) for video, scores in content['results'].items()}
+
+    def _check(self, video: str, scores: Any) -> tuple[list[str], np.ndarray]:
+        """Return the labels and scores of one video, or raise."""
+        if not isinstance(scores, dict) or not scores or not all(
+                isinstance(score, (int, float)) and math.isfinite(score)
+                for score in scores.values()):
+            raise ValueError(f'{self.path}: video {video!r}: expected {{label: finite score}}, got '
+                             f'{reprlib.repr(scores)}')
+        return list(scores), np.array(list(scores.values()), dtype=np.float64)
 
     def classify(self,
                  video_name: str,

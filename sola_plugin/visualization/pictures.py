@@ -126,6 +126,7 @@ def add_class_legend(figure: Figure, styles: Mapping[str, ClassStyle]) -> None:
         ncols=min(len(styles), 8),
         handlelength=1.4,
         columnspacing=1.4,
+        borderaxespad=0.1,
     )
 
 
@@ -153,12 +154,12 @@ def check_segments(items: Sequence[Mapping[str, Any]], owner: str, *, scored: bo
             raise ValueError(
                 f'{owner}, item {index}: expected the keys {keys}, got {dict(item)}: add {missing}'
             )
-        start, end = (float(value) for value in item['segment'])
+        bounds = [float(value) for value in item['segment']]
         # Written this way round, a NaN fails as well.
-        if not -float('inf') < start <= end < float('inf'):
+        if len(bounds) != 2 or not -float('inf') < bounds[0] <= bounds[1] < float('inf'):
             raise ValueError(
-                f'{owner}, item {index}: expected a segment with start <= end in seconds, '
-                f'got {list(item["segment"])}'
+                f'{owner}, item {index}: expected a segment [start, end] in seconds with '
+                f'start <= end, got {bounds}'
             )
         if scored and not -float('inf') < float(item['score']) < float('inf'):
             raise ValueError(f'{owner}, item {index}: expected a finite score, got {item["score"]}')

@@ -140,7 +140,7 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.header):
                 raise ValueError(
-                    f'table row {row[:1]}: expected {len(self.header)} cells, got {len(row)}'
+                    f'table row {row}: expected {len(self.header)} cells, got {len(row)}'
                 )
 
 

@@ -106,9 +106,8 @@ def plot_timeline(
     )
 
     heights = [min(_ROW * max(len(rows), 1), _MAX_LANE) + _GAP for _, rows in lanes]
-    figure = Figure(
-        figsize=(FULL_WIDTH, sum(heights) + 0.85 + 0.3 * bool(styles)), layout='constrained'
-    )
+    margins = 0.85 + 0.3 * bool(styles) + 0.15 * bool(title)
+    figure = Figure(figsize=(FULL_WIDTH, sum(heights) + margins), layout='constrained')
     axes = figure.subplots()
     for item in truth:
         axes.axvspan(*item['segment'], color=GRID, alpha=0.6, linewidth=0, zorder=0)
@@ -123,7 +122,7 @@ def plot_timeline(
     axes.spines['left'].set_visible(False)
     count = _shown(len(truth), top_k)
     rule = f'best {count} detections of each method, stronger colour = higher score'
-    axes.set_title(plain(f'{title}: {rule}' if title else rule), loc='left')
+    axes.set_title(plain(f'{title}\n{rule}' if title else rule), loc='left')
     add_class_legend(figure, styles)
     return figure
 

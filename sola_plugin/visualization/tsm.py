@@ -79,7 +79,8 @@ def plot_tsm(
         segments: True segments, ``dict(segment=[start, end] in seconds, label=str)``; bars at the
             top and at the right of each matrix mark them. Needs ``seconds_per_cell``.
         start: Second at which the first cell begins.
-        value_range: Similarities at the two ends of the colour bar.
+        value_range: Similarities at the two ends of the colour bar; what lies outside takes the
+            colour of the nearer end.
         classes: All classes of the data set, so that a class keeps its colour from picture to
             picture; default: the labels of ``segments``, sorted.
 
@@ -105,7 +106,7 @@ def plot_tsm(
     length = next(iter(arrays.values())).shape[0]
     end = start + length * (seconds_per_cell or 1.0)
     figure = Figure(
-        figsize=(0.9 + _PANEL * len(arrays), _PANEL + 0.4 + 0.3 * bool(styles)),
+        figsize=(0.9 + _PANEL * len(arrays), _PANEL + 0.4 + 0.35 * bool(styles)),
         layout='compressed',
     )
     row = figure.subplots(1, len(arrays), squeeze=False, sharex=True, sharey=True)[0]
@@ -122,7 +123,7 @@ def plot_tsm(
         axes.tick_params(length=3)
         _mark_segments(axes, segments, styles, (start, end))
     row[0].set_ylabel('snippet' if seconds_per_cell is None else 'time (s)')
-    bar = figure.colorbar(image, ax=list(row), shrink=1.0, aspect=22, pad=0.02)
+    bar = figure.colorbar(image, ax=list(row), shrink=0.97, aspect=22, pad=0.02)
     bar.set_label('similarity, (1 + cosine) / 2')
     bar.outline.set_visible(False)
     add_class_legend(figure, styles)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 DATA = Path(__file__).parents[1] / 'data'
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(kind: str, name: str):
     spec = importlib.util.spec_from_file_location('make_detections', DATA / 'make_detections.py')
     generator = importlib.util.module_from_spec(spec)
@@ -27,5 +27,5 @@ def _load(kind: str, name: str):
 
 @pytest.fixture(scope='session')
 def load_reference():
-    """Function that returns ``(expected, ground_truth, detections)`` of ``<kind>_expected.json``."""
+    """Function of ``(kind, name)`` that returns ``(expected, ground_truth, detections)``."""
     return _load

@@ -105,7 +105,8 @@ def test_order_of_videos_and_names_of_classes_do_not_matter(load_reference):
 
 def test_only_the_order_of_scores_matters(load_reference):
     _, truth, found = load_reference('map', 'thumos_dev')
-    logits = {v: [{**d, 'score': 1e3 * np.log(d['score']) - 5} for d in x] for v, x in found.items()}
+    logits = {v: [{**d, 'score': 1e3 * np.log(d['score']) - 5} for d in x]
+              for v, x in found.items()}
     before, after = average_precision(truth, found), average_precision(truth, logits)
     assert before.average > 0 and np.array_equal(before.per_class, after.per_class)
 

@@ -13,7 +13,8 @@ def plain_recall(truth, proposals, threshold, max_proposals):
     for video in videos:
         found = proposals.get(video, [])
         order = sorted(range(len(found)), key=lambda i: found[i]['score'])[::-1]
-        number = min(int(len(found) * (max_proposals * float(len(videos)) / max(total, 1))), len(found))
+        ratio = max_proposals * float(len(videos)) / max(total, 1)
+        number = min(int(len(found) * ratio), len(found))
         retrieved[video] = [found[i]['segment'] for i in order[:number]]
     num_retrieved = sum(map(len, retrieved.values()))
     if not num_retrieved:
@@ -85,10 +86,12 @@ def test_number_of_proposals_is_an_average_over_videos():
     def ranked(number, hit):
         return [{'segment': [0, 10] if i == hit else [90, 99], 'score': -i} for i in range(number)]
 
-    truth = {v: [{'segment': [0, 10]}] for v in 'ab'}
-    assert average_recall(truth, {'a': ranked(6, 2), 'b': ranked(2, 1)}, max_proposals=4).at(2) == .5
-    assert average_recall(truth, {'a': ranked(6, 3), 'b': ranked(2, 0)}, max_proposals=4).at(2) == .5
-    assert average_recall(truth, {'a': ranked(6, 2), 'b': ranked(2, 0)}, max_proposals=4).at(2) == 1
+    def recall_at_2(hit_a, hit_b):
+        proposals = {'a': ranked(6, hit_a), 'b': ranked(2, hit_b)}
+        truth = {v: [{'segment': [0, 10]}] for v in 'ab'}
+        return average_recall(truth, proposals, max_proposals=4).at(2)
+
+    assert (recall_at_2(2, 0), recall_at_2(3, 0), recall_at_2(2, 1)) == (1, .5, .5)
 
 
 def test_fewer_proposals_than_the_end_of_the_curve():

@@ -45,6 +45,14 @@ def test_reversed_test_labels_mirror_the_accuracy():
     assert right['average_precision'] > wrong['average_precision']
 
 
+def test_average_precision_ranks_by_confidence():
+    train = np.array([[1., .1], [1., -.1], [-1., .1], [-1., -.1]]), [True, True, False, False]
+    angles = np.array([.3, .1, 1.2, .9])  # confidence falls with the angle: T F T F by rank
+    test = np.stack([np.cos(angles), np.sin(angles)], axis=1), [False, True, False, True]
+    result = linear_probe(*train, *test)
+    assert result['average_precision'] == pytest.approx((1 + 2 / 3) / 2)
+
+
 @pytest.mark.parametrize('part', ['train', 'test'])
 @pytest.mark.parametrize('value', [True, False])
 def test_one_class_is_refused(part, value):

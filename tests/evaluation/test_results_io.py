@@ -7,7 +7,7 @@ import pytest
 
 from sola_plugin.evaluation import read_detections, write_detections
 
-GOOD = {'v_1': [{'segment': [0.1, 1 / 3], 'score': 2 / 3, 'label': 'Fußball'}], 'v_2': []}
+GOOD = {'v_1': [{'segment': [1 / 7, 1 / 3], 'score': 2 / 3, 'label': 'Fußball'}], 'v_2': []}
 
 
 def test_round_trip_is_exact(tmp_path):

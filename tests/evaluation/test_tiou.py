@@ -48,8 +48,8 @@ def test_other_shapes_are_refused(shape):
 
 
 def test_presets():
-    assert ACTIVITYNET == tuple(np.linspace(.5, .95, 10))
-    assert np.allclose(THUMOS14, [.3, .4, .5, .6, .7], atol=1e-12)
+    np.testing.assert_array_equal(ACTIVITYNET, np.linspace(.5, .95, 10))
+    np.testing.assert_allclose(THUMOS14, [.3, .4, .5, .6, .7], atol=1e-12)
     assert resolve_thresholds('THUMOS14').tolist() == list(THUMOS14)
     assert [threshold_name(t) for t in ACTIVITYNET[-3:]] == ['0.85', '0.9', '0.95']
 

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from sola_plugin.models.necks import load_sola_weights, read_sola
 
+from ..distributed import prepare_cpu_ranks
 from ..pretraining import nested_run, pretrain, pretraining_config
 
 
@@ -85,6 +86,7 @@ class SoLaPretrainHook(Hook):
                                  **self.schedule)
         cfg.resume = True
         cfg.launcher = runner._launcher
+        prepare_cpu_ranks(cfg)
         cfg.env_cfg = runner.cfg.get('env_cfg', {})
         print_log('similarity matching on the features of the training set; its log is in '
                   f'{path.parent}', 'current')

@@ -1,0 +1,238 @@
+"""Annotation files: both forms, the real ones, and what is said about bad ones."""
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from sola_plugin.datasets.annotations import (
+    AnnotationError,
+    Video,
+    check_segments,
+    first_few,
+    load_annotations,
+)
+
+DATA = Path(__file__).resolve().parents[1] / 'data'
+
+
+def action(start: float, end: float, label: str = 'run') -> dict:
+    return dict(segment=[start, end], label=label)
+
+
+def video(*actions: dict, duration: float = 10.0) -> Video:
+    return Video(duration, 'training', actions)
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def entry(**changes) -> dict:
+    return {**dict(duration=10, subset='training', annotations=[action(1, 2)]), **changes}
+
+
+# --- the real files -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('name, subsets, num_segments, num_labels', [
+    ('thumos14', {'train': 200, 'test': 210}, 6318, 20),
+    ('activitynet-1.3', {'validation': 4728}, 7293, 200),
+])
+def test_real_files(name, subsets, num_segments, num_labels):
+    videos = load_annotations(DATA / f'{name}_annotations.json.gz')
+    counted = [one.subset for one in videos.values()]
+    assert {subset: counted.count(subset) for subset in subsets} == subsets
+    assert len(videos) == sum(subsets.values())
+    actions = [one for each in videos.values() for one in each.annotations]
+    assert len(actions) == num_segments
+    assert len({one['label'] for one in actions}) == num_labels
+    assert all(each.feature_span is None for each in videos.values())
+
+
+def test_thumos_values_are_those_of_the_file():
+    video_896 = load_annotations(DATA / 'thumos14_annotations.json.gz')['video_test_0000896']
+    assert (video_896.duration, video_896.subset) == (104.8, 'test')
+    assert video_896.annotations[0] == action(18.6, 24.8, 'HighJump')
+
+
+def test_activitynet_loses_three_segments_and_has_71_clipped():
+    path = DATA / 'activitynet-1.3_annotations.json.gz'
+    videos = load_annotations(path)
+    clean, dropped = check_segments(videos)
+    assert dropped == ["'6kgJx6ahgq0' [0, 0] of 72.66 s",
+                       "'QhiKgeJV3k0' [4.10395, 4.10395] of 195.05 s",
+                       "'e6J_ygZ779A' [142.281, 142.281] of 142.32 s"]
+    raw = json.loads(gzip.decompress(path.read_bytes()))['database']
+    expected = {name: [[one['segment'][0], min(one['segment'][1], each['duration'])]
+                       for one in each['annotations'] if one['segment'][0] != one['segment'][1]]
+                for name, each in raw.items()}
+    assert {name: [one['segment'] for one in each.annotations]
+            for name, each in clean.items()} == expected
+    assert sum(one['segment'][1] > each['duration']
+               for each in raw.values() for one in each['annotations']) == 71
+
+
+def test_thumos_is_clean():
+    videos = load_annotations(DATA / 'thumos14_annotations.json.gz')
+    clean, dropped = check_segments(videos)
+    assert clean == videos and dropped == []
+
+
+@pytest.mark.parametrize('fps', [25, 30])
+def test_real_segments_in_frames_are_recognised(fps):
+    videos = {name: Video(each.duration, each.subset, tuple(
+        action(*(time * fps for time in one['segment'])) for one in each.annotations))
+        for name, each in load_annotations(DATA / 'thumos14_annotations.json.gz').items()}
+    with pytest.raises(AnnotationError, match=(
+            r'in 41\d of 41\d annotated videos a segment ends beyond 1.5 times the duration .*'
+            rf'seem to be frames. Divide by fps \(here probably {fps}\)')):
+        check_segments(videos)
+
+
+# --- the two forms --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_database_form(tmp_path, compressed):
+    content = json.dumps(dict(version='1', database={'-x_/é': entry()})).encode()
+    path = tmp_path / 'annotations.json'
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    assert load_annotations(path) == {'-x_/é': Video(10.0, 'training', (action(1, 2),))}
+
+
+def test_flat_form(tmp_path):
+    path = write(tmp_path / 'a.json', {
+        'v_1': dict(duration_second=211.53, duration_frame=6337, feature_frame=6336, fps=30.0,
+                    annotations=[action(30.0, 205.2)]),
+        'v_2': dict(duration_second=20, annotations=[]),
+    })
+    videos = load_annotations(path)
+    assert videos['v_1'].duration == 211.53 and videos['v_1'].subset is None
+    # mmaction2's "corrected second"
+    assert videos['v_1'].feature_span == (0.0, pytest.approx(float(6336) / 6337 * 211.53))
+    assert videos['v_2'] == Video(20.0)
+
+
+def test_videos_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        video().duration = 3  # type: ignore[misc]
+
+
+# --- bad files ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(duration='10'), "video 'v': expected a positive number under 'duration', got '10'"),
+    (dict(duration=0), "video 'v': expected a positive number under 'duration', got 0"),
+    (dict(duration=float('nan')), "expected a positive number under 'duration', got nan"),
+    (dict(subset=3), "video 'v': expected text under 'subset', got 3"),
+    (dict(annotations={}), r"expected a list under 'annotations' .* got dict"),
+    (dict(annotations=[3]), "video 'v', annotation 0: expected an object, got int"),
+    (dict(annotations=[action(1, 2), dict(segment=[1, 2])]),
+     r"video 'v', annotation 1: key 'label' is missing; there are \['segment'\]"),
+    (dict(annotations=[action(1, 2, label=5)]), "expected text under 'label', got 5"),
+    (dict(annotations=[action(1, float('nan'))]),
+     r"annotation 0: expected \[start, end\] in seconds under 'segment', got \[1, nan\]"),
+    (dict(annotations=[action(1, float('inf'))]), r'got \[1, inf\]'),
+    (dict(annotations=[action('1', 2)]), r"got \['1', 2\]"),
+    (dict(annotations=[action(True, 2)]), r'got \[True, 2\]'),
+    (dict(annotations=[dict(segment=[1, 2, 3], label='a')]), r'got \[1, 2, 3\]'),
+])
+def test_bad_values_name_file_video_and_key(tmp_path, changes, message):
+    path = write(tmp_path / 'a.json', dict(database=dict(v=entry(**changes))))
+    with pytest.raises(AnnotationError, match=f'a.json: .*{message}'):
+        load_annotations(path)
+
+
+@pytest.mark.parametrize('key', ['duration', 'annotations'])
+def test_missing_keys(tmp_path, key):
+    content = entry()
+    del content[key]
+    path = write(tmp_path / 'a.json', dict(database=dict(v=content)))
+    with pytest.raises(AnnotationError, match=f"a.json: video 'v': key '{key}' is missing; there"):
+        load_annotations(path)
+
+
+@pytest.mark.parametrize('content, message', [
+    ([1], 'expected a JSON object, got list'),
+    (dict(database=[]), "expected an object under 'database', got list"),
+    (dict(version='1', results={}), "video 'version': expected an object, got str. Known forms"),
+    (dict(v=entry()), "key 'duration_second' is missing"),
+    (dict(v=dict(duration_second=3, duration_frame=0, feature_frame=5, annotations=[])),
+     "expected a positive number under 'duration_frame', got 0"),
+])
+def test_other_json(tmp_path, content, message):
+    with pytest.raises(AnnotationError, match=f'a.json: .*{message}'):
+        load_annotations(write(tmp_path / 'a.json', content))
+
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_truncated_file(tmp_path, compressed):
+    content = json.dumps(dict(database={f'v_{i}': entry() for i in range(50)})).encode()
+    content = gzip.compress(content) if compressed else content
+    (tmp_path / 'a.json').write_bytes(content[:-20])
+    with pytest.raises(AnnotationError, match='a.json: not complete JSON .* may be truncated'):
+        load_annotations(tmp_path / 'a.json')
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nothing.json'):
+        load_annotations(tmp_path / 'nothing.json')
+
+
+# --- segments -------------------------------------------------------------------------------------
+
+def test_clip_and_drop():
+    good = {f'v_{i}': video(action(1, 2)) for i in range(9)}
+    bad = video(action(-1, 3), action(9, 10.5), action(4, 4), action(6, 5), action(12, 13),
+                action(-3, -1))
+    clean, dropped = check_segments({**good, 'bad': bad})
+    assert clean['bad'].annotations == (action(0, 3), action(9, 10))
+    assert dropped == ["'bad' [4, 4] of 10 s", "'bad' [6, 5] of 10 s", "'bad' [12, 13] of 10 s",
+                       "'bad' [-3, -1] of 10 s"]
+    assert bad.annotations[0] == action(-1, 3), 'the input is left alone'
+    assert all(clean[name] == good[name] for name in good)
+
+
+def test_reversed_in_more_than_half():
+    videos = {'v_1': video(action(5, 2), action(1, 2)), 'v_2': video(action(4, 1), action(3, 2))}
+    with pytest.raises(AnnotationError, match=(
+            r"3 of 4 segments end before they start \('v_1' \[5, 2\], 'v_2' \[4, 1\], 'v_2' "
+            r'\[3, 2\]\): expected \[start, end\] .* \[start, length\]')):
+        check_segments(videos)
+
+
+def test_frames_in_less_than_half_of_the_videos_are_dropped():
+    videos = {'v_1': video(action(100, 200)), 'v_2': video(action(1, 2)),
+              'v_3': video(action(1, 2))}
+    clean, dropped = check_segments(videos)
+    assert clean['v_1'].annotations == () and dropped == ["'v_1' [100, 200] of 10 s"]
+
+
+def test_videos_without_annotations_do_not_hide_frames():
+    videos = {f'v_{i}': video() for i in range(10)}
+    videos['v_0'] = video(action(100, 200))
+    with pytest.raises(AnnotationError, match=r'in 1 of 1 annotated .*\(at up to 20 times\)'):
+        check_segments(videos)
+
+
+def test_unknown_labels():
+    videos = {'v_1': video(action(1, 2, 'HighJmp'), action(1, 2, 'HighJmp'), action(1, 2, '???')),
+              'v_2': video(action(1, 2, 'LongJump'))}
+    with pytest.raises(AnnotationError, match=(
+            r"not among the 2 classes: 'HighJmp' \(2 times, did you mean 'HighJump'\?\), "
+            r"'\?\?\?' \(1 times\). Correct")):
+        check_segments(videos, ['HighJump', 'LongJump'])
+    assert check_segments(videos, ['HighJmp', 'LongJump', '???']) == (videos, [])
+
+
+def test_no_videos():
+    assert check_segments({}) == ({}, [])
+
+
+def test_first_few():
+    assert first_few([]) == ''
+    assert first_few('abc') == 'a, b, c'
+    assert first_few(range(5), 2) == '0, 1 and 3 more'

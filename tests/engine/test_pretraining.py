@@ -1,0 +1,232 @@
+"""Similarity matching as a run: the tool, resuming, the hook."""
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+
+from sola_plugin.apis import train_localizer
+from sola_plugin.engine import newest_checkpoint, pretrain, pretraining_config
+from sola_plugin.models.necks import build_sola, read_sola
+from tests.conftest import (
+    CHANNELS,
+    ROOT,
+    TINY_MATCHER,
+    feature_dataset,
+    localization_config,
+    make_dataset,
+)
+
+NECK = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
+
+
+def tiny_pretraining(root: Path, work_dir: Path, **options) -> Config:
+    options = dict(batch_size=4, max_epochs=3, windows_per_video=2, lr=1e-2, seed=0, **options)
+    return pretraining_config(dict(NECK, in_channels=CHANNELS), dict(root=str(root / 'features'), layout='TC'),
+                              work_dir, matcher=TINY_MATCHER, **options)
+
+
+def test_pretraining_lowers_the_loss_and_writes_a_small_file(data_root, tmp_path):
+    path = pretrain(tiny_pretraining(data_root, tmp_path / 'work'))
+    assert path == tmp_path / 'work' / 'sola.pth'
+    checkpoint = read_sola(path)
+    losses = checkpoint['meta']['losses']
+    assert len(losses) == 3 and losses[-1] < losses[0] and np.isfinite(losses).all()
+    assert checkpoint['meta']['matcher'].items() >= TINY_MATCHER.items()
+    assert set(checkpoint['state_dict']) == set(build_sola(path).state_dict())
+    assert build_sola(path).alpha != 0
+    assert path.stat().st_size < 20_000
+
+
+def test_no_annotations_are_needed(data_root, tmp_path):
+    (data_root / 'annotations.json').unlink()
+    assert pretrain(tiny_pretraining(data_root, tmp_path / 'work')).is_file()
+
+
+def test_resume_continues_the_same_run(data_root, tmp_path):
+    whole = read_sola(pretrain(tiny_pretraining(data_root, tmp_path / 'whole')))
+    first = tiny_pretraining(data_root, tmp_path / 'parts')
+    first.train_cfg.max_epochs = 2
+    pretrain(first)
+    second = tiny_pretraining(data_root, tmp_path / 'parts')
+    second.resume = True
+    parts = read_sola(pretrain(second))
+    np.testing.assert_allclose(parts['meta']['losses'], whole['meta']['losses'], rtol=0, atol=1e-6)
+    for key, value in whole['state_dict'].items():
+        torch.testing.assert_close(parts['state_dict'][key], value)
+
+
+def test_a_torn_checkpoint_is_passed_over(data_root, tmp_path):
+    cfg = tiny_pretraining(data_root, tmp_path)
+    pretrain(cfg)
+    torn = tmp_path / 'epoch_3.pth'
+    torn.write_bytes(torn.read_bytes()[:1000])
+    assert newest_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
+    (tmp_path / 'epoch_2.pth').write_bytes(b'')
+    assert newest_checkpoint(tmp_path) is None
+
+
+def test_another_model_is_refused(data_root, tmp_path):
+    cfg = Config(localization_config(data_root, tmp_path))
+    with pytest.raises(TypeError, match='expected a config whose model is a SimilarityMatcher, got BMN'):
+        pretrain(cfg)
+
+
+def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path):
+    """``tools/pretrain_sola.py`` with SIGKILL in the middle, then ``--resume``."""
+    root = make_dataset(tmp_path / 'data')
+    cfg = tiny_pretraining(root, tmp_path / 'unused')
+    cfg.train_cfg.max_epochs = 40
+    cfg.custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)
+    cfg.dump(tmp_path / 'config.py')
+
+    def command(work_dir: str, *extra: str) -> list[str]:
+        return [sys.executable, str(ROOT / 'tools/pretrain_sola.py'), str(tmp_path / 'config.py'),
+                '--work-dir', str(tmp_path / work_dir), '--seed', '3', *extra]
+
+    environment = dict(os.environ, OMP_NUM_THREADS='1')
+    whole = subprocess.Popen(command('whole'), env=environment, stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen(command('killed'), env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / 'killed' / 'epoch_4.pth').exists():
+        assert killed.poll() is None and time.monotonic() < deadline, 'no checkpoint appeared'
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / 'killed' / 'sola.pth').exists()
+    resumed = subprocess.run(command('killed', '--resume'), env=environment, check=True, text=True,
+                             capture_output=True)
+    epoch = int(re.search(r'resumed epoch: (\d+)', resumed.stdout)[1])
+    assert 3 <= epoch < 40
+    assert whole.wait() == 0
+    a, b = (read_sola(tmp_path / name / 'sola.pth')['meta'] for name in ('whole', 'killed'))
+    assert len(b['losses']) == 40 and a['iterations'] == b['iterations']
+    np.testing.assert_allclose(b['losses'], a['losses'], rtol=0, atol=1e-4)
+
+
+def hook_config(root: Path, work_dir: Path, **hook) -> Config:
+    cfg = Config(localization_config(root, work_dir))
+    cfg.model.neck = dict(NECK)
+    cfg.custom_hooks = [dict(type='SoLaPretrainHook', matcher=TINY_MATCHER, batch_size=4, max_epochs=2,
+                             lr=1e-2, **hook)]
+    return cfg
+
+
+def trained(cfg: Config):
+    return train_localizer(cfg).model
+
+
+class TestHook:
+    """``SoLaPretrainHook`` in a head-training config."""
+
+    def test_separate_keeps_the_neck_of_similarity_matching(self, data_root, tmp_path):
+        model = trained(hook_config(data_root, tmp_path / 'work'))
+        matched = read_sola(tmp_path / 'work/sola/sola.pth')
+        for key, value in matched['state_dict'].items():
+            assert torch.equal(model.neck.state_dict()[key], value)
+        assert model.neck.frozen and model.neck.alpha != 0
+        # The training set's own features: 4 of 6 videos.
+        assert matched['meta']['iterations'] == 2
+
+    def test_finetune_goes_on_learning(self, data_root, tmp_path):
+        model = trained(hook_config(data_root, tmp_path / 'work', freeze=False))
+        matched = read_sola(tmp_path / 'work/sola/sola.pth')['state_dict']
+        assert model.neck.alpha.item() != matched['alpha'].item()
+
+    def test_existing_checkpoint_is_used_and_the_head_does_not_notice(self, data_root, tmp_path):
+        first = trained(hook_config(data_root, tmp_path / 'a'))
+        checkpoint = tmp_path / 'a/sola/sola.pth'
+        written = checkpoint.stat().st_mtime_ns
+        second = trained(hook_config(data_root, tmp_path / 'b', checkpoint=str(checkpoint)))
+        assert checkpoint.stat().st_mtime_ns == written and not (tmp_path / 'b/sola').exists()
+        # Same random state for the head whether similarity matching ran before it or not.
+        for a, b in zip(first.state_dict().values(), second.state_dict().values()):
+            assert torch.equal(a, b)
+
+    def test_checkpoint_path_is_made(self, data_root, tmp_path):
+        trained(hook_config(data_root, tmp_path / 'a', checkpoint=str(tmp_path / 'necks/my.pth')))
+        assert (tmp_path / 'necks/my.pth').is_file()
+
+    def test_resume_takes_the_neck_of_the_run(self, data_root, tmp_path):
+        cfg = hook_config(data_root, tmp_path / 'work', freeze=False)
+        cfg.train_cfg.max_epochs = 1
+        before = trained(cfg).neck.alpha.item()
+        (tmp_path / 'work/sola/sola.pth').unlink()
+        cfg = hook_config(data_root, tmp_path / 'work', freeze=False)
+        cfg.resume = True
+        after = trained(cfg).neck.alpha.item()
+        assert not (tmp_path / 'work/sola/sola.pth').exists()  # not trained again
+        assert after != before and abs(after - before) < 0.02  # one epoch further
+
+    def test_killed_during_similarity_matching(self, data_root, tmp_path, monkeypatch):
+        from sola_plugin.engine import pretraining
+
+        def killed(*_args, **_kwargs):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pretraining, 'save_sola', killed)
+            with pytest.raises(KeyboardInterrupt):
+                trained(hook_config(data_root, tmp_path / 'work'))
+        model = trained(hook_config(data_root, tmp_path / 'work'))
+        losses = read_sola(tmp_path / 'work/sola/sola.pth')['meta']['losses']
+        assert len(losses) == 2 and model.neck.frozen
+
+    def test_outer_run_keeps_its_log_and_hub(self, data_root, tmp_path):
+        runner = train_localizer(hook_config(data_root, tmp_path / 'work'))
+        assert MMLogger.get_current_instance() is runner.logger
+        assert MessageHub.get_current_instance() is runner.message_hub
+        log = next((tmp_path / 'work').glob('2*/*.log')).read_text()
+        assert re.search(r'Epoch\(train\) +\[2\]', log)
+
+    def test_source_may_be_other_data(self, data_root, tmp_path):
+        cfg = hook_config(data_root, tmp_path / 'work', features=feature_dataset(data_root))
+        trained(cfg)
+        assert read_sola(tmp_path / 'work/sola/sola.pth')['meta']['iterations'] == 4  # 6 of 6 videos
+
+    def test_needs_a_neck(self, data_root, tmp_path):
+        cfg = hook_config(data_root, tmp_path / 'work')
+        del cfg.model['neck']
+        with pytest.raises(ValueError, match=r"needs a model with a SoLa neck: add neck=dict\(type='SoLa'\)"):
+            trained(cfg)
+
+    def test_checkpoint_of_another_size(self, data_root, tmp_path):
+        trained(hook_config(data_root, tmp_path / 'a'))
+        cfg = hook_config(data_root, tmp_path / 'b', checkpoint=str(tmp_path / 'a/sola/sola.pth'))
+        cfg.model.neck.hidden_channels = 8
+        with pytest.raises(ValueError, match='does not fit the neck .*hidden_channels=4'):
+            trained(cfg)
+
+    def test_other_settings_are_told(self, data_root, tmp_path, caplog):
+        trained(hook_config(data_root, tmp_path / 'a'))
+        cfg = hook_config(data_root, tmp_path / 'b', checkpoint=str(tmp_path / 'a/sola/sola.pth'))
+        cfg.custom_hooks[0].matcher.step = 1
+        runner = train_localizer(cfg)
+        log = Path(runner._log_dir, f'{runner.timestamp}.log').read_text()
+        assert "was trained with {'step': 2}" in log
+
+
+def test_hook_on_two_processes(tmp_path):
+    """Frozen after it was wrapped: DistributedDataParallel must not wait for the neck's gradients."""
+    root = make_dataset(tmp_path / 'data')
+    cfg = hook_config(root, tmp_path / 'work')
+    cfg.env_cfg = dict(dist_cfg=dict(backend='gloo'))
+    cfg.custom_hooks[0].max_epochs = 1
+    cfg.dump(tmp_path / 'config.py')
+    subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2', '--master-port=29617',
+         str(ROOT / 'tools/train.py'), str(tmp_path / 'config.py'), '--launcher', 'pytorch'],
+        env=dict(os.environ, OMP_NUM_THREADS='1'), check=True, stdout=subprocess.DEVNULL)
+    state = torch.load(tmp_path / 'work/epoch_2.pth')['state_dict']
+    matched = read_sola(tmp_path / 'work/sola/sola.pth')['state_dict']
+    assert torch.equal(state['neck.alpha'], matched['alpha'])

@@ -36,3 +36,4 @@ train_dataloader = dict(
 
 train_cfg = dict(by_epoch=True, max_epochs=25)
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=5e-4, fused=True))
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=5))

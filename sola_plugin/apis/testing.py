@@ -39,7 +39,7 @@ def test_localizer(cfg: Config, checkpoint: str | os.PathLike, scores: str | Non
     if scores is not None:
         metric['classifier'] = dict(type='ScoreFile', path=scores)
     elif metric.get('classifier') is None:
-        metric['classifier'] = dict(type='LinearClassifier', dataset=cfg.train_dataloader.dataset)
+        metric['classifier'] = dict(type='LinearClassifier', dataset=_labelled_features(cfg))
     evaluators: list[dict] = [metric]
     if dump is not None:
         evaluators.append(dict(type='DumpResults', out_file_path=dump))
@@ -59,6 +59,13 @@ def _tal_metric(cfg: Config) -> dict:
     print_log(f'the config has {[e["type"] for e in evaluators]} as test_evaluator; TALMetric takes its '
               'place', 'current')
     return dict(type='TALMetric')
+
+
+def _labelled_features(cfg: Config) -> dict:
+    """Training videos through the test pipeline: no augmentation, and all the meta information."""
+    dataset = dict(cfg.train_dataloader.dataset)
+    pipeline = cfg.test_dataloader.dataset.get('pipeline')
+    return dataset if pipeline is None else dict(dataset, pipeline=pipeline)
 
 
 def check_fits(model: nn.Module, checkpoint: str | os.PathLike) -> None:

@@ -204,11 +204,13 @@ def test_reversed_in_more_than_half():
         check_segments(videos)
 
 
-def test_frames_in_less_than_half_of_the_videos_are_dropped():
-    videos = {'v_1': video(action(100, 200)), 'v_2': video(action(1, 2)),
-              'v_3': video(action(1, 2))}
+def test_frames_in_half_of_the_videos_are_dropped():
+    videos = {'v_1': video(action(100, 200)), 'v_2': video(action(1, 2))}
     clean, dropped = check_segments(videos)
     assert clean['v_1'].annotations == () and dropped == ["'v_1' [100, 200] of 10 s"]
+    with pytest.raises(AnnotationError, match='in 2 of 3 annotated videos'):
+        check_segments({**videos, 'v_3': video(action(9, 15.1))})
+    assert len(check_segments({**videos, 'v_3': video(action(9, 14.9))})[1]) == 1
 
 
 def test_videos_without_annotations_do_not_hide_frames():

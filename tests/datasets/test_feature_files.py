@@ -102,6 +102,7 @@ def test_prefix_and_suffix_are_no_part_of_the_id(tmp_path):
     (tmp_path / 'v_d_rgb.npy').mkdir()
     folder = FeatureFolder(tmp_path, suffix='_rgb.npy', prefix='v_')
     assert folder.ids() == ['a', 'b']
+    assert FeatureFolder(tmp_path, suffix='_rgb.npy').ids() == ['v_', 'v_a', 'v_b', 'x']
     assert folder.path('b') == tmp_path / 'v_b_rgb.npy'
     assert folder.path('new') == tmp_path / 'v_new_rgb.npy'
 

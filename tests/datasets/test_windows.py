@@ -55,6 +55,7 @@ def test_items(folder, in_memory):
         item = dataset[0, u]
         assert list(item) == ['inputs'] and item['inputs'].dtype == torch.float32
         np.testing.assert_array_equal(item['inputs'], array('v_a')[:, start:start + WINDOW])
+    np.testing.assert_array_equal(dataset[0]['inputs'], array('v_a')[:, 3:8])
     np.testing.assert_array_equal(dataset[1]['inputs'], array('v_c'))
     np.testing.assert_array_equal(dataset[2]['inputs'], array('v_d')[:, 2:7])
 

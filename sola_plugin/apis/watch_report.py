@@ -1,0 +1,139 @@
+"""Table and HTML report of the embedded data's main job."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.registry import DATASETS
+from mmengine.config import Config
+
+from sola_plugin.models.losses import interval_target
+from sola_plugin.models.necks import build_sola, read_sola
+from sola_plugin.visualization import (
+    Column,
+    FigureBlock,
+    Section,
+    Table,
+    TableBlock,
+    build_table,
+    cosine_tsm,
+    plot_loss,
+    plot_timeline,
+    plot_tsm,
+    write_report,
+)
+
+from .watch_demo import METHODS, detections_of, matching_losses
+
+_CLASSES = ('ABD', 'ROW')
+_COLUMNS = (
+    Column('probe', 'linear probe, accuracy %', scale=100),
+    Column('AR@10', 'AR@10 %', scale=100),
+    Column('AR@100', 'AR@100 %', scale=100),
+    Column('mAP@0.5', 'mAP@0.5 %', scale=100),
+    Column('mAP', 'mAP@0.3:0.1:0.7 %', scale=100, difference=True),
+    Column('pretrain_seconds', 'similarity matching, s', digits=0),
+    Column('train_seconds', 'training, s', digits=0),
+    Column('test_seconds', 'test, s', digits=1),
+)
+_ABOUT = (
+    'Real movement signals, a real frozen classifier, untrimmed streams composed of real recordings; not '
+    'video. 10 people wore a smart watch while doing shoulder exercises (the data that ships with the PyPI '
+    'package seglearn). The encoder was trained to classify trimmed windows of three exercises of three '
+    'people; what is localized are two other exercises of other people, among distractors.',
+    'The regime (few labels, an encoder that never saw the actions) is the one of four in which an earlier '
+    'exploratory study saw SoLa help most. docs/results.md has all four.',
+)
+
+
+def results_table(figures: Sequence[Mapping[str, Mapping[str, float]]]) -> Table:
+    """Mean and spread over seeds.
+
+    Args:
+        figures: Result of :func:`~.watch_demo.run_seed` of each seed.
+
+    Returns:
+        One row for each method; the first is the baseline of the differences.
+    """
+    values = {method: {key: [seed[method][key] for seed in figures] for key in figures[0][method]}
+              for method in figures[0]}
+    return build_table(values, _COLUMNS)
+
+
+def write_watch_report(path: Path, table: Table, folder: Path, seeds: int, command: str,
+                       settings: Mapping[str, Any]) -> None:
+    """Write the report of :mod:`.watch_demo`.
+
+    Args:
+        path: HTML file.
+        table: See :func:`results_table`.
+        folder: Work dir of the demo, with ``seed0``, ``seed1``, ...
+        seeds: Number of seeds.
+        command: What makes this report.
+        settings: Shown beside the command.
+    """
+    first = folder / 'seed0'
+    dataset = _test_dataset(first)
+    write_report(
+        path, 'SoLa on the embedded data', [
+            Section('Results', [TableBlock(table, _caption(seeds))]),
+            Section('What similarity matching does', [_tsm_figure(first, dataset), _loss_figure(folder, seeds)]),
+            Section('Detections', [_timeline_figure(first, dataset, index) for index in (0, 1, 2)]),
+        ],
+        lead='Frozen features → similarity matching without labels → a BMN with and without SoLa → mAP.',
+        about_data=_ABOUT, command=command, settings=settings)
+
+
+def _caption(seeds: int) -> str:
+    return (f'A BMN trained on the labelled streams and tested on the test streams, {seeds} seeds (data, '
+            'encoder, SoLa and head change with the seed). "mean of 3 snippets" is the trivial baseline: it '
+            'has no weights. All stages ran on one thread; seeds ran side by side.')
+
+
+def _test_dataset(folder: Path):
+    config = next((folder / 'bmn_watch' / 'run').glob('*.py'))
+    return DATASETS.build(Config.fromfile(config).test_dataloader.dataset)
+
+
+def _tsm_figure(folder: Path, dataset) -> FigureBlock:
+    sola_file = folder / 'sola/run/sola.pth'
+    matcher = read_sola(sola_file)['meta']['matcher']
+    item = dataset[0]
+    features, meta = item['inputs'], item['data_samples'].metainfo
+    with torch.no_grad():
+        adapted = build_sola(sola_file)(features[None])[0]
+    # The target counts in positions, and positions are `step` snippets apart.
+    target = interval_target(features.shape[1], matcher['k'] * matcher['step']**2)
+    start, end = meta['feature_span']
+    figure = plot_tsm(
+        {'raw features': cosine_tsm(features.numpy()), 'SoLa': cosine_tsm(adapted.numpy()),
+         'target of the training': target.numpy()},
+        seconds_per_cell=(end - start) / features.shape[1], start=start, segments=meta['annotations'],
+        classes=_CLASSES)
+    return FigureBlock(
+        figure,
+        f'Temporal similarity matrices (TSM) of the test stream {meta["video_name"]}: how similar the '
+        'features at two moments are, as rescaled cosine. Right: what similarity matching asks for, which '
+        'depends on the interval only. Coloured bars mark the true actions, which training never saw.',
+        'Three temporal similarity matrices side by side: raw features, SoLa, target', 'png')
+
+
+def _loss_figure(folder: Path, seeds: int) -> FigureBlock:
+    losses = np.array([matching_losses(folder / f'seed{seed}') for seed in range(seeds)])
+    figure = plot_loss(np.arange(1, losses.shape[1] + 1), losses, xlabel='epoch')
+    return FigureBlock(figure, 'Similarity-matching loss (mean binary cross entropy of an epoch), one thin '
+                       'line for each seed. No labels are used.', 'Loss curves falling over the epochs')
+
+
+def _timeline_figure(folder: Path, dataset, index: int) -> FigureBlock:
+    # Streams of one subject follow each other: these three are of different subjects.
+    info = dataset.get_data_info(index)
+    name = info['video_name']
+    detections = {method: detections_of(folder, method).get(name, []) for method in METHODS}
+    figure = plot_timeline(info['annotations'], detections, info['duration'], title=name, classes=_CLASSES)
+    return FigureBlock(figure, f'True actions of {name} (top) and the best detections of each method, as many '
+                       'as twice the number of true actions. The stronger the colour, the higher the score.',
+                       f'Timeline of {name} with true actions and detections of four methods')

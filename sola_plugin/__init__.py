@@ -9,6 +9,7 @@ its own.
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 
 import wrapt
 
@@ -19,13 +20,18 @@ __version__ = '0.1.0'
 #: mmaction2's registries import these packages when something is first built from them; our own
 #: classes follow right behind.
 _REGISTERED_AFTER = {
-    'mmaction.models': 'sola_plugin.models',
-    'mmaction.datasets': 'sola_plugin.datasets',
-    'mmaction.evaluation': 'sola_plugin.evaluation.tal_metric',
-    'mmaction.engine': 'sola_plugin.engine',
+    'mmaction.models': ['sola_plugin.models'],
+    'mmaction.datasets': ['sola_plugin.datasets.transforms', 'sola_plugin.datasets.windows'],
+    'mmaction.evaluation': ['sola_plugin.evaluation.tal_metric'],
+    'mmaction.engine': ['sola_plugin.engine'],
 }
 
+
+def _register(stock: ModuleType) -> None:
+    for name in _REGISTERED_AFTER[stock.__name__]:
+        importlib.import_module(name)
+
+
 _compat.install()
-for _stock, _ours in _REGISTERED_AFTER.items():
-    wrapt.register_post_import_hook(
-        lambda _module, name=_ours: importlib.import_module(name), _stock)
+for _name in _REGISTERED_AFTER:
+    wrapt.register_post_import_hook(_register, _name)

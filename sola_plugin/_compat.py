@@ -151,7 +151,7 @@ def _cfg_metainfo(package_path, cfg_path):
     from mmengine.fileio import load
 
     folder = os.path.join(package_path, '.mim')
-    found = {}
+    found: dict = {}
     for meta_path in load(os.path.join(folder, 'model-index.yml'))['Import']:
         for model in load(os.path.join(folder, meta_path))['Models']:
             configs = model.get('Config', [])
@@ -191,12 +191,12 @@ def weights_only_checkpoints(_checkpoint: ModuleType) -> None:
         return getattr(owner, name)
 
     array = numpy.zeros(1)
-    reconstruct = array.__reduce__()[0]
-    scalar = array[0].__reduce__()[0]
+    # The name of the module in the file depends on the NumPy version that wrote it.
+    builders: list = [(value.__reduce__()[0], f'numpy.{core}.multiarray.{name}')
+                for value, name in ((array, '_reconstruct'), (array[0], 'scalar'))
+                for core in ('core', '_core')]
     torch.serialization.add_safe_globals([
         *methods, (method, 'builtins.getattr'), numpy.ndarray, numpy.dtype,
         *(type(numpy.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'bool')),
-        # The name of the module in the file depends on the NumPy version that wrote it.
-        *((function, f'numpy.{core}.multiarray.{function.__name__}')
-          for core in ('core', '_core') for function in (reconstruct, scalar)),
+        *builders,
     ])

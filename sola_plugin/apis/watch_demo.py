@@ -15,6 +15,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from sola_plugin.datasets.watch import VALIDATION, prepare_watch
 from sola_plugin.engine import pretrain
 from sola_plugin.evaluation.linear_probe import linear_probe, snippet_labels
+from sola_plugin.models.localizers import NeckMixin
 from sola_plugin.models.necks import read_sola
 
 from .stages import run_stage
@@ -137,7 +138,7 @@ def probe_features(cfg: Config, checkpoint: Path) -> dict[str, float]:
     """
     model = MODELS.build(cfg.model)
     load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True)
-    parts = []
+    parts: list[np.ndarray] = []
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         dataset = DATASETS.build(loader.dataset)
         features, labels = [], []
@@ -147,11 +148,11 @@ def probe_features(cfg: Config, checkpoint: Path) -> dict[str, float]:
             labels.append(snippet_labels([a['segment'] for a in meta['annotations']], meta['feature_span'],
                                          item['inputs'].shape[1]))
         parts += [np.concatenate(features), np.concatenate(labels)]
-    return linear_probe(*parts)
+    return linear_probe(parts[0], parts[1], parts[2], parts[3])
 
 
 @torch.no_grad()
-def neck_features(model: torch.nn.Module, features: torch.Tensor) -> np.ndarray:
+def neck_features(model: NeckMixin, features: torch.Tensor) -> np.ndarray:
     """Features behind the neck of a localizer.
 
     Args:

@@ -80,7 +80,8 @@ def write_watch_report(path: Path, table: Table, folder: Path, seeds: int, comma
     write_report(
         path, 'SoLa on the embedded data', [
             Section('Results', [TableBlock(table, _caption(seeds))]),
-            Section('What similarity matching does', [_tsm_figure(first, dataset), _loss_figure(folder, seeds)]),
+            Section('What similarity matching does',
+                    [_tsm_figure(first, dataset), _loss_figure(folder, seeds)]),
             Section('Detections', [_timeline_figure(first, dataset, index) for index in (0, 1, 2)]),
         ],
         lead='Frozen features → similarity matching without labels → a BMN with and without SoLa → mAP.',
@@ -123,17 +124,17 @@ def _tsm_figure(folder: Path, dataset) -> FigureBlock:
 
 def _loss_figure(folder: Path, seeds: int) -> FigureBlock:
     losses = np.array([matching_losses(folder / f'seed{seed}') for seed in range(seeds)])
-    figure = plot_loss(np.arange(1, losses.shape[1] + 1), losses, xlabel='epoch')
+    figure = plot_loss(range(1, losses.shape[1] + 1), losses, xlabel='epoch')
     return FigureBlock(figure, 'Similarity-matching loss (mean binary cross entropy of an epoch), one thin '
                        'line for each seed. No labels are used.', 'Loss curves falling over the epochs')
 
 
 def _timeline_figure(folder: Path, dataset, index: int) -> FigureBlock:
-    # Streams of one subject follow each other: these three are of different subjects.
+    # Subjects take turns: streams that follow each other are of different subjects.
     info = dataset.get_data_info(index)
     name = info['video_name']
     detections = {method: detections_of(folder, method).get(name, []) for method in METHODS}
     figure = plot_timeline(info['annotations'], detections, info['duration'], title=name, classes=_CLASSES)
-    return FigureBlock(figure, f'True actions of {name} (top) and the best detections of each method, as many '
-                       'as twice the number of true actions. The stronger the colour, the higher the score.',
+    return FigureBlock(figure, f'True actions of {name} (top) and the best detections of each method, '
+                       'twice as many as true actions. The stronger the colour, the higher the score.',
                        f'Timeline of {name} with true actions and detections of four methods')

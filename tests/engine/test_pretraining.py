@@ -32,8 +32,9 @@ NECK = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
 
 def tiny_pretraining(root: Path, work_dir: Path, **options) -> Config:
     options = dict(batch_size=4, max_epochs=3, windows_per_video=2, lr=1e-2, seed=0, **options)
-    return pretraining_config(dict(NECK, in_channels=CHANNELS), dict(root=str(root / 'features'), layout='TC'),
-                              work_dir, matcher=TINY_MATCHER, **options)
+    features = dict(root=str(root / 'features'), layout='TC')
+    return pretraining_config(dict(NECK, in_channels=CHANNELS), features, work_dir,
+                              matcher=TINY_MATCHER, **options)
 
 
 def test_pretraining_lowers_the_loss_and_writes_a_small_file(data_root, tmp_path):

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from sola_plugin.models.necks import load_sola_weights, read_sola
+from sola_plugin.models.necks import SoLa, load_sola_weights, read_sola
 
 from ..distributed import prepare_cpu_ranks
 from ..pretraining import nested_run, pretrain, pretraining_config
@@ -63,7 +63,7 @@ class SoLaPretrainHook(Hook):
         wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if wrapped else runner.model
         neck = getattr(model, 'neck', None)
-        if not hasattr(neck, 'settings'):
+        if not isinstance(neck, SoLa):
             raise ValueError('SoLaPretrainHook needs a model with a SoLa neck: add neck=dict(type=\'SoLa\') '
                              f'to model (the neck is {type(neck).__name__})')
         if runner.iter == 0:

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from mmaction.models.localizers.bmn import BMN as StockBMN
 from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from mmaction.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..postprocessing import (
     covered_span,
@@ -38,6 +39,23 @@ class BMN(NeckMixin, StockBMN):
     Raises:
         ValueError: ``max_duration`` is not in ``[1, T]``.
     """
+
+    # The parent's.
+    _forward: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    _get_interp1d_bin_mask: Callable[..., np.ndarray]
+    feat_dim: int
+    tscale: int
+    num_samples: int
+    num_samples_per_bin: int
+    boundary_ratio: float
+    soft_nms_alpha: float
+    soft_nms_low_threshold: float
+    soft_nms_high_threshold: float
+    post_process_top_k: int
+    feature_extraction_interval: int
+    loss_cls: nn.Module
+    bm_mask: Tensor
+    match_map: np.ndarray
 
     def __init__(self,
                  temporal_dim: int,
@@ -111,9 +129,11 @@ class BMN(NeckMixin, StockBMN):
         """
         size = self.tscale
         anchor = [np.array(v)[:, None] for v in (self.anchors_tmins, self.anchors_tmaxs)]
-        tiou_maps, starts, ends = [], [], []
-        for segments in gt_bbox:
-            segments = segments.cpu().numpy().reshape(-1, 2)
+        tiou_maps: list[np.ndarray] = []
+        starts: list[np.ndarray] = []
+        ends: list[np.ndarray] = []
+        for video in gt_bbox:
+            segments = video.cpu().numpy().reshape(-1, 2)
             tiou = temporal_iou(self.match_map[:, 0], self.match_map[:, 1], segments[:, :1],
                                 segments[:, 1:])
             tiou_maps.append(tiou.astype(np.float32).max(0, initial=0).reshape(-1, size))
@@ -134,7 +154,7 @@ class BMN(NeckMixin, StockBMN):
                 weights[start, duration] = self._get_interp1d_bin_mask(
                     start - margin, start + duration + margin, size, self.num_samples,
                     self.num_samples_per_bin)
-        self.sample_mask = torch.nn.Parameter(
+        self.sample_mask = nn.Parameter(
             torch.from_numpy(weights.transpose(2, 3, 1, 0).reshape(size, -1)), requires_grad=False)
 
     def _get_bm_mask(self) -> Tensor:

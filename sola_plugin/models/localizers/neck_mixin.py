@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from mmaction.registry import MODELS
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers import pad_features, resize_features
@@ -21,7 +22,7 @@ class NeckMixin(nn.Module):
     mmaction2.
     """
 
-    neck: nn.Module | None
+    neck: BaseModule | None
     predictor: nn.Module | None
 
     def add_neck(self, neck: dict | None, feat_dim: int, temporal_dim: int,

@@ -19,6 +19,8 @@ class TEM(NeckMixin, StockTEM):
         **kwargs: See mmaction2's ``TEM``.
     """
 
+    feat_dim: int
+
     def __init__(self, temporal_dim: int, *args, neck: dict | None = None,
                  similarity_matching: dict | None = None, **kwargs) -> None:
         super().__init__(temporal_dim, *args, **kwargs)

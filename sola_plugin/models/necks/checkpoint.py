@@ -107,7 +107,7 @@ def build_sola(path: str | os.PathLike, **options) -> nn.Module:
 def _size(state: dict[str, Tensor]) -> dict:
     """Arguments of SoLa as far as the shapes of its weights tell them (dilations do not show)."""
     hidden, channels, first = state[_MARK].shape
-    sizes = dict(in_channels=channels, hidden_channels=hidden)
+    sizes: dict = dict(in_channels=channels, hidden_channels=hidden)
     if 'conv_network.2.weight' in state:
         sizes['kernel_sizes'] = (first, state['conv_network.2.weight'].shape[2])
     return sizes

@@ -156,8 +156,8 @@ class SoLa(BaseModule):
         read = rows[:, start - reach:].as_strided(
             (size, num_positions, self.kernel_sizes[0] * channels),
             (length * channels, step * channels, 1))
-        first, relu, second, _, third = self.conv_network
-        hidden = relu(F.linear(read, first.weight.transpose(1, 2).flatten(1), first.bias))
-        hidden = relu(F.linear(hidden, second.weight[:, :, 0], second.bias))
+        first, second, third = (layer for layer in self.conv_network if isinstance(layer, nn.Conv1d))
+        hidden = F.linear(read, first.weight.transpose(1, 2).flatten(1), first.bias).relu_()
+        hidden = F.linear(hidden, second.weight[:, :, 0], second.bias).relu_()
         hidden = F.linear(hidden, third.weight[:, :, 0], third.bias)
         return rows[:, start:last + 1:step] + torch.tanh(self.alpha) * hidden

@@ -33,6 +33,8 @@ class SimilarityMatcher(BaseModel):
         ValueError: A position lies outside the window.
     """
 
+    target: Tensor
+
     def __init__(self,
                  neck: dict | nn.Module,
                  window: int = 23,
@@ -56,7 +58,7 @@ class SimilarityMatcher(BaseModel):
         self.k = k
         self.predictor_channels = predictor_channels
         self.stop_gradient = stop_gradient
-        channels = self.neck.in_channels
+        channels: int = self.neck.in_channels  # type: ignore[assignment]
         self.predictor = None if predictor_channels is None else nn.Sequential(
             nn.Linear(channels, predictor_channels), nn.ReLU(inplace=True),
             nn.Linear(predictor_channels, channels))
@@ -91,7 +93,8 @@ class SimilarityMatcher(BaseModel):
         return tsm if mode == 'tensor' else dict(loss=similarity_matching_loss(tsm, self.target))
 
     def _temporal_similarity(self, inputs: Tensor) -> Tensor:
-        z = self.neck.forward_positions(inputs, self.start, self.step, self.num_positions)
+        z = self.neck.forward_positions(  # type: ignore[operator]
+            inputs, self.start, self.step, self.num_positions)
         # The predictor sees unit vectors; half precision keeps too few digits of their length.
         z = F.normalize(z if z.dtype == torch.float64 else z.float(), dim=2)
         p = z if self.predictor is None else self.predictor(z)

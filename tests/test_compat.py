@@ -1,0 +1,182 @@
+"""Mends of the installed stack, and what importing the package does."""
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import types
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+
+from sola_plugin import _compat
+from tests.conftest import ROOT
+
+
+def python(code: str) -> str:
+    """Run code in a new interpreter; return what it prints."""
+    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, text=True,
+                          capture_output=True, cwd=ROOT).stdout.strip()
+
+
+def test_import_needs_no_torch_and_evaluation_numpy_only():
+    assert python('import sys, sola_plugin, sola_plugin.evaluation\n'
+                  'print([m for m in ("torch", "mmaction", "mmengine") if m in sys.modules])') == '[]'
+
+
+@pytest.mark.parametrize('first', [
+    'import sola_plugin', 'import torch, mmengine.runner, sola_plugin',
+    'import sola_plugin, mmaction.models', 'import sola_plugin\nfrom mmaction.datasets import *'])
+def test_importing_registers_everything_in_any_order(first):
+    code = f'''
+{first}
+from mmaction.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TASK_UTILS, TRANSFORMS
+for registry, names in ((MODELS, 'BMN TEM TCANet SoLa TemporalSmoothing SimilarityMatcher'),
+                        (DATASETS, 'TALFeatureDataset SoLaWindowDataset'), (METRICS, 'TALMetric'),
+                        (TRANSFORMS, 'LoadFeatures PackTALInputs'), (DATA_SAMPLERS, 'WindowSampler'),
+                        (HOOKS, 'SoLaPretrainHook ProgressBarHook')):
+    for name in names.split():
+        assert registry.get(name).__module__.startswith('sola_plugin.'), name
+print('ok')
+'''
+    assert python(code).endswith('ok')
+
+
+def test_custom_imports_is_enough(tmp_path):
+    (tmp_path / 'config.py').write_text(
+        "custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)\n")
+    assert python(f'''
+from mmengine.config import Config
+Config.fromfile({str(tmp_path / 'config.py')!r})
+from mmaction.registry import MODELS
+print(MODELS.get('SoLa').__name__)
+''').endswith('SoLa')
+
+
+def test_stub_of_the_missing_folder_says_why_it_cannot_be_used():
+    import mmaction
+    folder = Path(mmaction.__file__).parent / 'models/localizers/drn'
+    if folder.is_dir():
+        pytest.fail(f'{folder} exists: this test is for the wheel of mmaction2 1.2.0, which is pinned')
+    from mmaction.models.localizers import DRN
+    with pytest.raises(ImportError, match='DRN is not part of the installed mmaction2 .its wheel lacks'):
+        DRN()
+
+
+def test_a_complete_mmaction2_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / 'models/localizers/drn').mkdir(parents=True)
+    name = 'mmaction.models.localizers.drn'
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    _compat.missing_drn_folder(types.SimpleNamespace(__file__=str(tmp_path / '__init__.py')))
+    assert name not in sys.modules
+
+
+def test_stock_average_recall_runs():
+    """``numpy.trapz`` is back for mmaction2, and is numpy's own function."""
+    from mmaction.evaluation import average_recall_at_avg_proposals
+    assert np.trapz([0., 1., 1.]) == 1.5
+    truth = {'v': np.array([[0., 10., 'a']], dtype=object)}
+    auc = average_recall_at_avg_proposals(truth, {'v': np.array([[0., 10., .9]])}, 1)[3]
+    assert 0 < auc < 100
+
+
+@pytest.fixture
+def package_utils(monkeypatch):
+    """A fresh copy of mmengine's module, mended as if setuptools had no ``pkg_resources``."""
+    import mmengine.utils.package_utils as original
+
+    copy = types.ModuleType('package_utils_copy')
+    exec(compile(Path(original.__file__).read_text(), original.__file__, 'exec'), copy.__dict__)
+    monkeypatch.setattr(_compat, '_is_installed', lambda module: module != 'pkg_resources')
+    _compat.pkg_resources_gone(copy)
+    monkeypatch.setitem(sys.modules, 'pkg_resources', None)  # importing it fails
+    return copy
+
+
+def test_packages_are_found_without_pkg_resources(package_utils):
+    import mmaction
+
+    assert package_utils.is_installed('mmaction2') and package_utils.is_installed('mmengine')
+    assert package_utils.is_installed('sola_plugin') and not package_utils.is_installed('no_such_thing')
+    assert package_utils.get_installed_path('mmaction2') == str(Path(mmaction.__file__).parent)
+    with pytest.raises(ModuleNotFoundError, match='no_such_thing is not installed'):
+        package_utils.get_installed_path('no_such_thing')
+
+
+def test_working_pkg_resources_is_left_alone():
+    import mmengine.utils.package_utils as package_utils
+
+    assert 'pkg_resources' in package_utils.is_installed.__code__.co_names + \
+        package_utils.is_installed.__code__.co_varnames
+
+
+def test_metafile_with_a_list_of_configs(tmp_path, monkeypatch):
+    """mmaction2 1.1.0: the mend is applied by version, and reads both forms."""
+    import mmengine.config.utils as original
+
+    copy = types.ModuleType('config_utils_copy')
+    copy._get_cfg_metainfo = types.FunctionType(original._get_cfg_metainfo.__code__, original.__dict__)
+    before = copy._get_cfg_metainfo.__code__
+    monkeypatch.setattr(metadata, 'version', lambda _: '1.2.0')
+    _compat.list_in_metafile(copy)
+    assert copy._get_cfg_metainfo.__code__ is before
+    monkeypatch.setattr(metadata, 'version', lambda _: '1.1.0')
+    _compat.list_in_metafile(copy)
+    (tmp_path / '.mim').mkdir()
+    (tmp_path / '.mim/model-index.yml').write_text('Import:\n- a.yml\n')
+    (tmp_path / '.mim/a.yml').write_text(
+        'Models:\n- {Name: x, Config: [configs/l/a.py, configs/l/b.py]}\n- {Name: y, Config: configs/l/c.py}\n'
+        '- {Name: z}\n')
+    for name in 'abc':
+        assert copy._get_cfg_metainfo(str(tmp_path), f'l/{name}.py')['Config'] == f'configs/l/{name}.py'
+    with pytest.raises(ValueError, match='no config .l/d.py. in'):
+        copy._get_cfg_metainfo(str(tmp_path), 'l/d.py')
+
+
+def test_stock_config_of_the_installed_package_is_read(tmp_path):
+    (tmp_path / 'config.py').write_text(
+        "_base_ = 'mmaction::localization/bmn/bmn_2xb8-400x100-9e_activitynet-feature.py'\n")
+    assert Config.fromfile(tmp_path / 'config.py').model.type == 'BMN'
+
+
+class TestWeightsOnly:
+    """mmengine's checkpoints load, and nothing else does."""
+
+    def test_history_and_one_cycle(self, tmp_path):
+        from mmengine.optim import OneCycleLR
+
+        history = HistoryBuffer()
+        for value in (1., 3.):
+            history.update(value)
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+        scheduler = OneCycleLR(optimizer, eta_max=.1, total_steps=10)
+        torch.save(dict(history=history, scheduler=scheduler.state_dict(), eta=np.float64(2)),
+                   tmp_path / 'a.pth')
+        loaded = torch.load(tmp_path / 'a.pth')
+        assert loaded['history'].mean() == 2 and loaded['eta'] == 2
+        scheduler.load_state_dict(loaded['scheduler'])
+
+    def test_other_attributes_are_refused(self, tmp_path):
+        class Reach:
+            def __reduce__(self):
+                return getattr, (HistoryBuffer, '__init__')
+
+        torch.save(Reach(), tmp_path / 'a.pth')
+        with pytest.raises(pickle.UnpicklingError, match="asks for the attribute '__init__'"):
+            torch.load(tmp_path / 'a.pth')
+
+    def test_code_is_refused(self, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return os.system, (f'touch {tmp_path}/written',)
+
+        torch.save(Evil(), tmp_path / 'a.pth')
+        with pytest.raises(pickle.UnpicklingError, match='Weights only load failed'):
+            torch.load(tmp_path / 'a.pth')
+        assert not (tmp_path / 'written').exists()

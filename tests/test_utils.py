@@ -1,0 +1,56 @@
+"""Atomic writes."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sola_plugin.utils import atomic_write
+from tests.conftest import ROOT
+
+
+def test_writes_text_and_bytes_and_makes_folders(tmp_path):
+    with atomic_write(tmp_path / 'a/b.txt') as file:
+        file.write('ü')
+    with atomic_write(tmp_path / 'c.bin', 'wb') as file:
+        file.write(b'\x00')
+    assert (tmp_path / 'a/b.txt').read_text(encoding='utf-8') == 'ü'
+    assert (tmp_path / 'c.bin').read_bytes() == b'\x00'
+
+
+def test_mode_follows_the_umask(tmp_path):
+    with atomic_write(tmp_path / 'a') as file:
+        file.write('x')
+    (tmp_path / 'b').write_text('x')
+    assert (tmp_path / 'a').stat().st_mode == (tmp_path / 'b').stat().st_mode
+
+
+def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / 'a').write_text('old')
+
+    def full(_descriptor):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left'), atomic_write(tmp_path / 'a') as file:
+        file.write('new')
+    assert (tmp_path / 'a').read_text() == 'old'
+    assert [path.name for path in tmp_path.iterdir()] == ['a']
+
+
+def test_kill_in_the_middle_leaves_the_old_file(tmp_path):
+    (tmp_path / 'a').write_text('old')
+    code = ('import sys, time\nfrom sola_plugin.utils import atomic_write\n'
+            'with atomic_write(sys.argv[1]) as file:\n'
+            '    file.write("new"); file.flush(); print("writing", flush=True); time.sleep(60)\n')
+    process = subprocess.Popen([sys.executable, '-c', code, str(tmp_path / 'a')], cwd=ROOT,
+                               stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b'writing\n'
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(0.01)
+    assert (tmp_path / 'a').read_text() == 'old'

@@ -131,8 +131,8 @@ def test_metafile_with_a_list_of_configs(tmp_path, monkeypatch):
     (tmp_path / '.mim').mkdir()
     (tmp_path / '.mim/model-index.yml').write_text('Import:\n- a.yml\n')
     (tmp_path / '.mim/a.yml').write_text(
-        'Models:\n- {Name: x, Config: [configs/l/a.py, configs/l/b.py]}\n- {Name: y, Config: configs/l/c.py}\n'
-        '- {Name: z}\n')
+        'Models:\n- {Name: x, Config: [configs/l/a.py, configs/l/b.py]}\n'
+        '- {Name: y, Config: configs/l/c.py}\n- {Name: z}\n')
     for name in 'abc':
         assert copy._get_cfg_metainfo(str(tmp_path), f'l/{name}.py')['Config'] == f'configs/l/{name}.py'
     with pytest.raises(ValueError, match='no config .l/d.py. in'):

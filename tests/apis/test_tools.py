@@ -13,7 +13,8 @@ import torch
 from mmengine.config import Config
 
 from sola_plugin.apis import train_localizer
-from sola_plugin.apis.testing import check_fits, test_localizer as run_test
+from sola_plugin.apis.testing import check_fits
+from sola_plugin.apis.testing import test_localizer as run_test
 from sola_plugin.evaluation.results_io import read_detections
 from sola_plugin.models.localizers import BMN
 from tests.conftest import CHANNELS, ROOT, TINY_BMN, TINY_MATCHER, localization_config, make_dataset
@@ -79,7 +80,8 @@ def test_score_file(trained, tmp_path):
 
 
 @pytest.mark.parametrize(('model', 'message'), [
-    (dict(neck=dict(NECK, hidden_channels=8)), r'neck.conv_network.0.weight: \(4, 16, 5\), expected \(8, 16, 5\)'),
+    (dict(neck=dict(NECK, hidden_channels=8)),
+     r'neck.conv_network.0.weight: \(4, 16, 5\), expected \(8, 16, 5\)'),
     (dict(), 'neck.alpha: not expected'),
     (dict(neck=NECK, similarity_matching=TINY_MATCHER), 'predictor.0.weight: missing'),
 ])

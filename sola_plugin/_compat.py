@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,7 @@ import wrapt
 def install() -> None:
     """Arrange for every mend; nothing of the stack is imported by this call."""
     importlib_metadata()
+    needless_warnings()
     for module, mend in (
         ('mmaction', missing_drn_folder),
         ('mmaction', numpy_trapz),
@@ -38,6 +40,15 @@ def _replace_body(function: FunctionType, body: Callable) -> None:
     """Give a function another body in place: modules that imported it by name see the mend as well."""
     assert isinstance(body, FunctionType)
     function.__code__ = body.__code__
+
+
+def needless_warnings() -> None:
+    """Symptom: every command begins with warnings that the user can do nothing about.
+
+    mmcv-lite misses a CUDA operator that no part of this package uses; mmengine uses ``pkg_resources``.
+    """
+    for message in ('Fail to import ``MultiScaleDeformableAttention``', 'pkg_resources is deprecated'):
+        warnings.filterwarnings('ignore', message=message, category=UserWarning)
 
 
 def importlib_metadata() -> None:

@@ -64,11 +64,12 @@ def run_all(args: argparse.Namespace) -> list[dict]:
     context = multiprocessing.get_context('spawn')
     columns = (TextColumn('{task.description:<44}'), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())
-    stages = 2 + 3 * 4
+    from sola_plugin.apis.watch_demo import NUM_STAGES
+
     with context.Manager() as manager, Progress(*columns) as progress, ProcessPoolExecutor(
             min(args.jobs, args.seeds), mp_context=context, max_tasks_per_child=1) as pool:
         queue = manager.Queue()
-        task = progress.add_task('starting', total=args.seeds * stages)
+        task = progress.add_task('starting', total=args.seeds * NUM_STAGES)
         futures = {pool.submit(work, seed, args, queue): seed for seed in range(args.seeds)}
         pending = set(futures)
         while pending:

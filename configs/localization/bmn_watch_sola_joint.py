@@ -1,4 +1,3 @@
 # "joint": similarity matching is an auxiliary loss of the head's training.
 _base_ = 'bmn_watch_sola_unified.py'
-model = dict(similarity_matching=dict(
-    weight=1.0, window=65, start=2, step=4, num_positions=16, predictor_channels=128))
+model = dict(similarity_matching=dict(weight=1.0, predictor_channels=128))

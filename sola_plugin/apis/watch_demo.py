@@ -1,4 +1,4 @@
-"""The main job on the embedded data: a BMN on raw features, on smoothed ones, and with SoLa."""
+"""The main job on the embedded data: a BMN on raw features, on trivially changed ones, and with SoLa."""
 from __future__ import annotations
 
 import json
@@ -22,13 +22,19 @@ from .stages import run_stage
 from .testing import test_localizer
 from .training import train_localizer
 
-#: Method → config of its localizer. The first is the baseline.
+#: The strongest trivial method, which differences are taken to.
+BASELINE = 'standardised'
+#: Method → config of its localizer.
 METHODS = {
     'raw features': 'localization/bmn_watch.py',
     'mean of 3 snippets': 'localization/bmn_watch_smoothing.py',
+    'standardised': 'localization/bmn_watch_standardization.py',
     'SoLa, frozen': 'localization/bmn_watch_sola.py',
     'SoLa, fine-tuned': 'localization/bmn_watch_sola_finetune.py',
 }
+
+#: Calls of ``report`` in :func:`run_seed`.
+NUM_STAGES = 2 + 3 * len(METHODS)
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,7 @@ def neck_features(model: NeckMixin, features: torch.Tensor) -> np.ndarray:
     Returns:
         ``(C, T)``.
     """
+    model.eval()
     return (features if model.neck is None else model.neck(features[None])[0]).numpy()
 
 

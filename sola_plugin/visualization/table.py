@@ -107,7 +107,7 @@ class Column:
         title: Heading.
         digits: Decimals.
         scale: Factor before formatting; 100 turns fractions into percent.
-        difference: Add a column with the paired difference to the first method.
+        difference: Add a column with the paired difference to the baseline.
         higher_is_better: Decides which seeds count as improved.
     """
 
@@ -148,25 +148,29 @@ def build_table(
     results: Mapping[str, Mapping[str, Values]],
     columns: Sequence[Column],
     row_title: str = 'method',
+    baseline: str | None = None,
 ) -> Table:
-    """Lay out the results of several methods; the first method is the baseline.
+    """Lay out the results of several methods.
 
     Args:
         results: Method → key of a column → one value for each seed, all in the same order of seeds.
             A key that a method lacks is shown as "–".
         columns: What to show, from left to right.
         row_title: Heading of the first column.
+        baseline: Method that differences are taken to; the first one by default.
 
     Returns:
         Table whose note says what the figures are.
 
     Raises:
-        ValueError: No methods, no seeds, a value that is not finite, or seeds that cannot be
-            paired; the message names method and key.
+        ValueError: No methods, no such baseline, no seeds, a value that is not finite, or seeds that
+            cannot be paired; the message names method and key.
     """
     if not results:
         raise ValueError('results: expected at least one method, got none')
-    baseline = next(iter(results))
+    baseline = next(iter(results)) if baseline is None else baseline
+    if baseline not in results:
+        raise ValueError(f'baseline {baseline!r}: expected one of {list(results)}')
     header = [row_title]
     for column in columns:
         header += [column.title, f'Δ {column.title}'] if column.difference else [column.title]

@@ -8,6 +8,7 @@ from mmaction.registry import MODELS
 
 from sola_plugin.models.necks import (
     SoLa,
+    Standardization,
     TemporalSmoothing,
     build_sola,
     load_sola_weights,
@@ -180,3 +181,21 @@ def test_smoothing_is_the_mean_of_what_there_is():
     assert (y[1, :, 5:] == 0).all()
     with pytest.raises(ValueError, match='odd kernel_size, got 4'):
         TemporalSmoothing(kernel_size=4)
+
+
+def test_standardization_uses_real_snippets_only():
+    torch.manual_seed(0)
+    x, neck = 5 + 3 * torch.randn(2, 4, 50), Standardization(in_channels=4)
+    mask = torch.ones(2, 50, dtype=torch.bool)
+    mask[1, 30:] = False
+    x[1, :, 30:] = 1e6
+    y = neck(x, mask)
+    real = torch.cat([y[0], y[1, :, :30]], 1)
+    torch.testing.assert_close(real.mean(1), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(real.var(1, correction=0), torch.ones(4), atol=1e-3, rtol=0)
+    assert (y[1, :, 30:] == 0).all()
+    neck.eval()  # one batch of training: its own statistics (variance with n - 1)
+    torch.testing.assert_close(neck(x, mask), y, rtol=2e-2, atol=2e-2)
+    assert not list(neck.parameters())
+    with pytest.raises(ValueError, match='Standardization needs in_channels'):
+        Standardization()

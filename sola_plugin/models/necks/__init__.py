@@ -2,5 +2,7 @@
 from .checkpoint import build_sola, load_sola_weights, read_sola, save_sola
 from .smoothing import TemporalSmoothing
 from .sola import SoLa
+from .standardization import Standardization
 
-__all__ = ['SoLa', 'TemporalSmoothing', 'build_sola', 'load_sola_weights', 'read_sola', 'save_sola']
+__all__ = ['SoLa', 'Standardization', 'TemporalSmoothing', 'build_sola', 'load_sola_weights',
+           'read_sola', 'save_sola']

@@ -1,0 +1,46 @@
+"""Standardised features: the other trivial baseline."""
+from __future__ import annotations
+
+import torch
+from mmaction.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class Standardization(BaseModule):
+    """Give every channel mean 0 and variance 1 over the training snippets. Nothing is learnt by gradient.
+
+    Features of a classifier often share one large mean vector, which similarity matching removes as well;
+    this neck shows how much of a gain is due to that. The statistics are those of the batch in training,
+    and their average over all training batches in testing (a batch normalisation without weights).
+
+    Args:
+        in_channels: C. ``None`` is filled in by the localizer from its ``feat_dim``.
+
+    Raises:
+        ValueError: ``in_channels`` is missing.
+    """
+
+    def __init__(self, in_channels: int | None = None) -> None:
+        super().__init__()
+        if in_channels is None:
+            raise ValueError('Standardization needs in_channels, the number of channels of the features')
+        self.norm = nn.BatchNorm1d(in_channels, affine=False, momentum=None)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Standardise features.
+
+        Args:
+            x: Features ``(N, C, T)``.
+            mask: Bool ``(N, T)``, true where a snippet is real.
+
+        Returns:
+            Tensor ``(N, C, T)``; padded positions are zero and do not count in the statistics.
+        """
+        if mask is None:
+            return self.norm(x)
+        snippets = x.transpose(1, 2)
+        y = torch.zeros_like(snippets)
+        y[mask] = self.norm(snippets[mask])
+        return y.transpose(1, 2)

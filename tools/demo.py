@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import sys
@@ -89,16 +90,22 @@ def main() -> None:
     args = parse_args()
     figures = run_all(args)
     from sola_plugin.apis.watch_report import results_table, write_watch_report
-    from sola_plugin.visualization import to_text
+    from sola_plugin.utils import atomic_write
+    from sola_plugin.visualization import to_markdown, to_text
 
     table = results_table(figures)
     print(to_text(table))
+    command = ' '.join(['python', *sys.argv])
     report = args.work_dir / 'report.html'
     settings = dict(seeds=args.seeds, split=args.split, labelled=args.labelled,
                     encoder_classes=' '.join(args.encoder_classes), validation=args.validation,
                     similarity_matching=args.pretrain)
     write_watch_report(report, table, args.work_dir, args.seeds,
-                       command=' '.join(['python', *sys.argv]), settings=settings)
+                       command=command, settings=settings)
+    with atomic_write(args.work_dir / 'results.md') as file:
+        file.write(f'`{command}`\n\n{to_markdown(table)}\n{table.note}\n')
+    with atomic_write(args.work_dir / 'results.json') as file:
+        json.dump(dict(settings=settings, seeds=figures), file, indent=1)
     print(f'report: {report}')
 
 

@@ -8,8 +8,7 @@ default_hooks = dict(
 custom_hooks = [dict(type='ProgressBarHook')]
 
 # Add dict(type='TensorboardVisBackend') to write TensorBoard event files (pip install tensorboard).
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='Visualizer', vis_backends=vis_backends)
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
                dist_cfg=dict(backend='nccl'))

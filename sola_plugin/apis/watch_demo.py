@@ -117,7 +117,7 @@ def _train_and_test(cfg: Config, work_dir: Path, settings: str, report: Callable
     """Train, test and probe one localizer, as three stages."""
 
     def train() -> dict:
-        train_localizer(cfg)
+        train_localizer(Config(cfg.to_dict()))
         return {}
 
     trained = run_stage(work_dir / 'train', settings, train)

@@ -77,6 +77,19 @@ def test_a_torn_checkpoint_is_passed_over(data_root, tmp_path):
     assert newest_checkpoint(tmp_path) is None
 
 
+def test_tensorboard_log(data_root, tmp_path):
+    cfg = tiny_pretraining(data_root, tmp_path)
+    cfg.visualizer = dict(type='Visualizer', vis_backends=[dict(type='TensorboardVisBackend')])
+    cfg.default_hooks.logger.interval = 1
+    pretrain(cfg)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events, = tmp_path.glob('*/vis_data/events.out.tfevents.*')
+    log = EventAccumulator(str(events.parent)).Reload()
+    logged = [event.value for event in log.Scalars('loss')]
+    assert len(logged) == 9 and logged[0] > 0  # 3 epochs of 12 windows, 4 in a batch
+
+
 def test_another_model_is_refused(data_root, tmp_path):
     cfg = Config(localization_config(data_root, tmp_path))
     with pytest.raises(TypeError, match='expected a config whose model is a SimilarityMatcher, got BMN'):

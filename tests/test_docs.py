@@ -1,0 +1,42 @@
+"""What the documentation says works."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from sola_plugin.apis import train_localizer
+from sola_plugin.apis.testing import test_localizer as run_test
+from tests.conftest import CHANNELS, ROOT, TINY_BMN
+
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: path.name)
+def test_links_and_files_exist(page):
+    text = page.read_text(encoding='utf-8')
+    for target in re.findall(r'\]\(([^)#]+)\)', text):
+        assert target.startswith('http') or (page.parent / target).exists(), target
+    for name in re.findall(r'\b(?:tools|configs|benchmarks|tests|docs)/[\w./-]+\.(?:py|md)\b', text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_config_of_own_data_trains_and_tests(data_root, tmp_path):
+    """The example as it stands in the page, on other paths and with a smaller network."""
+    page = (ROOT / 'docs/own_data.md').read_text(encoding='utf-8')
+    code = next(block for block in re.findall(r'```python\n(.*?)```', page, re.S) if 'my_bmn.py' in block)
+    for old, new in (("'configs/", f"'{ROOT}/configs/"), ('data/mine/', f'{data_root}/'),
+                     ('2048', str(CHANNELS)), ('num_workers=2', 'num_workers=0')):
+        assert old in code
+        code = code.replace(old, new)
+    (tmp_path / 'my_bmn.py').write_text(code)
+    cfg = Config.fromfile(tmp_path / 'my_bmn.py')
+    small = ('hidden', 'num_', 'temporal')
+    cfg.model.update({key: TINY_BMN[key] for key in TINY_BMN if key.startswith(small)})
+    cfg.model.neck.hidden_channels = 4
+    cfg.custom_hooks[0].update(batch_size=4, max_epochs=1, matcher=dict(window=19, start=2))
+    cfg.train_cfg.max_epochs, cfg.work_dir = 1, str(tmp_path / 'work')
+    train_localizer(Config(cfg.to_dict()))
+    assert 'TAL/mAP' in run_test(cfg, Path(cfg.work_dir) / 'epoch_1.pth')

@@ -103,7 +103,7 @@ def main() -> None:
     write_watch_report(report, table, args.work_dir, args.seeds,
                        command=command, settings=settings)
     with atomic_write(args.work_dir / 'results.md') as file:
-        file.write(f'`{command}`\n\n{to_markdown(table)}\n{table.note}\n')
+        file.write(f'`{command}`\n\n{to_markdown(table)}')
     with atomic_write(args.work_dir / 'results.json') as file:
         json.dump(dict(settings=settings, seeds=figures), file, indent=1)
     print(f'report: {report}')

@@ -81,7 +81,7 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike) -> None:
     """
     path = os.fspath(checkpoint)
     try:
-        loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except FileNotFoundError:
         raise FileNotFoundError(f'checkpoint {path} does not exist') from None
     except Exception as error:  # torch raises many kinds for a torn file

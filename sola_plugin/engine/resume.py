@@ -30,7 +30,7 @@ def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
             numbered.append((int(match[1]), path))
     for _, path in sorted(numbered, reverse=True):
         try:
-            CheckpointLoader.load_checkpoint(os.fspath(path), map_location='cpu')
+            CheckpointLoader.load_checkpoint(os.fspath(path), map_location='cpu', logger='silent')
         except Exception as error:  # torch raises many kinds for a torn file
             print_log(f'{path} cannot be read ({error}); trying the checkpoint before it', 'current',
                       logging.WARNING)

@@ -43,7 +43,7 @@ def read_sola(path: str | os.PathLike) -> dict:
     """
     path = os.fspath(path)
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except FileNotFoundError:
         raise FileNotFoundError(f'SoLa checkpoint {path} does not exist') from None
     except Exception as error:  # torch raises many kinds for a damaged or foreign file

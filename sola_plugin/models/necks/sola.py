@@ -132,8 +132,7 @@ class SoLa(BaseModule):
 
         Equal to ``self(x)[:, :, start::step][:, :, :num_positions]``. When the positions read no padding
         and only the first convolution looks at neighbours, nothing but these positions is computed: the
-        rows that one position reads lie next to each other, so the convolution is one linear layer on a
-        strided view.
+        first convolution takes a stride.
 
         Args:
             x: Features ``(N, C, T)``.
@@ -147,17 +146,12 @@ class SoLa(BaseModule):
         last = start + step * (num_positions - 1)
         if last >= x.shape[2]:
             raise ValueError(f'position {last} is outside a window of {x.shape[2]} snippets')
-        reach = self.kernel_sizes[0] // 2
-        if (self.kernel_sizes[1] > 1 or self.dilations[0] > 1 or start < reach
-                or last + reach >= x.shape[2]):
+        reach = self.dilations[0] * (self.kernel_sizes[0] // 2)
+        if self.kernel_sizes[1] > 1 or start < reach or last + reach >= x.shape[2]:
             return self(x)[:, :, start:last + 1:step].transpose(1, 2)
-        rows = x.transpose(1, 2).contiguous()
-        size, length, channels = rows.shape
-        read = rows[:, start - reach:].as_strided(
-            (size, num_positions, self.kernel_sizes[0] * channels),
-            (length * channels, step * channels, 1))
-        first, second, third = (layer for layer in self.conv_network if isinstance(layer, nn.Conv1d))
-        hidden = F.linear(read, first.weight.transpose(1, 2).flatten(1), first.bias).relu_()
-        hidden = F.linear(hidden, second.weight[:, :, 0], second.bias).relu_()
-        hidden = F.linear(hidden, third.weight[:, :, 0], third.bias)
-        return rows[:, start:last + 1:step] + torch.tanh(self.alpha) * hidden
+        first = self.conv_network[0]
+        assert isinstance(first, nn.Conv1d)
+        hidden = F.conv1d(x[:, :, start - reach:last + reach + 1], first.weight, first.bias, stride=step,
+                          dilation=self.dilations[0])
+        hidden = self.conv_network[1:](hidden)
+        return (x[:, :, start:last + 1:step] + torch.tanh(self.alpha) * hidden).transpose(1, 2)

@@ -25,6 +25,8 @@ def parse_args() -> argparse.Namespace:
                         help='seeds that run at the same time, one thread each (default: the cores)')
     parser.add_argument('--pretrain', default='pretrain/sola_watch.py', metavar='CONFIG',
                         help='config of similarity matching, relative to configs/')
+    heads = ('BMN', 'G-TAD', 'ActionFormer')
+    parser.add_argument('--heads', nargs='+', default=heads, choices=heads)
     regime = parser.add_argument_group('regime (docs/watch.md)')
     regime.add_argument('--split', choices=('time', 'subject'), default='time')
     regime.add_argument('--labelled', type=int, default=14, metavar='N')
@@ -51,7 +53,7 @@ def work(seed: int, args: argparse.Namespace, queue) -> dict:
 
         torch.set_num_threads(1)
         regime = Regime(args.split, args.labelled, tuple(args.encoder_classes), args.validation)
-        return run_seed(seed, folder, CONFIGS, regime, args.pretrain,
+        return run_seed(seed, folder, CONFIGS, regime, args.pretrain, args.heads,
                         lambda stage: queue.put(f'seed {seed}: {stage}'))
     except Exception:
         traceback.print_exc()
@@ -65,12 +67,12 @@ def run_all(args: argparse.Namespace) -> list[dict]:
     context = multiprocessing.get_context('spawn')
     columns = (TextColumn('{task.description:<44}'), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())
-    from sola_plugin.apis.watch_demo import NUM_STAGES
+    from sola_plugin.apis.watch_demo import num_stages
 
     with context.Manager() as manager, Progress(*columns) as progress, ProcessPoolExecutor(
             min(args.jobs, args.seeds), mp_context=context, max_tasks_per_child=1) as pool:
         queue = manager.Queue()
-        task = progress.add_task('starting', total=args.seeds * NUM_STAGES)
+        task = progress.add_task('starting', total=args.seeds * num_stages(args.heads))
         futures = {pool.submit(work, seed, args, queue): seed for seed in range(args.seeds)}
         pending = set(futures)
         while pending:
@@ -93,17 +95,18 @@ def main() -> None:
     from sola_plugin.utils import atomic_write
     from sola_plugin.visualization import to_markdown, to_text
 
-    table = results_table(figures)
-    print(to_text(table))
+    tables = {head: results_table(figures, head) for head in args.heads}
+    for table in tables.values():
+        print(to_text(table))
     command = ' '.join(['python', *sys.argv])
     report = args.work_dir / 'report.html'
     settings = dict(seeds=args.seeds, split=args.split, labelled=args.labelled,
                     encoder_classes=' '.join(args.encoder_classes), validation=args.validation,
                     similarity_matching=args.pretrain)
-    write_watch_report(report, table, args.work_dir, args.seeds,
+    write_watch_report(report, tables, args.work_dir, args.seeds,
                        command=command, settings=settings)
     with atomic_write(args.work_dir / 'results.md') as file:
-        file.write(f'`{command}`\n\n{to_markdown(table)}')
+        file.write('\n'.join([f'`{command}`\n', *map(to_markdown, tables.values())]))
     with atomic_write(args.work_dir / 'results.json') as file:
         json.dump(dict(settings=settings, seeds=figures), file, indent=1)
     print(f'report: {report}')

@@ -1,8 +1,9 @@
-"""The main job on the embedded data: a BMN on raw features, on trivially changed ones, and with SoLa."""
+"""The main job on the embedded data: heads on raw features, on trivially changed ones, and with SoLa."""
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,17 +25,15 @@ from .training import train_localizer
 
 #: The strongest trivial method, which differences are taken to.
 BASELINE = 'standardised'
-#: Method → config of its localizer.
+#: Head → start of the names of its configs in ``configs/localization``; method → their end.
+HEADS = {'BMN': 'bmn_watch', 'G-TAD': 'gtad_watch', 'ActionFormer': 'actionformer_watch'}
 METHODS = {
-    'raw features': 'localization/bmn_watch.py',
-    'mean of 3 snippets': 'localization/bmn_watch_smoothing.py',
-    'standardised': 'localization/bmn_watch_standardization.py',
-    'SoLa, frozen': 'localization/bmn_watch_sola.py',
-    'SoLa, fine-tuned': 'localization/bmn_watch_sola_finetune.py',
+    'raw features': '',
+    'mean of 3 snippets': '_smoothing',
+    'standardised': '_standardization',
+    'SoLa, frozen': '_sola',
+    'SoLa, fine-tuned': '_sola_finetune',
 }
-
-#: Calls of ``report`` in :func:`run_seed`.
-NUM_STAGES = 2 + 3 * len(METHODS)
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ class Regime:
 
 
 def run_seed(seed: int, folder: Path, configs: Path, regime: Regime,
-             pretrain_config: str = 'pretrain/sola_watch.py',
-             report: Callable[[str], None] = print) -> dict[str, dict[str, float]]:
-    """Prepare data, train SoLa, then train, test and probe every method, all with one seed.
+             pretrain_config: str = 'pretrain/sola_watch.py', heads: Sequence[str] = tuple(HEADS),
+             report: Callable[[str], None] = print) -> dict[str, dict[str, dict[str, float]]]:
+    """Prepare data, train SoLa, then train, test and probe every method with every head.
 
     Args:
         seed: Of the data (subjects, streams, encoder), of SoLa and of the heads.
@@ -65,10 +64,11 @@ def run_seed(seed: int, folder: Path, configs: Path, regime: Regime,
         configs: The project's ``configs``.
         regime: See :class:`Regime`.
         pretrain_config: Similarity matching, relative to ``configs``.
-        report: Called with the name of each stage when it is over.
+        heads: Some of :data:`HEADS`.
+        report: Called with the name of each stage when it is over, :func:`num_stages` times.
 
     Returns:
-        For each method: ``probe``, ``AR@10``, ``AR@100``, ``mAP``, ``mAP@0.5`` (fractions),
+        For each head and method: ``probe``, ``AR@10``, ``AR@100``, ``mAP``, ``mAP@0.5`` (fractions),
         ``pretrain_seconds`` (with SoLa), ``train_seconds``, ``test_seconds``.
     """
     data = folder / 'data'
@@ -84,22 +84,34 @@ def run_seed(seed: int, folder: Path, configs: Path, regime: Regime,
                            lambda: dict(path=str(pretrain(_run_config(sola, folder / 'sola', seed)))))
     report('similarity matching')
 
-    figures = {}
-    for method, config in METHODS.items():
-        cfg = Config.fromfile(configs / config)
+    figures: dict[str, dict[str, dict[str, float]]] = {head: {} for head in heads}
+    for head, method in itertools.product(heads, METHODS):
+        name = config_name(head, method)
+        cfg = Config.fromfile(configs / 'localization' / f'{name}.py')
         for loader in (cfg.train_dataloader, cfg.test_dataloader):
             loader.dataset.data_root = str(data)
-        work_dir = folder / Path(config).stem
+        work_dir = folder / name
         with_sola = cfg.model.get('neck', {}).get('type') == 'SoLa'
         if with_sola:
             cfg.model.neck.update(sola.model.neck)
             cfg.model.neck.init_cfg.checkpoint = pretrained['path']
         settings = _settings(cfg, seed, regime) + (_settings(sola, seed, regime) if with_sola else '')
-        result = _train_and_test(_run_config(cfg, work_dir, seed), work_dir, settings, report, method)
+        result = _train_and_test(_run_config(cfg, work_dir, seed), work_dir, settings, report,
+                                 f'{head}, {method}')
         if with_sola:
             result['pretrain_seconds'] = pretrained['seconds']
-        figures[method] = result
+        figures[head][method] = result
     return figures
+
+
+def num_stages(heads: Sequence[str]) -> int:
+    """Number of stages of a seed with these heads."""
+    return 2 + 3 * len(heads) * len(METHODS)
+
+
+def config_name(head: str, method: str) -> str:
+    """Name of the config, and of the folder, of a method with a head."""
+    return HEADS[head] + METHODS[method]
 
 
 def _settings(cfg: Config, seed: int, regime: Regime) -> str:
@@ -113,7 +125,7 @@ def _run_config(cfg: Config, work_dir: Path, seed: int) -> Config:
 
 
 def _train_and_test(cfg: Config, work_dir: Path, settings: str, report: Callable[[str], None],
-                    method: str) -> dict[str, float]:
+                    name: str) -> dict[str, float]:
     """Train, test and probe one localizer, as three stages."""
 
     def train() -> dict:
@@ -121,13 +133,14 @@ def _train_and_test(cfg: Config, work_dir: Path, settings: str, report: Callable
         return {}
 
     trained = run_stage(work_dir / 'train', settings, train)
-    report(f'train BMN, {method}')
+    report(f'train {name}')
     checkpoint = Path(cfg.work_dir) / f'epoch_{cfg.train_cfg.max_epochs}.pth'
-    tested = run_stage(work_dir / 'test', settings, lambda: test_localizer(Config(cfg.to_dict()), checkpoint))
-    report(f'test BMN, {method}')
+    tested = run_stage(work_dir / 'test', settings,
+                       lambda: test_localizer(Config(cfg.to_dict()), checkpoint))
+    report(f'test {name}')
     probed = run_stage(work_dir / 'probe', settings, lambda: probe_features(cfg, checkpoint))
-    report(f'linear probe, {method}')
-    figures = {name: tested[f'TAL/{name}'] for name in ('AR@10', 'AR@100', 'mAP', 'mAP@0.5')}
+    report(f'probe {name}')
+    figures = {key: tested[f'TAL/{key}'] for key in ('AR@10', 'AR@100', 'mAP', 'mAP@0.5')}
     return dict(figures, probe=probed['accuracy'], train_seconds=trained['seconds'],
                 test_seconds=tested['seconds'])
 
@@ -184,15 +197,16 @@ def matching_losses(folder: Path) -> list[float]:
     return read_sola(folder / 'sola/run/sola.pth')['meta']['losses']
 
 
-def detections_of(folder: Path, method: str) -> dict[str, list[dict]]:
+def detections_of(folder: Path, head: str, method: str) -> dict[str, list[dict]]:
     """Detections of one method.
 
     Args:
         folder: Folder of a seed.
+        head: A key of :data:`HEADS`.
         method: A key of :data:`METHODS`.
 
     Returns:
         ``{video: [dict(segment, label, score)]}``.
     """
-    path = folder / Path(METHODS[method]).stem / 'run' / 'detections.json'
+    path = folder / config_name(head, method) / 'run' / 'detections.json'
     return json.loads(path.read_text(encoding='utf-8'))['results']

@@ -26,7 +26,7 @@ from sola_plugin.visualization import (
     write_report,
 )
 
-from .watch_demo import BASELINE, METHODS, detections_of, matching_losses
+from .watch_demo import BASELINE, METHODS, config_name, detections_of, matching_losses
 
 _CLASSES = ('ABD', 'ROW')
 _COLUMNS = (
@@ -49,47 +49,52 @@ _ABOUT = (
 )
 
 
-def results_table(figures: Sequence[Mapping[str, Mapping[str, float]]]) -> Table:
+def results_table(figures: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]],
+                  head: str) -> Table:
     """Mean and spread over seeds.
 
     Args:
         figures: Result of :func:`~.watch_demo.run_seed` of each seed.
+        head: One of its heads.
 
     Returns:
         One row for each method; differences are to the strongest trivial one.
     """
-    values = {method: {key: [seed[method][key] for seed in figures] for key in figures[0][method]}
-              for method in figures[0]}
-    return build_table(values, _COLUMNS, baseline=BASELINE)
+    seeds = [seed[head] for seed in figures]
+    values = {method: {key: [seed[method][key] for seed in seeds] for key in seeds[0][method]}
+              for method in seeds[0]}
+    return build_table(values, _COLUMNS, row_title=head, baseline=BASELINE)
 
 
-def write_watch_report(path: Path, table: Table, folder: Path, seeds: int, command: str,
+def write_watch_report(path: Path, tables: Mapping[str, Table], folder: Path, seeds: int, command: str,
                        settings: Mapping[str, Any]) -> None:
     """Write the report of :mod:`.watch_demo`.
 
     Args:
         path: HTML file.
-        table: See :func:`results_table`.
+        tables: Result of :func:`results_table` for each head; pictures are of the first.
         folder: Work dir of the demo, with ``seed0``, ``seed1``, ...
         seeds: Number of seeds.
         command: What makes this report.
         settings: Shown beside the command.
     """
-    first = folder / 'seed0'
-    dataset = _test_dataset(first)
+    first, head = folder / 'seed0', next(iter(tables))
+    dataset = _test_dataset(first / config_name(head, 'raw features'))
     write_report(
         path, 'SoLa on the embedded data', [
-            Section('Results', [TableBlock(table, _caption(seeds))]),
+            Section('Results', [_caption(seeds), *(TableBlock(table, f'{name} on the test streams.')
+                                                   for name, table in tables.items())]),
             Section('What similarity matching does',
                     [_tsm_figure(first, dataset), _loss_figure(folder, seeds)]),
-            Section('Detections', [_timeline_figure(first, dataset, index) for index in (0, 1, 2)]),
+            Section(f'Detections of {head}',
+                    [_timeline_figure(first, head, dataset, index) for index in (0, 1, 2)]),
         ],
-        lead='Frozen features → similarity matching without labels → a BMN with and without SoLa → mAP.',
+        lead='Frozen features → similarity matching without labels → heads with and without SoLa → mAP.',
         about_data=_ABOUT, command=command, settings=settings)
 
 
 def _caption(seeds: int) -> str:
-    return (f'A BMN trained on the labelled streams and tested on the test streams, {seeds} seeds (data, '
+    return (f'Heads trained on the labelled streams and tested on the test streams, {seeds} seeds (data, '
             'encoder, SoLa and head change with the seed). Percent: accuracy of the linear probe (action or '
             'background, each snippet), average recall at 10 and 100 proposals for each video, mAP at tIoU '
             '0.5 and its mean over 0.3:0.1:0.7. "mean of 3 snippets" and "standardised" (every channel: mean '
@@ -98,7 +103,7 @@ def _caption(seeds: int) -> str:
 
 
 def _test_dataset(folder: Path):
-    config = next((folder / 'bmn_watch' / 'run').glob('*.py'))
+    config = next((folder / 'run').glob('*.py'))
     return DATASETS.build(Config.fromfile(config).test_dataloader.dataset)
 
 
@@ -132,11 +137,11 @@ def _loss_figure(folder: Path, seeds: int) -> FigureBlock:
                        'line for each seed. No labels are used.', 'Loss curves falling over the epochs')
 
 
-def _timeline_figure(folder: Path, dataset, index: int) -> FigureBlock:
+def _timeline_figure(folder: Path, head: str, dataset, index: int) -> FigureBlock:
     # Subjects take turns: streams that follow each other are of different subjects.
     info = dataset.get_data_info(index)
     name = info['video_name']
-    detections = {method: detections_of(folder, method).get(name, []) for method in METHODS}
+    detections = {method: detections_of(folder, head, method).get(name, []) for method in METHODS}
     figure = plot_timeline(info['annotations'], detections, info['duration'], title=name, classes=_CLASSES)
     return FigureBlock(figure, f'True actions of {name} (top) and the best detections of each method, '
                        'twice as many as true actions. The stronger the colour, the higher the score.',

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sola_plugin.apis import stages
-from sola_plugin.apis.watch_demo import METHODS, NUM_STAGES, Regime, run_seed
+from sola_plugin.apis.watch_demo import METHODS, Regime, num_stages, run_seed
 from sola_plugin.apis.watch_report import results_table, write_watch_report
 from tests.conftest import ROOT
 
@@ -33,14 +33,14 @@ def job(tmp_path_factory) -> tuple[Path, Path, dict, list[str]]:
     edit(configs / 'pretrain/sola_watch.py', 'windows_per_video=57', 'windows_per_video=2')
     edit(configs / 'pretrain/sola_watch.py', 'max_epochs=25', 'max_epochs=2')
     reported: list[str] = []
-    figures = run_seed(0, folder / 'work/seed0', configs, REGIME, report=reported.append)
+    figures = run_seed(0, folder / 'work/seed0', configs, REGIME, heads=['BMN'], report=reported.append)
     return configs, folder / 'work', figures, reported
 
 
 def test_every_method_has_its_figures(job):
     _, work, figures, reported = job
-    assert list(figures) == list(METHODS) and len(reported) == NUM_STAGES
-    for method, values in figures.items():
+    assert list(figures['BMN']) == list(METHODS) and len(reported) == num_stages(['BMN'])
+    for method, values in figures['BMN'].items():
         assert {'probe', 'AR@10', 'AR@100', 'mAP', 'mAP@0.5', 'train_seconds', 'test_seconds'} <= set(values)
         assert ('pretrain_seconds' in values) == method.startswith('SoLa')
         assert 0.5 < values['probe'] <= 1  # above chance: the classes are about even
@@ -57,11 +57,11 @@ def test_again_does_nothing_until_something_changes(job, monkeypatch):
         return result
 
     monkeypatch.setattr('sola_plugin.apis.watch_demo.run_stage', spy)
-    assert run_seed(0, work / 'seed0', configs, REGIME, report=str) == figures
+    assert run_seed(0, work / 'seed0', configs, REGIME, heads=['BMN'], report=str) == figures
     assert done == []
     # Another similarity matching: SoLa and the heads on it are done again, the others are not.
     edit(configs / 'pretrain/sola_watch.py', 'lr=5e-4', 'lr=4e-4')
-    run_seed(0, work / 'seed0', configs, REGIME, report=str)
+    run_seed(0, work / 'seed0', configs, REGIME, heads=['BMN'], report=str)
     assert set(done) == {'seed0', 'bmn_watch_sola', 'bmn_watch_sola_finetune'}
 
 
@@ -80,10 +80,10 @@ class _Parser(HTMLParser):
 
 def test_table_and_report(job):
     _, work, figures, _ = job
-    table = results_table([figures, figures])
+    table = results_table([figures, figures], 'BMN')
     assert [row[0] for row in table.rows] == list(METHODS)
     assert all(len(row) == len(table.header) for row in table.rows)
-    write_watch_report(work / 'report.html', table, work, 1, 'make demo', dict(seeds=1))
+    write_watch_report(work / 'report.html', dict(BMN=table), work, 1, 'make demo', dict(seeds=1))
     parser = _Parser()
     parser.feed((work / 'report.html').read_text())
     assert len(parser.images) == 5 and all(image.startswith('data:') for image in parser.images)

@@ -16,6 +16,7 @@ from sola_plugin.models.necks import SoLa, load_sola_weights, read_sola
 
 from ..distributed import prepare_cpu_ranks
 from ..pretraining import nested_run, pretrain, pretraining_config
+from ..resume import newest_checkpoint
 
 
 @HOOKS.register_module()
@@ -84,7 +85,8 @@ class SoLaPretrainHook(Hook):
         features = self.features or self._training_features(runner)
         cfg = pretraining_config(neck, features, path.parent, matcher=self.matcher, seed=runner.seed,
                                  **self.schedule)
-        cfg.resume = True
+        # A run that was killed during similarity matching left checkpoints there.
+        cfg.resume = newest_checkpoint(path.parent) is not None
         cfg.launcher = runner._launcher
         prepare_cpu_ranks(cfg)
         cfg.env_cfg = runner.cfg.get('env_cfg', {})

@@ -10,6 +10,7 @@ from typing import Any
 
 _MODULE_OF = {
     'TALFeatureDataset': 'tal_feature_dataset',
+    'CropFeatures': 'transforms',
     'LoadFeatures': 'transforms',
     'PackTALInputs': 'transforms',
     'SoLaWindowDataset': 'windows',

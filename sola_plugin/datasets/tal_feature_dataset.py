@@ -49,7 +49,8 @@ class TALFeatureDataset(BaseDataset):
     An item is ``dict(inputs, data_samples)``: ``inputs`` is float32 ``(C, T)``;
     ``data_samples.gt_instances`` holds ``gt_bbox``, float64 ``(G, 2)`` in fractions of the stretch
     that the features cover, and ``gt_labels``, int64 ``(G,)``; ``data_samples.metainfo`` holds
-    ``video_name``, ``duration`` (s), ``feature_span`` (s) and ``annotations`` as in the file.
+    ``video_name``, ``duration`` (s), ``feature_span`` (s), ``annotations`` as in the file, and
+    ``classes``.
 
     Raises:
         AnnotationError: The annotations cannot be used, or have no such subset or classes.
@@ -140,7 +141,8 @@ class TALFeatureDataset(BaseDataset):
 
     def prepare_data(self, idx: int) -> dict:
         """Run the pipeline on one video; see the class for what comes out."""
-        return self.pipeline({**self.get_data_info(idx), 'feature_store': self.feature_store})
+        return self.pipeline({**self.get_data_info(idx), 'feature_store': self.feature_store,
+                              'classes': tuple(self._metainfo['classes'])})
 
     def load_features(self, index: int) -> np.ndarray:
         """Features of the video ``index``, float32 ``(C, T)``.

@@ -58,6 +58,69 @@ class LoadFeatures(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class CropFeatures(BaseTransform):
+    """Cut a random window out of a training video, after :class:`LoadFeatures`.
+
+    All windows that hold at least one action are equally probable; where there is none, all windows are.
+    An action that lies in the window in part is cut.
+
+    Args:
+        max_length: Longest window, in snippets.
+        scale: Smallest and largest share of a video that is kept when it is not longer than
+            ``max_length``; ``None``: such a video is left as it is.
+        min_coverage: Smallest share of an action that must lie in the window, in ``(0, 1]``; an action
+            with less is left out.
+
+    Changed keys: ``raw_feature``, ``feature_span``, ``gt_bbox``, ``gt_labels``.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(self, max_length: int, scale: Sequence[float] | None = None,
+                 min_coverage: float = 0.5) -> None:
+        if max_length < 1 or not 0 < min_coverage <= 1:
+            raise ValueError('expected max_length >= 1 and min_coverage in (0, 1], got '
+                             f'max_length={max_length}, min_coverage={min_coverage}')
+        if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(f'expected scale=(smallest, largest) in (0, 1], got {scale}')
+        self.max_length = max_length
+        self.scale = scale
+        self.min_coverage = min_coverage
+
+    def transform(self, results: dict) -> dict:
+        """Cut the window."""
+        total = results['raw_feature'].shape[1]
+        length = self._length(total)
+        if length == total:
+            return results
+        boxes = results['gt_bbox'] * total
+        starts = np.arange(total - length + 1)[:, None]
+        covered = np.minimum(boxes[:, 1], starts + length) - np.maximum(boxes[:, 0], starts)
+        kept = covered >= self.min_coverage * (boxes[:, 1] - boxes[:, 0])
+        usable = np.flatnonzero(kept.any(1))
+        start = np.random.choice(usable) if len(usable) else np.random.randint(len(starts))
+        begin, end = results['feature_span']
+        stride = (end - begin) / total
+        results['raw_feature'] = np.ascontiguousarray(results['raw_feature'][:, start:start + length])
+        results['feature_span'] = (begin + start * stride, begin + (start + length) * stride)
+        results['gt_bbox'] = ((boxes[kept[start]] - start) / length).clip(0.0, 1.0)
+        results['gt_labels'] = results['gt_labels'][kept[start]]
+        return results
+
+    def _length(self, total: int) -> int:
+        """Draw the length of the window."""
+        if total > self.max_length or self.scale is None:
+            return min(total, self.max_length)
+        smallest, largest = (max(round(share * total), 1) for share in self.scale)
+        return int(np.random.randint(smallest, largest + 1))
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(max_length={self.max_length}, scale={self.scale}, '
+                f'min_coverage={self.min_coverage})')
+
+
+@TRANSFORMS.register_module()
 class PackTALInputs(BaseTransform):
     """Pack what :class:`LoadFeatures` prepared.
 
@@ -69,7 +132,7 @@ class PackTALInputs(BaseTransform):
     """
 
     def __init__(self, meta_keys: Sequence[str] = ('video_name', 'duration', 'feature_span',
-                                                   'annotations')) -> None:
+                                                   'annotations', 'classes')) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:

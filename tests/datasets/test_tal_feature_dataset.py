@@ -89,7 +89,7 @@ def test_item(root):
     assert sample.gt_instances.gt_labels.tolist() == [1, 0]
     assert {key: sample.metainfo[key] for key in sample.metainfo} == dict(
         video_name='v_a', duration=20.0, feature_span=(0.0, 20.0),
-        annotations=VIDEOS['v_a']['annotations'])
+        annotations=VIDEOS['v_a']['annotations'], classes=('jump', 'run', 'swim'))
 
 
 def test_item_without_segments(root):
@@ -131,7 +131,7 @@ def test_load_features(root):
 def test_own_pipeline(root):
     dataset = build(root, pipeline=[dict(type='mmaction.LoadFeatures')])
     assert sorted(dataset[0]) == [
-        'annotations', 'duration', 'feature_offset', 'feature_span', 'feature_store',
+        'annotations', 'classes', 'duration', 'feature_offset', 'feature_span', 'feature_store',
         'feature_stride', 'gt_bbox', 'gt_classes', 'gt_labels', 'gt_segments', 'raw_feature',
         'sample_idx', 'video_name']
 

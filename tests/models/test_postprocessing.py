@@ -24,13 +24,24 @@ def test_soft_nms_equals_mmaction2(seed, top_k):
         proposals = np.round(np.concatenate([proposals, proposals]), 1)
         proposals = proposals[proposals[:, 1] > proposals[:, 0]]
     expected = stock_soft_nms(proposals, 0.4, 0.5, 0.9, top_k)
-    got = soft_nms(proposals, 0.4, 0.5, 0.9, top_k)
+    got, = soft_nms([proposals], 0.4, 0.5, 0.9, top_k)
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
     assert len(got) == min(len(proposals), top_k + 1)
 
 
+def test_soft_nms_of_several_videos_is_that_of_each():
+    rng = np.random.default_rng(0)
+    videos = [np.concatenate([np.sort(rng.random((number, 2)), 1), rng.random((number, 1))], 1)
+              for number in (40, 0, 7, 90)]
+    together = soft_nms(videos, 0.4, 0.5, 0.9, 20)
+    assert [len(proposals) for proposals in together] == [21, 0, 7, 21]
+    for video, proposals in zip(videos, together):
+        np.testing.assert_array_equal(soft_nms([video], 0.4, 0.5, 0.9, 20)[0], proposals)
+
+
 def test_soft_nms_of_nothing():
-    assert soft_nms(np.zeros((0, 3)), 0.4, 0.5, 0.9, 10).shape == (0, 3)
+    assert soft_nms([np.zeros((0, 3))], 0.4, 0.5, 0.9, 10)[0].shape == (0, 3)
+    assert soft_nms([], 0.4, 0.5, 0.9, 10) == []
 
 
 def test_boundary_peaks_by_their_definition():

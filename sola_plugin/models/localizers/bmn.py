@@ -1,32 +1,38 @@
-"""BMN with a neck, batched prediction and maps of limited duration."""
+"""BMN without the sampled map, with a neck, batched prediction and maps of limited duration."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
-import torch
 from mmaction.models.localizers.bmn import BMN as StockBMN
-from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from ..postprocessing import (
-    covered_span,
-    proposals_from_maps,
-    proposals_in_seconds,
-    soft_nms,
-)
+from ..layers import FoldedSampling, bmn_positions, interpolation_weights, valid_cells
+from ..postprocessing import proposals_from_maps, results_in_seconds, soft_nms
+from .map_targets import map_targets
 from .neck_mixin import NeckMixin
 
 
 @MODELS.register_module(force=True)
 class BMN(NeckMixin, StockBMN):
-    """Boundary Matching Network (https://arxiv.org/abs/1907.09702), mmaction2's, with a neck.
+    """Boundary Matching Network (https://arxiv.org/abs/1907.09702), a drop-in for mmaction2's.
 
-    Without the arguments below it has the state-dict keys, outputs and losses of mmaction2's BMN. It
-    predicts every video of a batch (mmaction2: the first), and where mmaction2 fails (a video without
-    ground truth) or returns NaN (no cell with a tIoU above 0.7) it leaves the term out.
+    Without the arguments below it has mmaction2's arguments, weights, outputs, losses and proposals, but
+    the samples of the proposals are folded into the convolution over them, see
+    :class:`~sola_plugin.models.layers.FoldedSampling`. It predicts every video of a batch (mmaction2: the
+    first), and where mmaction2 fails (a video without ground truth) or returns NaN (no cell with a tIoU
+    above 0.7) it leaves the term out, with a warning.
+
+    mmaction2's checkpoints load, with any ``max_duration``. Those of this class lack ``sample_mask``,
+    which mmaction2 makes itself: there they load with ``strict=False``, the default of mmengine. The state
+    of an optimizer does not move from one to the other, as mmaction2 counts the mask as a parameter.
+
+    Quirks of mmaction2 that are kept: samples left of the video, see
+    :func:`~sola_plugin.models.layers.bmn_positions`; proposals that end with the video, see
+    :func:`~sola_plugin.models.postprocessing.proposals_from_maps`; and the regression loss counts every
+    cell, also those outside the video, when more cells have a tIoU above 0.7 than between 0.3 and 0.7 or
+    between 0 and 0.3.
 
     Args:
         temporal_dim: Number of cells T; features of another length are resized after the neck.
@@ -34,6 +40,7 @@ class BMN(NeckMixin, StockBMN):
         neck: Config of the neck, ``dict(type='SoLa')``.
         max_duration: Longest proposal, in cells. The maps have that many rows. Default: T.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
+        windows: See :meth:`NeckMixin.add_neck`.
         **kwargs: See mmaction2's ``BMN``.
 
     Raises:
@@ -41,8 +48,6 @@ class BMN(NeckMixin, StockBMN):
     """
 
     # The parent's.
-    _forward: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    _get_interp1d_bin_mask: Callable[..., np.ndarray]
     feat_dim: int
     tscale: int
     num_samples: int
@@ -54,7 +59,14 @@ class BMN(NeckMixin, StockBMN):
     post_process_top_k: int
     feature_extraction_interval: int
     loss_cls: nn.Module
+    x_1d_b: nn.Sequential
+    x_1d_s: nn.Sequential
+    x_1d_e: nn.Sequential
+    x_1d_p: nn.Sequential
+    x_3d_p: nn.Sequential
+    x_2d_p: nn.Sequential
     bm_mask: Tensor
+    sampling: FoldedSampling
     match_map: np.ndarray
 
     def __init__(self,
@@ -63,6 +75,7 @@ class BMN(NeckMixin, StockBMN):
                  neck: dict | None = None,
                  max_duration: int | None = None,
                  similarity_matching: dict | None = None,
+                 windows: dict | None = None,
                  **kwargs) -> None:
         max_duration = temporal_dim if max_duration is None else max_duration
         if not 1 <= max_duration <= temporal_dim:
@@ -71,7 +84,7 @@ class BMN(NeckMixin, StockBMN):
         # The parent's constructor calls the methods below, which need it.
         self.max_duration = max_duration
         super().__init__(temporal_dim, *args, **kwargs)
-        self.add_neck(neck, self.feat_dim, temporal_dim, similarity_matching)
+        self.add_neck(neck, self.feat_dim, temporal_dim, similarity_matching, windows)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -106,17 +119,13 @@ class BMN(NeckMixin, StockBMN):
         Returns:
             For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, seconds.
         """
-        maps = [output.cpu().numpy() for output in self._forward(batch_inputs)]
-        results = []
-        for confidence, start, end, sample in zip(*maps, batch_data_samples):
-            proposals = proposals_from_maps(start, end, confidence)
-            proposals = soft_nms(proposals, self.soft_nms_alpha, self.soft_nms_low_threshold,
-                                 self.soft_nms_high_threshold, self.post_process_top_k)
-            span, duration = covered_span(sample.metainfo, self.feature_extraction_interval)
-            results.append(dict(
-                video_name=sample.metainfo['video_name'],
-                proposal_list=proposals_in_seconds(proposals, span, duration, self.post_process_top_k)))
-        return results
+        confidences, starts, ends = (output.float().cpu().numpy() for output in
+                                      self._forward(batch_inputs))
+        candidates = [proposals_from_maps(*maps) for maps in zip(starts, ends, confidences)]
+        proposals = soft_nms(candidates, self.soft_nms_alpha, self.soft_nms_low_threshold,
+                             self.soft_nms_high_threshold, self.post_process_top_k)
+        return results_in_seconds(proposals, batch_data_samples, self.feature_extraction_interval,
+                                  self.post_process_top_k)
 
     def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Training labels, the same numbers as mmaction2's.
@@ -127,35 +136,32 @@ class BMN(NeckMixin, StockBMN):
         Returns:
             tIoU map ``(N, D, T)``, start labels ``(N, T)``, end labels ``(N, T)``, float32.
         """
-        size = self.tscale
-        anchor = [np.array(v)[:, None] for v in (self.anchors_tmins, self.anchors_tmaxs)]
-        tiou_maps: list[np.ndarray] = []
-        starts: list[np.ndarray] = []
-        ends: list[np.ndarray] = []
-        for video in gt_bbox:
-            segments = video.cpu().numpy().reshape(-1, 2)
-            tiou = temporal_iou(self.match_map[:, 0], self.match_map[:, 1], segments[:, :1],
-                                segments[:, 1:])
-            tiou_maps.append(tiou.astype(np.float32).max(0, initial=0).reshape(-1, size))
-            reach = 3 * (1. / size) / 2
-            for labels, time in ((starts, segments[:, 0]), (ends, segments[:, 1])):
-                overlap = temporal_iop(*anchor, time - reach, time + reach)
-                labels.append(overlap.max(1, initial=0))
-        maps, start, end = (torch.Tensor(np.array(v)) for v in (tiou_maps, starts, ends))
-        return maps, start, end
+        return map_targets(gt_bbox, self.tscale, self.max_duration)
+
+    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Maps of a batch.
+
+        Args:
+            x: Features ``(N, C, T)``.
+
+        Returns:
+            Confidence maps ``(N, 2, D, T)`` (regression, classification), start scores ``(N, T)``, end
+            scores ``(N, T)``, in ``[0, 1]``.
+        """
+        base = self.x_1d_b(x)
+        start, end = self.x_1d_s(base).squeeze(1), self.x_1d_e(base).squeeze(1)
+        over_samples, bias = self.x_3d_p[0].parameters()
+        pointwise, pointwise_bias = self.x_2d_p[0].parameters()
+        rows = self.sampling([self.x_1d_p(base)], [over_samples.flatten(2)], bias, pointwise.flatten(1))
+        rows = (rows + pointwise_bias).relu_()
+        return self.x_2d_p[2:](self.sampling.to_map(rows)), start, end
 
     def _get_interp1d_mask(self) -> None:
-        """Sampling weights ``(T, num_samples * D * T)`` as a fixed parameter (mmaction2's layout)."""
-        size, cells = self.tscale, (self.tscale, self.max_duration)
-        weights = np.zeros((*cells, size, self.num_samples), dtype=np.float32)
-        for start, duration in np.ndindex(*cells):
-            if start + duration < size:
-                margin = (float(duration) + 1) * self.boundary_ratio
-                weights[start, duration] = self._get_interp1d_bin_mask(
-                    start - margin, start + duration + margin, size, self.num_samples,
-                    self.num_samples_per_bin)
-        self.sample_mask = nn.Parameter(
-            torch.from_numpy(weights.transpose(2, 3, 1, 0).reshape(size, -1)), requires_grad=False)
+        """What mmaction2 keeps as a dense ``sample_mask`` of T * N * D * T numbers."""
+        positions = bmn_positions(*valid_cells(self.tscale, self.max_duration), self.num_samples,
+                                  self.num_samples_per_bin, self.boundary_ratio)
+        self.sampling = FoldedSampling([interpolation_weights(positions, self.tscale)], self.tscale,
+                                       self.max_duration)
 
     def _get_bm_mask(self) -> Tensor:
         return super()._get_bm_mask()[:self.max_duration]
@@ -163,6 +169,8 @@ class BMN(NeckMixin, StockBMN):
     def _match_map(self) -> np.ndarray:
         return super()._match_map()[:self.max_duration * self.tscale]
 
-    def _boundary_matching_layer(self, x: Tensor) -> Tensor:
-        return torch.matmul(x, self.sample_mask).reshape(
-            *x.shape[:2], self.num_samples, self.max_duration, self.tscale)
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Load mmaction2's checkpoints too: the masks in them follow from the arguments here."""
+        state_dict.pop(f'{prefix}sample_mask', None)
+        state_dict[f'{prefix}bm_mask'] = self.bm_mask
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,6 +1,7 @@
 """Neck support for the localizers of mmaction2."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -9,38 +10,53 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers import pad_features, resize_features
+from ..postprocessing import covered_span, gaussian_decay
 from ..pretraining import SimilarityMatcher
+from .sliding_windows import SlidingWindows
 
 
 class NeckMixin(nn.Module):
     """What happens before a localizer's own forward; stands before it in the base classes::
 
         features (C, T_i) of each video ─ pad + mask ─ neck ─ resize to temporal_dim ─ localizer
+                                                              or windows
 
     The neck sees the features at their native stride. Without a neck, and with features that have
     ``temporal_dim`` snippets already, the localizer gets the very inputs that it would get from
-    mmaction2.
+    mmaction2. A localizer for videos of any length has no ``temporal_dim`` and gets each at its own.
     """
 
     neck: BaseModule | None
     predictor: nn.Module | None
 
-    def add_neck(self, neck: dict | None, feat_dim: int, temporal_dim: int,
-                 similarity_matching: dict | None = None) -> None:
+    # Of the localizers that make proposals from maps.
+    soft_nms_alpha: float
+    soft_nms_low_threshold: float
+    soft_nms_high_threshold: float
+    post_process_top_k: int
+    feature_extraction_interval: int
+
+    def add_neck(self, neck: dict | None, feat_dim: int, temporal_dim: int | None,
+                 similarity_matching: dict | None = None, windows: dict | None = None) -> None:
         """Build the neck; to be called at the end of the localizer's ``__init__``.
 
         Args:
             neck: Config; ``in_channels`` is filled in with ``feat_dim``.
             feat_dim: Channels of the features.
-            temporal_dim: Number of cells that the localizer expects.
+            temporal_dim: Number of cells that the localizer expects; ``None``: any.
             similarity_matching: Arguments of :class:`SimilarityMatcher` for training with similarity
                 matching as an auxiliary loss ("joint"), and its ``weight`` (default 1).
+            windows: ``stride`` and other arguments of
+                :class:`~sola_plugin.models.localizers.sliding_windows.SlidingWindows`, for windows of
+                ``temporal_dim`` snippets instead of a resize. The localizer's soft-NMS is then that of
+                the proposals of all windows of a video.
 
         Raises:
             ValueError: The neck has other channels than the features, or there is no neck to match.
         """
         self._channels = feat_dim
-        self._cells = temporal_dim
+        self._cells = temporal_dim if windows is None else None
+        self._windows = None if windows is None else self._sliding_windows(temporal_dim, windows)
         self.neck = self.predictor = None
         self._matcher: list[SimilarityMatcher] = []
         if neck is not None:
@@ -65,15 +81,16 @@ class NeckMixin(nn.Module):
         if self.neck is not None and not self.neck.is_init:
             self.neck.init_weights()
 
-    def extract_features(self, inputs: Sequence[Tensor], data_samples: Sequence | None) -> Tensor:
-        """Pad, apply the neck and resize.
+    def extract_features(self, inputs: Sequence[Tensor],
+                         data_samples: Sequence | None) -> Sequence[Tensor]:
+        """Pad, apply the neck, and resize or cut off the padding.
 
         Args:
             inputs: Features ``(C, T_i)`` of each video.
             data_samples: Their data samples, for the names in error messages.
 
         Returns:
-            Tensor ``(N, C, temporal_dim)``.
+            ``(C, temporal_dim)`` or ``(C, T_i)`` of each video.
 
         Raises:
             ValueError: A video has features of another number of channels.
@@ -88,7 +105,9 @@ class NeckMixin(nn.Module):
         x, mask = pad_features(inputs)
         if self.neck is not None:
             x = self.neck(x, mask)
-        return resize_features(x, self._cells, mask)
+        if self._cells is not None:
+            return resize_features(x, self._cells, mask).unbind()
+        return [features[:, :video.shape[1]] for features, video in zip(x, inputs)]
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence | None = None,
                 mode: str = 'tensor', **kwargs):
@@ -104,10 +123,36 @@ class NeckMixin(nn.Module):
             similarity matching is an auxiliary loss.
         """
         features = self.extract_features(inputs, data_samples)
-        outputs = super().forward(features.unbind(), data_samples, mode, **kwargs)
+        if self._windows is not None:
+            if mode == 'predict':
+                return self._predict_windows(self._windows, features, data_samples or (), **kwargs)
+            features, data_samples = self._windows.training_windows(features, data_samples)
+        outputs = super().forward(features, data_samples, mode, **kwargs)
         if mode == 'loss' and self._matcher:
             outputs['loss_similarity'] = self._weight * self._similarity_loss(inputs)
         return outputs
+
+    def _sliding_windows(self, length: int | None, windows: dict) -> SlidingWindows:
+        """Take over the localizer's soft-NMS; a window gives all of its proposals, undecayed."""
+        assert length is not None
+        decay = gaussian_decay(self.soft_nms_alpha, self.soft_nms_low_threshold,
+                               self.soft_nms_high_threshold)
+        top_k = self.post_process_top_k
+        self.soft_nms_low_threshold = self.soft_nms_high_threshold = 1.
+        self.post_process_top_k = sys.maxsize
+        return SlidingWindows(length=length, decay=decay, top_k=top_k, **windows)
+
+    def _predict_windows(self, windows: SlidingWindows, features: Sequence[Tensor],
+                         data_samples: Sequence, **kwargs) -> list[dict]:
+        """Predict the windows of each video, and merge what they give."""
+        merged = []
+        for video, sample in zip(features, data_samples):
+            span, duration = covered_span(sample.metainfo, self.feature_extraction_interval)
+            results: list[dict] = []
+            for batch, samples in windows.test_batches(video, sample, span, duration):
+                results += super().forward(batch, samples, 'predict', **kwargs)
+            merged.append(windows.merge(results, duration))
+        return merged
 
     def _similarity_loss(self, inputs: Sequence[Tensor]) -> Tensor:
         """Similarity matching of one random window of every video that is long enough."""

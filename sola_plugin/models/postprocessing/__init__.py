@@ -4,7 +4,12 @@ from .boundary_matching import (
     covered_span,
     proposals_from_maps,
     proposals_in_seconds,
+    results_in_seconds,
 )
+from .detections import DetectionSettings, detect
+from .nms import gaussian_decay, grouped_nms, hard_decay, suppress, vote_boundaries
 from .soft_nms import soft_nms
 
-__all__ = ['boundary_peaks', 'covered_span', 'proposals_from_maps', 'proposals_in_seconds', 'soft_nms']
+__all__ = ['DetectionSettings', 'boundary_peaks', 'covered_span', 'detect', 'gaussian_decay', 'grouped_nms',
+           'hard_decay', 'proposals_from_maps', 'proposals_in_seconds', 'results_in_seconds', 'soft_nms',
+           'suppress', 'vote_boundaries']

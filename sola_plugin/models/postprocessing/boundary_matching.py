@@ -1,6 +1,8 @@
 """From the maps of a boundary-matching head to proposals in seconds."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -19,7 +21,8 @@ def boundary_peaks(scores: np.ndarray) -> np.ndarray:
     return peaks
 
 
-def proposals_from_maps(start: np.ndarray, end: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+def proposals_from_maps(start: np.ndarray, end: np.ndarray, confidence: np.ndarray,
+                        candidates_only: bool = True, boundary_scores: bool = True) -> np.ndarray:
     """Every pair of a candidate start and a candidate end (BMN, https://arxiv.org/abs/1907.09702).
 
     Cell ``(d, s)`` of a map is the proposal ``[s, s + d + 1]`` in cells. As in mmaction2, one that ends
@@ -29,12 +32,14 @@ def proposals_from_maps(start: np.ndarray, end: np.ndarray, confidence: np.ndarr
         start: Scores ``(T,)`` that an action starts in a cell.
         end: Scores ``(T,)`` that an action ends in a cell.
         confidence: Confidence maps ``(2, D, T)``, regression and classification.
+        candidates_only: Whether only candidates count, see :func:`boundary_peaks`, or every cell.
+        boundary_scores: Whether the scores of start and end are part of the proposal's.
 
     Returns:
-        ``(P, 3)`` float64: start and end as fractions of T, and the product of the four scores.
+        ``(P, 3)`` float64: start and end as fractions of T, and the product of the scores.
     """
     size = len(start)
-    starts, ends = boundary_peaks(start), boundary_peaks(end)
+    starts, ends = (boundary_peaks(v) | (not candidates_only) for v in (start, end))
     starts[0] = ends[-1] = True
     duration, first = np.nonzero(np.broadcast_to(starts, confidence.shape[1:]))
     last = first + duration + 1
@@ -42,29 +47,58 @@ def proposals_from_maps(start: np.ndarray, end: np.ndarray, confidence: np.ndarr
     keep[keep] = ends[last[keep]]
     duration, first, last = duration[keep], first[keep], last[keep]
     regression, classification = confidence[:, duration, first]
-    score = start[first] * end[last] * classification * regression
+    score = start[first] * end[last] if boundary_scores else 1.
+    score = score * classification * regression
     return np.stack([first / size, last / size, score.astype(np.float64)], axis=1)
 
 
 def proposals_in_seconds(proposals: np.ndarray, span: tuple[float, float], duration: float,
-                         top_k: int) -> list[dict]:
-    """Best proposals on the time axis of the video.
+                         top_k: int, labels: Sequence[str] | None = None) -> list[dict]:
+    """Best proposals, or detections, on the time axis of the video.
 
     Args:
         proposals: ``(P, 3)``: start and end as fractions of the span, score.
         span: ``(start, end)`` in seconds of what the features cover.
         duration: Length of the video in seconds; proposals are cut to it.
         top_k: Number of proposals kept.
+        labels: Label of each proposal.
 
     Returns:
-        ``[dict(score=float, segment=[start, end])]``, best first.
+        ``[dict(score=float, segment=[start, end])]``, best first; with labels also ``label``.
     """
-    proposals = proposals[proposals[:, 2].argsort()[::-1]][:top_k]
+    order = proposals[:, 2].argsort()[::-1][:top_k]
+    proposals = proposals[order]
     begin, length = span[0], span[1] - span[0]
     segments = begin + proposals[:, :2].clip(0, 1) * length
     segments = segments.clip(0, duration)
-    return [dict(score=float(score), segment=[float(start), float(end)])
-            for (start, end), score in zip(segments, proposals[:, 2])]
+    results: list[dict] = [dict(score=float(score), segment=[float(start), float(end)])
+                           for (start, end), score in zip(segments, proposals[:, 2])]
+    if labels is not None:
+        for result, index in zip(results, order):
+            result['label'] = labels[index]
+    return results
+
+
+def results_in_seconds(videos: Sequence[np.ndarray], data_samples: Sequence, interval: int,
+                       top_k: int) -> list[dict]:
+    """What a localizer predicts for a batch.
+
+    Args:
+        videos: Proposals ``(P_i, 3)`` of each video: start and end as fractions of what its features
+            cover, score.
+        data_samples: Their data samples, see :func:`covered_span` for the meta information.
+        interval: See there.
+        top_k: Number of proposals kept of each.
+
+    Returns:
+        For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, best first.
+    """
+    results = []
+    for proposals, sample in zip(videos, data_samples):
+        span, duration = covered_span(sample.metainfo, interval)
+        results.append(dict(video_name=sample.metainfo['video_name'],
+                            proposal_list=proposals_in_seconds(proposals, span, duration, top_k)))
+    return results
 
 
 def covered_span(metainfo: dict, interval: int) -> tuple[tuple[float, float], float]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
 import sys
 import traceback
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from queue import Empty
 
@@ -39,52 +40,62 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def work(seed: int, args: argparse.Namespace, queue) -> dict:
-    """One seed in a process of its own, on one thread, its log in ``seedN/log.txt``."""
+def work(seed: int, head: str | None, args: argparse.Namespace, queue) -> dict | None:
+    """One head of one seed (``None``: data and SoLa), on one thread, with the log in ``seedN/log.txt``."""
     folder = args.work_dir / f'seed{seed}'
     folder.mkdir(parents=True, exist_ok=True)
-    log = open(folder / 'log.txt', 'a', encoding='utf-8')  # noqa: SIM115 (lives as long as the process)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(log.fileno(), stream.fileno())
+    with open(folder / 'log.txt', 'a', encoding='utf-8') as log:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(log.fileno(), stream.fileno())
     try:
         import torch
 
-        from sola_plugin.apis.watch_demo import Regime, run_seed
+        from sola_plugin.apis.watch_demo import Job, Regime, prepare, run_head
 
         torch.set_num_threads(1)
         regime = Regime(args.split, args.labelled, tuple(args.encoder_classes), args.validation)
-        return run_seed(seed, folder, CONFIGS, regime, args.pretrain, args.heads,
-                        lambda stage: queue.put(f'seed {seed}: {stage}'))
+        job = Job(seed, folder, CONFIGS, regime, args.pretrain)
+
+        def report(stage: str) -> None:
+            queue.put(f'seed {seed}: {stage}')
+
+        return prepare(job, report) if head is None else run_head(job, head, report)
     except Exception:
         traceback.print_exc()
         raise
 
 
 def run_all(args: argparse.Namespace) -> list[dict]:
-    """All seeds, with a progress bar over their stages."""
+    """All seeds, with a progress bar over their stages: data and SoLa first, then the heads."""
     # A spawned process reads this before it imports torch.
     os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+    from sola_plugin.apis.watch_demo import NUM_HEAD_STAGES, NUM_PREPARE_STAGES
+
+    seeds = range(args.seeds)
     context = multiprocessing.get_context('spawn')
     columns = (TextColumn('{task.description:<44}'), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())
-    from sola_plugin.apis.watch_demo import num_stages
-
     with context.Manager() as manager, Progress(*columns) as progress, ProcessPoolExecutor(
-            min(args.jobs, args.seeds), mp_context=context, max_tasks_per_child=1) as pool:
+            args.jobs, mp_context=context) as pool:
         queue = manager.Queue()
-        task = progress.add_task('starting', total=args.seeds * num_stages(args.heads))
-        futures = {pool.submit(work, seed, args, queue): seed for seed in range(args.seeds)}
-        pending = set(futures)
-        while pending:
-            try:
-                progress.update(task, advance=1, description=queue.get(timeout=0.5))
-            except Empty:
-                pending = {future for future in pending if not future.done()}
-        for future in as_completed(futures):
-            if future.exception() is not None:
-                log = args.work_dir / f'seed{futures[future]}' / 'log.txt'
-                raise SystemExit(f'seed {futures[future]} failed: {future.exception()}. Its log: {log}')
-    return [future.result() for future in futures]
+        stages = NUM_PREPARE_STAGES + NUM_HEAD_STAGES * len(args.heads)
+        task = progress.add_task('starting', total=args.seeds * stages)
+
+        def finish(futures: dict[Future, int]) -> None:
+            while not all(future.done() for future in futures) or not queue.empty():
+                with contextlib.suppress(Empty):
+                    progress.update(task, advance=1, description=queue.get(timeout=0.5))
+            for future, seed in futures.items():
+                if future.exception() is not None:
+                    raise SystemExit(f'seed {seed} failed: {future.exception()}. '
+                                     f'Its log: {args.work_dir}/seed{seed}/log.txt')
+
+        finish({pool.submit(work, seed, None, args, queue): seed for seed in seeds})
+        jobs = {(seed, head): pool.submit(work, seed, head, args, queue)
+                for seed in seeds for head in args.heads}
+        finish({future: seed for (seed, _), future in jobs.items()})
+    return [{head: jobs[seed, head].result() for head in args.heads} for seed in seeds]
 
 
 def main() -> None:

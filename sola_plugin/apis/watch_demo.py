@@ -1,9 +1,8 @@
 """The main job on the embedded data: heads on raw features, on trivially changed ones, and with SoLa."""
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,6 +33,9 @@ METHODS = {
     'SoLa, frozen': '_sola',
     'SoLa, fine-tuned': '_sola_finetune',
 }
+#: Stages that are reported.
+NUM_PREPARE_STAGES = 2
+NUM_HEAD_STAGES = 3 * len(METHODS)
 
 
 @dataclass(frozen=True)
@@ -53,96 +55,119 @@ class Regime:
     validation: bool = False
 
 
-def run_seed(seed: int, folder: Path, configs: Path, regime: Regime,
-             pretrain_config: str = 'pretrain/sola_watch.py', heads: Sequence[str] = tuple(HEADS),
-             report: Callable[[str], None] = print) -> dict[str, dict[str, dict[str, float]]]:
-    """Prepare data, train SoLa, then train, test and probe every method with every head.
+@dataclass(frozen=True)
+class Job:
+    """One seed of the demo.
 
-    Args:
+    Attributes:
         seed: Of the data (subjects, streams, encoder), of SoLa and of the heads.
         folder: Where everything of this seed is written. Finished stages are not done again.
         configs: The project's ``configs``.
         regime: See :class:`Regime`.
         pretrain_config: Similarity matching, relative to ``configs``.
-        heads: Some of :data:`HEADS`.
-        report: Called with the name of each stage when it is over, :func:`num_stages` times.
-
-    Returns:
-        For each head and method: ``probe``, ``AR@10``, ``AR@100``, ``mAP``, ``mAP@0.5`` (fractions),
-        ``pretrain_seconds`` (with SoLa), ``train_seconds``, ``test_seconds``.
     """
-    data = folder / 'data'
-    options = {key: value for key, value in asdict(regime).items() if key != 'validation'}
-    options.update(VALIDATION if regime.validation else {})
-    run_stage(folder / 'prepare', f'{seed} {options}',
-              lambda: prepare_watch(data, seed, force=True, **options).encoder)
-    report('prepare')
 
-    sola = Config.fromfile(configs / pretrain_config)
-    sola.train_dataloader.dataset.features.data_root = str(data)
-    pretrained = run_stage(folder / 'sola', _settings(sola, seed, regime),
-                           lambda: dict(path=str(pretrain(_run_config(sola, folder / 'sola', seed)))))
+    seed: int
+    folder: Path
+    configs: Path
+    regime: Regime = Regime()
+    pretrain_config: str = 'pretrain/sola_watch.py'
+
+    @property
+    def matching(self) -> Config:
+        """Config of similarity matching on the data of this seed."""
+        cfg = Config.fromfile(self.configs / self.pretrain_config)
+        cfg.train_dataloader.dataset.features.data_root = str(self.folder / 'data')
+        return self._seeded(cfg, 'sola')
+
+    def localizer(self, head: str, method: str) -> Config:
+        """Config of a head; with SoLa, on top of the neck that similarity matching gave."""
+        name = config_name(head, method)
+        cfg = Config.fromfile(self.configs / 'localization' / f'{name}.py')
+        for loader in (cfg.train_dataloader, cfg.test_dataloader):
+            loader.dataset.data_root = str(self.folder / 'data')
+        if has_sola(cfg):
+            cfg.model.neck.update(self.matching.model.neck)
+            cfg.model.neck.init_cfg.checkpoint = str(self.folder / 'sola/run/sola.pth')
+        return self._seeded(cfg, name)
+
+    def settings(self, *configs: Config) -> str:
+        """Text that changes with everything that a result depends on."""
+        return '\n'.join([*(cfg.pretty_text for cfg in configs), f'{self.seed} {self.regime}'])
+
+    def _seeded(self, cfg: Config, name: str) -> Config:
+        cfg.work_dir, cfg.randomness = str(self.folder / name / 'run'), dict(seed=self.seed)
+        cfg.resume = True
+        return cfg
+
+
+def prepare(job: Job, report: Callable[[str], None]) -> None:
+    """Write the data and train SoLa.
+
+    Args:
+        job: The seed.
+        report: Called with the name of each of the :data:`NUM_PREPARE_STAGES` stages when it is over.
+    """
+    options = {key: value for key, value in asdict(job.regime).items() if key != 'validation'}
+    options.update(VALIDATION if job.regime.validation else {})
+    run_stage(job.folder / 'prepare', f'{job.seed} {options}',
+              lambda: prepare_watch(job.folder / 'data', job.seed, force=True, **options).encoder)
+    report('data')
+    cfg = job.matching
+    run_stage(job.folder / 'sola', job.settings(cfg), lambda: dict(path=str(pretrain(cfg))))
     report('similarity matching')
 
-    figures: dict[str, dict[str, dict[str, float]]] = {head: {} for head in heads}
-    for head, method in itertools.product(heads, METHODS):
-        name = config_name(head, method)
-        cfg = Config.fromfile(configs / 'localization' / f'{name}.py')
-        for loader in (cfg.train_dataloader, cfg.test_dataloader):
-            loader.dataset.data_root = str(data)
-        work_dir = folder / name
-        with_sola = cfg.model.get('neck', {}).get('type') == 'SoLa'
-        if with_sola:
-            cfg.model.neck.update(sola.model.neck)
-            cfg.model.neck.init_cfg.checkpoint = pretrained['path']
-        settings = _settings(cfg, seed, regime) + (_settings(sola, seed, regime) if with_sola else '')
-        result = _train_and_test(_run_config(cfg, work_dir, seed), work_dir, settings, report,
-                                 f'{head}, {method}')
-        if with_sola:
-            result['pretrain_seconds'] = pretrained['seconds']
-        figures[head][method] = result
-    return figures
+
+def run_head(job: Job, head: str, report: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """Train, test and probe a head by every method; after :func:`prepare`.
+
+    Args:
+        job: The seed.
+        head: One of :data:`HEADS`.
+        report: Called with the name of each of the :data:`NUM_HEAD_STAGES` stages when it is over.
+
+    Returns:
+        For each method: ``probe``, ``AR@10``, ``AR@100``, ``mAP``, ``mAP@0.5`` (fractions),
+        ``pretrain_seconds`` (with SoLa), ``train_seconds``, ``test_seconds``.
+    """
+    return {method: _run_method(job, head, method, report) for method in METHODS}
 
 
-def num_stages(heads: Sequence[str]) -> int:
-    """Number of stages of a seed with these heads."""
-    return 2 + 3 * len(heads) * len(METHODS)
+def _run_method(job: Job, head: str, method: str, report: Callable[[str], None]) -> dict[str, float]:
+    cfg, folder = job.localizer(head, method), job.folder / config_name(head, method)
+    settings = job.settings(cfg, job.matching) if has_sola(cfg) else job.settings(cfg)
 
-
-def config_name(head: str, method: str) -> str:
-    """Name of the config, and of the folder, of a method with a head."""
-    return HEADS[head] + METHODS[method]
-
-
-def _settings(cfg: Config, seed: int, regime: Regime) -> str:
-    return f'{cfg.pretty_text}\n{seed} {regime}\n'
-
-
-def _run_config(cfg: Config, work_dir: Path, seed: int) -> Config:
-    cfg = Config(cfg.to_dict())
-    cfg.work_dir, cfg.randomness, cfg.resume = str(work_dir / 'run'), dict(seed=seed), True
-    return cfg
-
-
-def _train_and_test(cfg: Config, work_dir: Path, settings: str, report: Callable[[str], None],
-                    name: str) -> dict[str, float]:
-    """Train, test and probe one localizer, as three stages."""
+    def stage(name: str, work: Callable[[], dict]) -> dict:
+        result = run_stage(folder / name, settings, work)
+        report(f'{name} {head}, {method}')
+        return result
 
     def train() -> dict:
         train_localizer(Config(cfg.to_dict()))
         return {}
 
-    trained = run_stage(work_dir / 'train', settings, train)
-    report(f'train {name}')
     checkpoint = Path(cfg.work_dir) / f'epoch_{cfg.train_cfg.max_epochs}.pth'
-    tested = run_stage(work_dir / 'test', settings,
-                       lambda: test_localizer(Config(cfg.to_dict()), checkpoint))
-    report(f'test {name}')
-    probed = run_stage(work_dir / 'probe', settings, lambda: probe_features(cfg, checkpoint))
-    report(f'probe {name}')
+    trained = stage('train', train)
+    tested = stage('test', lambda: test_localizer(Config(cfg.to_dict()), checkpoint))
+    probed = stage('probe', lambda: probe_features(cfg, checkpoint))
     figures = {key: tested[f'TAL/{key}'] for key in ('AR@10', 'AR@100', 'mAP', 'mAP@0.5')}
-    return dict(figures, probe=probed['accuracy'], train_seconds=trained['seconds'],
-                test_seconds=tested['seconds'])
+    figures.update(probe=probed['accuracy'], train_seconds=trained['seconds'],
+                   test_seconds=tested['seconds'])
+    if has_sola(cfg):
+        # Done by now: this reads how long it took.
+        figures['pretrain_seconds'] = run_stage(
+            job.folder / 'sola', job.settings(job.matching), dict)['seconds']
+    return figures
+
+
+def has_sola(cfg: Config) -> bool:
+    """Whether the localizer of a config has a SoLa neck."""
+    return cfg.model.get('neck', {}).get('type') == 'SoLa'
+
+
+def config_name(head: str, method: str) -> str:
+    """Name of the config, and of the folder, of a method with a head."""
+    return HEADS[head] + METHODS[method]
 
 
 def probe_features(cfg: Config, checkpoint: Path) -> dict[str, float]:

@@ -9,11 +9,22 @@ from pathlib import Path
 import pytest
 
 from sola_plugin.apis import stages
-from sola_plugin.apis.watch_demo import METHODS, Regime, num_stages, run_seed
+from sola_plugin.apis.watch_demo import (
+    METHODS,
+    NUM_HEAD_STAGES,
+    NUM_PREPARE_STAGES,
+    Job,
+    Regime,
+    prepare,
+    run_head,
+)
 from sola_plugin.apis.watch_report import results_table, write_watch_report
 from tests.conftest import ROOT
 
-REGIME = Regime(validation=True)
+
+def run_all(job: Job, reported: list[str]) -> dict:
+    prepare(job, reported.append)
+    return run_head(job, 'BMN', reported.append)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -23,8 +34,8 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 @pytest.fixture(scope='module')
-def job(tmp_path_factory) -> tuple[Path, Path, dict, list[str]]:
-    """Configs with two epochs, the folder of a finished seed, its figures and its stages."""
+def finished(tmp_path_factory) -> tuple[Job, Path, dict, list[str]]:
+    """A finished seed with two epochs, the work dir, its figures and its stages."""
     folder = tmp_path_factory.mktemp('demo')
     configs = folder / 'configs'
     shutil.copytree(ROOT / 'configs', configs)
@@ -33,14 +44,14 @@ def job(tmp_path_factory) -> tuple[Path, Path, dict, list[str]]:
     edit(configs / 'pretrain/sola_watch.py', 'windows_per_video=57', 'windows_per_video=2')
     edit(configs / 'pretrain/sola_watch.py', 'max_epochs=25', 'max_epochs=2')
     reported: list[str] = []
-    figures = run_seed(0, folder / 'work/seed0', configs, REGIME, heads=['BMN'], report=reported.append)
-    return configs, folder / 'work', figures, reported
+    job = Job(0, folder / 'work/seed0', configs, Regime(validation=True))
+    return job, folder / 'work', run_all(job, reported), reported
 
 
-def test_every_method_has_its_figures(job):
-    _, work, figures, reported = job
-    assert list(figures['BMN']) == list(METHODS) and len(reported) == num_stages(['BMN'])
-    for method, values in figures['BMN'].items():
+def test_every_method_has_its_figures(finished):
+    _, work, figures, reported = finished
+    assert list(figures) == list(METHODS) and len(reported) == NUM_PREPARE_STAGES + NUM_HEAD_STAGES
+    for method, values in figures.items():
         assert {'probe', 'AR@10', 'AR@100', 'mAP', 'mAP@0.5', 'train_seconds', 'test_seconds'} <= set(values)
         assert ('pretrain_seconds' in values) == method.startswith('SoLa')
         assert 0.5 < values['probe'] <= 1  # above chance: the classes are about even
@@ -48,8 +59,8 @@ def test_every_method_has_its_figures(job):
     assert settings['test_part'] == [0.55, 0.74]  # validation: the test part is not touched
 
 
-def test_again_does_nothing_until_something_changes(job, monkeypatch):
-    configs, work, figures, _ = job
+def test_again_does_nothing_until_something_changes(finished, monkeypatch):
+    job, _, figures, _ = finished
     done = []
 
     def spy(folder, settings, action):
@@ -57,11 +68,11 @@ def test_again_does_nothing_until_something_changes(job, monkeypatch):
         return result
 
     monkeypatch.setattr('sola_plugin.apis.watch_demo.run_stage', spy)
-    assert run_seed(0, work / 'seed0', configs, REGIME, heads=['BMN'], report=str) == figures
+    assert run_all(job, []) == figures
     assert done == []
     # Another similarity matching: SoLa and the heads on it are done again, the others are not.
-    edit(configs / 'pretrain/sola_watch.py', 'lr=5e-4', 'lr=4e-4')
-    run_seed(0, work / 'seed0', configs, REGIME, heads=['BMN'], report=str)
+    edit(job.configs / 'pretrain/sola_watch.py', 'lr=5e-4', 'lr=4e-4')
+    run_all(job, [])
     assert set(done) == {'seed0', 'bmn_watch_sola', 'bmn_watch_sola_finetune'}
 
 
@@ -78,9 +89,9 @@ class _Parser(HTMLParser):
         self.links += [values[key] for key in ('src', 'href') if values.get(key)]
 
 
-def test_table_and_report(job):
-    _, work, figures, _ = job
-    table = results_table([figures, figures], 'BMN')
+def test_table_and_report(finished):
+    _, work, figures, _ = finished
+    table = results_table([dict(BMN=figures)] * 2, 'BMN')
     assert [row[0] for row in table.rows] == list(METHODS)
     assert all(len(row) == len(table.header) for row in table.rows)
     write_watch_report(work / 'report.html', dict(BMN=table), work, 1, 'make demo', dict(seeds=1))

@@ -1,11 +1,13 @@
 """Every config parses, and its model and schedule can be built."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from mmaction.registry import HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+from mmaction.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -15,7 +17,6 @@ from tests.conftest import ROOT
 
 CONFIGS = sorted(path for folder in ('localization', 'pretrain')
                  for path in (ROOT / 'configs' / folder).glob('*.py'))
-DATASETS = ('watch', 'activitynet', 'thumos14', 'hacs')
 
 
 def load(path: Path) -> Config:
@@ -82,8 +83,8 @@ def test_with_and_without_sola_differ_in_the_neck_only(path):
     assert hooks == plain.custom_hooks
 
 
-@pytest.mark.parametrize('head', ['bmn', 'actionformer'])
-@pytest.mark.parametrize('data', DATASETS)
+@pytest.mark.parametrize('head', ['bmn', 'gtad', 'actionformer'])
+@pytest.mark.parametrize('data', ['watch', 'activitynet', 'thumos14', 'hacs'])
 def test_each_head_has_its_configs(head, data):
     names = {path.stem for path in CONFIGS}
     assert {f'{head}_{data}', f'{head}_{data}_sola'} <= names
@@ -94,6 +95,37 @@ def test_base_files_are_used():
     used = {(path.parent / base).resolve()
             for path in CONFIGS for base in Config._get_base_files(str(path))}
     assert used >= set((ROOT / 'configs' / '_base_').rglob('*.py'))
+
+
+@pytest.mark.parametrize(('name', 'folders', 'subsets', 'prefix', 'channels', 'first_centre'), [
+    ('activitynet_tsn400', ('csv_mean_100', ) * 2, ('training', 'validation'), 'v_', 400, None),
+    ('activitynet_tsp', ('tsp_features', ) * 2, ('training', 'validation'), 'v_', 512, 8 / 15),
+    ('thumos14_i3d', ('i3d_features', ) * 2, ('Validation', 'Test'), '', 2048, 8 / 30),
+    ('hacs_i3d', ('training', 'validation'), ('training', 'validation'), '', 2048, 0.25)])
+def test_data_as_laid_out_in_the_comments(tmp_path, name, folders, subsets, prefix, channels, first_centre):
+    cfg = load(ROOT / f'configs/_base_/datasets/{name}.py')
+    database, length = {}, 100
+    for index, (folder, subset) in enumerate(zip(folders, subsets)):
+        label = cfg.get('classes', ['jump'])[0]
+        database[f'id_{index}'] = dict(duration=60., subset=subset, annotations=[
+            dict(segment=[10., 20.], label=label)])
+        (tmp_path / folder).mkdir(exist_ok=True)
+        features = np.full((length, channels), float(index), dtype=np.float32)
+        path = tmp_path / folder / f'{prefix}id_{index}'
+        if cfg.train_dataloader.dataset.suffix == '.csv':
+            header = ','.join(f'f{c}' for c in range(channels))
+            np.savetxt(f'{path}.csv', features, '%g', ',', header=header, comments='')
+        else:
+            np.save(f'{path}.npy', features)
+    (tmp_path / cfg.train_dataloader.dataset.ann_file).write_text(json.dumps(dict(database=database)))
+    for index, dataset in enumerate(datasets(cfg)):
+        item, = DATASETS.build(dict(dataset, data_root=str(tmp_path)))
+        assert item['inputs'].shape == (channels, length) and (item['inputs'] == index).all()
+        start, end = item['data_samples'].metainfo['feature_span']
+        if first_centre is None:
+            assert (start, end) == (0, 60)
+        else:
+            assert start + (end - start) / length / 2 == pytest.approx(first_centre)
 
 
 def test_thumos14_windows_and_names():

@@ -1,6 +1,9 @@
 # The embedded data, made by tools/prepare_watch.py data/watch (docs/watch.md).
 data_root = 'data/watch/'
 
+# In the order of their numbers, for heads that classify.
+classes = ['ABD', 'ROW']
+
 _dataset = dict(
     type='TALFeatureDataset',
     data_root=data_root,
@@ -8,7 +11,8 @@ _dataset = dict(
     data_prefix=dict(features='features'),
     layout='TC',
     feature_stride=0.32,
-    feature_offset=0.16)
+    feature_offset=0.16,
+    classes=classes)
 
 train_dataloader = dict(
     batch_size=8,

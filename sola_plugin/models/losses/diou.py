@@ -4,6 +4,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .precision import at_least_float32
+
 #: Smallest length divided by.
 _EPSILON = 1e-8
 
@@ -30,7 +32,7 @@ def diou_loss(distances: Tensor, targets: Tensor) -> Tensor:
     if distances.shape != targets.shape or distances.shape[-1:] != (2, ):
         raise ValueError(f'expected two tensors (..., 2), got {tuple(distances.shape)} and '
                          f'{tuple(targets.shape)}')
-    distances = distances if distances.dtype == torch.float64 else distances.float()
+    distances = at_least_float32(distances)
     targets = targets.to(distances)
     intersection = torch.minimum(distances, targets).sum(-1)
     union = distances.sum(-1) + targets.sum(-1) - intersection

@@ -1,9 +1,10 @@
 """Focal loss (Lin et al., https://arxiv.org/abs/1708.02002)."""
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .precision import at_least_float32
 
 
 def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float | None = 0.25,
@@ -27,6 +28,7 @@ def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float | None = 0.
         ValueError: The shapes differ.
 
     Example:
+        >>> import torch
         >>> loss = sigmoid_focal_loss(torch.tensor([0.]), torch.tensor([1.]), alpha=None)
         >>> round(loss.item(), 4)  # (1 - 0.5)^2 log 2
         0.1733
@@ -34,7 +36,7 @@ def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float | None = 0.
     if logits.shape != targets.shape:
         raise ValueError(f'expected targets {tuple(logits.shape)} like the logits, got '
                          f'{tuple(targets.shape)}')
-    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = at_least_float32(logits)
     targets = targets.to(logits)
     probability = logits.sigmoid()
     missed = probability + targets - 2 * probability * targets  # 1 - p_t

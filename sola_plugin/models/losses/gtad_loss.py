@@ -5,6 +5,8 @@ import torch
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
+from .precision import at_least_float32
+
 #: Keeps logarithms finite, as in the authors' code.
 _EPSILON = 1e-6
 
@@ -24,7 +26,7 @@ def balanced_logistic_loss(score: Tensor, positive: Tensor, mask: Tensor | None 
     Returns:
         Scalar, in float32 or wider.
     """
-    score = _at_least_float32(score)
+    score = at_least_float32(score)
     negative = ~positive if mask is None else ~positive & mask
     parts = [(torch.log(likelihood + _EPSILON) * chosen).sum() / chosen.sum().clamp(min=1)
              for likelihood, chosen in ((score, positive), (1 - score, negative))]
@@ -46,7 +48,7 @@ def balanced_regression_loss(score: Tensor, tiou: Tensor, low: float = 0.3, high
     Returns:
         Scalar, in float32 or wider; 0 without a cell above ``high`` (the authors' code: NaN).
     """
-    score = _at_least_float32(score)
+    score = at_least_float32(score)
     best = tiou > high
     chosen = best
     for group in ((tiou <= high) & (tiou > low), (tiou <= low) & (tiou > 0)):
@@ -100,7 +102,3 @@ class GTADLoss(nn.Module):
         return dict(loss_node=self.node_weight * (at_start + at_end),
                     loss_regression=self.regression_weight * regression,
                     loss_classification=self.classification_weight * classification)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

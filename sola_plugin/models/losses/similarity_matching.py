@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import at_least_float32
+
 #: Similarities are kept this far from 0 and 1, as in the authors' code.
 _MARGIN = 1e-5
 
@@ -58,7 +60,7 @@ def temporal_similarity(z: Tensor, p: Tensor) -> Tensor:
         raise ValueError(f'expected two tensors (B, L, C), got {tuple(z.shape)} and {tuple(p.shape)}')
     # 1 - 1e-5 is 1 in half precision, where the logarithm of the loss would be infinite.
     with torch.autocast(z.device.type, enabled=False):
-        z, p = (F.normalize(_at_least_float32(v), dim=2) for v in (z, p))
+        z, p = (F.normalize(at_least_float32(v), dim=2) for v in (z, p))
         return ((1 + z @ p.transpose(1, 2)) / 2).clamp(_MARGIN, 1 - _MARGIN)
 
 
@@ -79,9 +81,5 @@ def similarity_matching_loss(tsm: Tensor, target: Tensor) -> Tensor:
         raise ValueError(f'expected a target {tuple(tsm.shape[-2:])} like the TSM, got '
                          f'{tuple(target.shape)}')
     with torch.autocast(tsm.device.type, enabled=False):
-        tsm = _at_least_float32(tsm)
+        tsm = at_least_float32(tsm)
         return F.binary_cross_entropy(tsm, target.to(tsm).expand_as(tsm))
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()

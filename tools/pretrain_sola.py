@@ -2,6 +2,8 @@
 """Train a SoLa neck by similarity matching: ``python tools/pretrain_sola.py CONFIG``."""
 import argparse
 
+from mmengine.dist import is_main_process
+
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, load_config
 from sola_plugin.engine import pretrain
@@ -13,8 +15,9 @@ def main() -> None:
     add_runner_arguments(parser)
     add_training_arguments(parser)
     path = pretrain(load_config(parser.parse_args()))
-    print(f'{path}: use it with neck=dict(type=\'SoLa\', ..., frozen=True, '
-          f'init_cfg=dict(type=\'Pretrained\', checkpoint=\'{path}\'))')
+    if is_main_process():
+        print(f'{path}: use it with neck=dict(type=\'SoLa\', ..., frozen=True, '
+              f'init_cfg=dict(type=\'Pretrained\', checkpoint=\'{path}\'))')
 
 
 if __name__ == '__main__':

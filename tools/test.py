@@ -2,6 +2,7 @@
 """Test a localizer: ``python tools/test.py CONFIG CHECKPOINT``."""
 import argparse
 
+from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +24,8 @@ def main() -> None:
     args = parser.parse_args()
     cfg = load_config(args)
     metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump)
+    if not is_main_process():
+        return
     table = Table('metric', 'percent')
     for name, value in metrics.items():
         table.add_row(name, f'{100 * value:.2f}')

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mmaction.registry import HOOKS
-from mmengine.dist import barrier
+from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -94,7 +94,7 @@ class SoLaPretrainHook(Hook):
                   f'{path.parent}', 'current')
         with nested_run():
             written = pretrain(cfg)
-        if written != path:
+        if written != path and is_main_process():
             written.replace(path)
         barrier()
 

@@ -32,12 +32,11 @@ _CLASSES = ('ABD', 'ROW')
 _COLUMNS = (
     Column('probe', 'probe', scale=100),
     Column('AR@10', 'AR@10', scale=100),
-    Column('AR@100', 'AR@100', scale=100),
     Column('mAP@0.5', 'mAP@0.5', scale=100),
     Column('mAP', 'mAP', scale=100, difference=True),
-    Column('pretrain_seconds', 'matching, s', digits=0),
-    Column('train_seconds', 'training, s', digits=0),
-    Column('test_seconds', 'test, s', digits=1),
+    Column('pretrain_seconds', 'match, s', digits=0),
+    Column('train_seconds', 'train, s', digits=0),
+    Column('test_seconds', 'test, s', digits=0),
 )
 _ABOUT = (
     'Real movement signals, a real frozen classifier, untrimmed streams composed of real recordings; not '
@@ -96,7 +95,7 @@ def write_watch_report(path: Path, tables: Mapping[str, Table], folder: Path, se
 def _caption(seeds: int) -> str:
     return (f'Heads trained on the labelled streams and tested on the test streams, {seeds} seeds (data, '
             'encoder, SoLa and head change with the seed). Percent: accuracy of the linear probe (action or '
-            'background, each snippet), average recall at 10 and 100 proposals for each video, mAP at tIoU '
+            'background, each snippet), average recall at 10 proposals for each video, mAP at tIoU '
             '0.5 and its mean over 0.3:0.1:0.7. "mean of 3 snippets" and "standardised" (every channel: mean '
             '0, variance 1) are trivial baselines. Seconds of similarity matching, training and test on one '
             'thread; seeds ran side by side.')

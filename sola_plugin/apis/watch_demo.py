@@ -12,7 +12,7 @@ from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.runner.checkpoint import load_checkpoint
 
-from sola_plugin.datasets.watch import VALIDATION, prepare_watch
+from sola_plugin.datasets.watch import VALIDATION, WatchSettings, prepare_watch
 from sola_plugin.engine import pretrain
 from sola_plugin.evaluation.linear_probe import linear_probe, snippet_labels
 from sola_plugin.models.localizers import NeckMixin
@@ -77,7 +77,10 @@ class Job:
     def matching(self) -> Config:
         """Config of similarity matching on the data of this seed."""
         cfg = Config.fromfile(self.configs / self.pretrain_config)
-        cfg.train_dataloader.dataset.features.data_root = str(self.folder / 'data')
+        features = cfg.train_dataloader.dataset.features
+        features.data_root = str(self.folder / 'data')
+        if self.regime.labelled == WatchSettings.num_train:
+            features.subset = ['training']  # no stream is without labels
         return self._seeded(cfg, 'sola')
 
     def localizer(self, head: str, method: str) -> Config:

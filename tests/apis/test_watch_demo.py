@@ -76,6 +76,12 @@ def test_again_does_nothing_until_something_changes(finished, monkeypatch):
     assert set(done) == {'seed0', 'bmn_watch_sola', 'bmn_watch_sola_finetune'}
 
 
+@pytest.mark.parametrize(('labelled', 'subset'), [(14, ['training', 'unlabelled']), (56, ['training'])])
+def test_similarity_matching_sees_the_subsets_there_are(tmp_path, labelled, subset):
+    cfg = Job(0, tmp_path, ROOT / 'configs', Regime(labelled=labelled)).matching
+    assert cfg.train_dataloader.dataset.features.subset == subset
+
+
 class _Parser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ class TableBlock:
 
 
 #: A ``str`` is a paragraph.
-Block = Union[str, BulletList, FigureBlock, TableBlock]
+Block = str | BulletList | FigureBlock | TableBlock
 
 
 @dataclass(frozen=True)

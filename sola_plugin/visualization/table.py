@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
 
@@ -12,7 +11,7 @@ import numpy as np
 MISSING = '–'
 
 #: One value for each seed.
-Values = Union[Sequence[float], np.ndarray]
+Values = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """Several ranks on a machine without a GPU."""
 from __future__ import annotations
 
+import atexit
+import gc
+
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
@@ -19,6 +22,14 @@ def prepare_cpu_ranks(cfg: Config) -> None:
         return
     if not is_distributed():
         torch.distributed.init_process_group('gloo')
+        # Threads of gloo that still run when the interpreter ends would abort the process.
+        atexit.register(_leave_group)
     if cfg.get('model_wrapper_cfg') is None:
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None,
                                      broadcast_buffers=False)
+
+
+def _leave_group() -> None:
+    gc.collect()  # a model wrapper in a reference cycle would keep the group, and its threads, alive
+    if is_distributed():
+        torch.distributed.destroy_process_group()

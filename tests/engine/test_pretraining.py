@@ -238,7 +238,7 @@ def test_hook_on_two_processes(tmp_path):
     cfg.custom_hooks[0].max_epochs = 1
     cfg.dump(tmp_path / 'config.py')
     subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2', '--master-port=29617',
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2',
          str(ROOT / 'tools/train.py'), str(tmp_path / 'config.py'), '--launcher', 'pytorch'],
         env=dict(os.environ, OMP_NUM_THREADS='1'), check=True, stdout=subprocess.DEVNULL)
     state = torch.load(tmp_path / 'work/epoch_2.pth')['state_dict']

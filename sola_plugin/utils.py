@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextlib.contextmanager
@@ -44,3 +47,50 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """Read a file, plain or gzipped.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: The gzipped data are cut short or damaged.
+    """
+    data = Path(path).read_bytes()
+    if data[:2] != b'\x1f\x8b':
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f'{path}: not complete gzip data ({error}): the file may be truncated; '
+                         'write or download it again') from error
+
+
+def read_json(path: str | os.PathLike, **options: Any) -> Any:
+    """Read a JSON file, plain or gzipped.
+
+    Args:
+        path: The file.
+        **options: Of ``json.loads``.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: This is not JSON, or it is cut short.
+    """
+    data = read_bytes(path)
+    try:
+        return json.loads(data, **options)
+    except ValueError as error:
+        raise ValueError(f'{path}: not complete JSON ({error}): the file may be truncated; '
+                         'write or download it again') from error
+
+
+def first_few(items: Iterable[Any], count: int = 3) -> str:
+    """List the first items for a message.
+
+    >>> first_few(['a', 'b', 'c', 'd', 'e'])
+    'a, b, c and 2 more'
+    """
+    texts = [str(item) for item in items]
+    more = f' and {len(texts) - count} more' if len(texts) > count else ''
+    return ', '.join(texts[:count]) + more

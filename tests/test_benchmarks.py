@@ -1,4 +1,4 @@
-"""The benchmark runs and prints its table."""
+"""The benchmarks run and print their tables."""
 from __future__ import annotations
 
 import re
@@ -14,3 +14,14 @@ def test_heads_prints_a_table():
     assert 'OMP_WAIT_POLICY=passive; median of 1, interleaved' in output
     assert re.search(r'\| checkpoint \| [\d.]+ MB \| [\d.]+ MB \| 7\.4× \| ≥ 5× \| yes \|', output)
     assert re.search(r'\| label generation, batch 8 \| [\d.]+ ms \| [\d.]+ ms \| [\d.]+× \| ≥ 4× \|', output)
+
+
+def test_evaluation_prints_a_table():
+    command = [sys.executable, 'benchmarks/evaluation.py', '--videos', '40', '--repeats', '1']
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
+    assert 'median of 1, interleaved; 400 detections, 40 videos' in output
+    assert re.search(r'\| mAP, against mmaction2 \| [\d.]+ ms \| [\d.]+ ms \| [\d.]+× \| ≥ 2× \|', output)
+    assert re.search(r'\| AR@AN, ten times the detections \| .* \| < 12× \|', output)
+    difference, = re.findall(r'mAP, against mmaction2: figures differ by at most (\S+)', output)
+    assert float(difference) < 1e-9
+    assert 'AR@AN, against ActivityNet: not installed: git clone https://github.com/activitynet' in output

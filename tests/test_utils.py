@@ -1,6 +1,8 @@
-"""Atomic writes."""
+"""Atomic writes, and reading of plain and gzipped files."""
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +11,7 @@ import time
 
 import pytest
 
-from sola_plugin.utils import atomic_write
+from sola_plugin.utils import atomic_write, read_bytes, read_json
 from tests.conftest import ROOT
 
 
@@ -54,3 +56,23 @@ def test_kill_in_the_middle_leaves_the_old_file(tmp_path):
     process.wait()
     time.sleep(0.01)
     assert (tmp_path / 'a').read_text() == 'old'
+
+
+def test_read_plain_and_gzipped(tmp_path):
+    data = json.dumps({'é': 1}).encode()
+    (tmp_path / 'plain').write_bytes(data)
+    (tmp_path / 'gzipped').write_bytes(gzip.compress(data))
+    for name in ('plain', 'gzipped'):
+        assert read_bytes(tmp_path / name) == data and read_json(tmp_path / name) == {'é': 1}
+    assert read_json(tmp_path / 'plain', object_pairs_hook=list) == [('é', 1)]
+
+
+@pytest.mark.parametrize('data, message', [
+    (gzip.compress(b'{"a": 1}')[:-9], 'not complete gzip data'),
+    (gzip.compress(b'{"a": 1}')[:-4] + b'1234', 'not complete gzip data'),
+    (b'{"a": ', 'not complete JSON'), (b'', 'not complete JSON'), (b'\x93NUMPY', 'not complete JSON'),
+])
+def test_damaged_files_are_named(tmp_path, data, message):
+    (tmp_path / 'a.json').write_bytes(data)
+    with pytest.raises(ValueError, match=rf'a\.json: {message} .*may be truncated; write or download'):
+        read_json(tmp_path / 'a.json')

@@ -1,7 +1,10 @@
 """From per-video lists of dicts to flat NumPy columns, the form that the evaluators compute in."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -42,10 +45,10 @@ def segment_column(results: PerVideo, what: str) -> np.ndarray:
     values = column(results, 'segment', what)
     if not values:
         return np.zeros((0, 2))
-    if any(len(segment) != 2 for segment in values):
+    if set(map(len, values)) != {2}:
         row = next(i for i, segment in enumerate(values) if len(segment) != 2)
         _reject(results, what, row, 'segment', values[row], 'a pair [start, end]')
-    segments = np.array(values, dtype=np.float64)
+    segments = np.fromiter(chain.from_iterable(values), np.float64, 2 * len(values)).reshape(-1, 2)
     good = np.isfinite(segments).all(axis=1) & (segments[:, 0] <= segments[:, 1])
     if not good.all():
         row = int(np.argmin(good))
@@ -70,6 +73,87 @@ def score_column(results: PerVideo, what: str) -> np.ndarray:
 def _reject(results: PerVideo, what: str, row: int, key: str, value: Any, expected: str) -> None:
     video = video_column(results)[row]
     raise ValueError(f'{what}: {key} {value!r} of video {video!r} is not {expected}')
+
+
+@dataclass(frozen=True, eq=False)
+class ClassColumns:
+    """``m`` true segments and ``n`` detections as flat columns, classes and videos numbered.
+
+    The detections stand class by class and, within a class, in order of falling score.
+
+    Attributes:
+        labels: The classes of the ground truth, sorted; classes are numbered by them.
+        num_videos: Number of videos of the ground truth and the detections together.
+        true: True segments ``(m, 2)``, seconds, in the order of the ground truth.
+        true_class: ``(m,)``.
+        true_video: Number of the video ``(m,)``.
+        found: Detected segments ``(n, 2)``.
+        found_class: ``(n,)``, ascending.
+        found_video: Number of the video ``(n,)``.
+        ignored: How many detections were left out, by label: labels that the ground truth does not
+            have.
+        unknown_videos: Number of detections in videos that the ground truth does not list.
+    """
+    labels: tuple[str, ...]
+    num_videos: int
+    true: np.ndarray
+    true_class: np.ndarray
+    true_video: np.ndarray
+    found: np.ndarray
+    found_class: np.ndarray
+    found_video: np.ndarray
+    ignored: Mapping[str, int]
+    unknown_videos: int
+
+
+def class_columns(ground_truth: PerVideo, detections: PerVideo) -> ClassColumns:
+    """Return true segments and detections as columns.
+
+    Args:
+        ground_truth: ``{video: [{'segment': [start, end], 'label': str}]}``, seconds.
+        detections: ``{video: [{'segment', 'label', 'score'}]}``, in the same unit.
+
+    Raises:
+        ValueError: The ground truth has no segments, an entry lacks a key, or a number is not
+            finite or a segment reversed; the message names the video.
+    """
+    true_labels = column(ground_truth, 'label', 'ground truth')
+    if not true_labels:
+        raise no_segments(ground_truth)
+    labels = tuple(sorted(set(true_labels)))
+    class_of = {label: i for i, label in enumerate(labels)}
+    found_labels = column(detections, 'label', 'detections')
+    found_class = np.fromiter(map(class_of.get, found_labels, repeat(-1)), np.int64,
+                              len(found_labels))
+    ignored = Counter(found_labels[row] for row in np.flatnonzero(found_class < 0))
+
+    order = descending_order(score_column(detections, 'detections'))
+    order = order[found_class[order] >= 0]
+    order = order[np.argsort(found_class[order], kind='stable')]
+    number = {video: i for i, video in enumerate({**ground_truth, **detections})}
+    return ClassColumns(
+        labels=labels,
+        num_videos=len(number),
+        true=segment_column(ground_truth, 'ground truth'),
+        true_class=np.array([class_of[label] for label in true_labels]),
+        true_video=_video_numbers(ground_truth, number),
+        found=segment_column(detections, 'detections')[order],
+        found_class=found_class[order],
+        found_video=_video_numbers(detections, number)[order],
+        ignored=dict(ignored),
+        unknown_videos=sum(len(d) for video, d in detections.items() if video not in ground_truth))
+
+
+def _video_numbers(results: PerVideo, number: Mapping[str, int]) -> np.ndarray:
+    return np.repeat(np.array([number[video] for video in results], dtype=np.int64),
+                     [len(entries) for entries in results.values()])
+
+
+def no_segments(ground_truth: PerVideo) -> ValueError:
+    """The error of a ground truth to which no detection can be compared."""
+    return ValueError(
+        f'ground truth: none of the {len(ground_truth)} videos has an annotated segment, so there '
+        'is nothing to evaluate against; check the subset and the annotation file')
 
 
 def descending_order(scores: np.ndarray) -> np.ndarray:
@@ -97,8 +181,12 @@ def equal_pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.nda
         >>> i.tolist(), j.tolist()
         ([0, 0, 1], [1, 2, 0])
     """
+    if not len(right):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     order = np.argsort(right, kind='stable')
-    first = np.searchsorted(right[order], left, side='left')
-    count = np.searchsorted(right[order], left, side='right') - first
+    keys, start, size = np.unique(right[order], return_index=True, return_counts=True)
+    group = np.minimum(np.searchsorted(keys, left), len(keys) - 1)
+    matched = np.flatnonzero(keys[group] == left)
+    first, count = start[group[matched]], size[group[matched]]
     position = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return np.repeat(np.arange(len(left)), count), order[np.repeat(first, count) + position]
+    return np.repeat(matched, count), order[np.repeat(first, count) + position]

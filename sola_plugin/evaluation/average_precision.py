@@ -1,22 +1,14 @@
 """Mean average precision of temporal detections, as the ActivityNet evaluator defines it."""
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ._columns import (
-    PerVideo,
-    column,
-    descending_order,
-    equal_pairs,
-    score_column,
-    segment_column,
-    video_column,
-)
-from .tiou import ACTIVITYNET, aligned_iou, resolve_thresholds, threshold_name
+from ._columns import PerVideo
+from .matching import match_detections
+from .tiou import ACTIVITYNET, by_threshold, resolve_thresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +40,21 @@ class AveragePrecision:
         """Mean of :attr:`mAP` over the thresholds."""
         return float(self.mAP.mean())
 
-    def to_dict(self) -> dict:
-        """Return ``{'average': x, 'per_tiou': {'0.5': x, ...}}``, ready for JSON."""
-        names = map(threshold_name, self.tiou_thresholds)
-        return {'average': self.average, 'per_tiou': dict(zip(names, self.mAP.tolist()))}
+    def to_dict(self, per_class: bool = False) -> dict:
+        """Return the figures ready for JSON.
+
+        Args:
+            per_class: Also return those of every class.
+
+        Returns:
+            ``{'average': x, 'per_tiou': {'0.5': x, ...}}``, and with ``per_class`` the same under
+            ``'per_class'`` of every label.
+        """
+        figures = by_threshold(self.tiou_thresholds, self.mAP)
+        if per_class:
+            figures['per_class'] = {label: by_threshold(self.tiou_thresholds, row)
+                                    for label, row in zip(self.labels, self.per_class)}
+        return figures
 
 
 def average_precision(
@@ -76,7 +79,8 @@ def average_precision(
             without segments may be listed.
         detections: ``{video: [{'segment', 'label', 'score'}]}``, in the same unit. Higher scores
             come first; only their order matters.
-        tiou_thresholds: Numbers in ``(0, 1]``, or ``'activitynet'`` or ``'thumos14'``.
+        tiou_thresholds: Numbers in ``(0, 1]``, or a text as :func:`.tiou.resolve_thresholds`
+            takes.
 
     Returns:
         The average precisions.
@@ -91,125 +95,63 @@ def average_precision(
         >>> average_precision(truth, found, [.5, .9]).mAP.tolist()
         [1.0, 0.0]
     """
-    thresholds = resolve_thresholds(tiou_thresholds)
-    true_labels = column(ground_truth, 'label', 'ground truth')
-    if not true_labels:
-        raise ValueError(
-            f'ground truth: none of the {len(ground_truth)} videos has an annotated segment, so '
-            'average precision is undefined; check the subset and the annotation file')
-    labels = tuple(sorted(set(true_labels)))
-    class_of = {label: i for i, label in enumerate(labels)}
-    true_class = np.array([class_of[label] for label in true_labels])
-    found_labels = column(detections, 'label', 'detections')
-    found_class = np.array([class_of.get(label, -1) for label in found_labels], dtype=np.int64)
-
-    order = descending_order(score_column(detections, 'detections'))
-    order = order[found_class[order] >= 0]
-    found_class = found_class[order]
-
-    true_video, found_video = _video_numbers(ground_truth, detections)
-    is_true = _true_positives(
-        found=segment_column(detections, 'detections')[order],
-        found_key=found_video[order] * len(labels) + found_class,
-        true=segment_column(ground_truth, 'ground truth'),
-        true_key=true_video * len(labels) + true_class,
-        thresholds=thresholds)
-    by_class = np.argsort(found_class, kind='stable')
-    starts = np.searchsorted(found_class[by_class], np.arange(1, len(labels)))
-    parts = np.split(is_true[:, by_class], starts, axis=1)
-    positives = np.bincount(true_class)
+    matches = match_detections(ground_truth, detections, resolve_thresholds(tiou_thresholds))
     return AveragePrecision(
-        tiou_thresholds=thresholds,
-        labels=labels,
-        per_class=np.stack([_interpolated(part, n) for part, n in zip(parts, positives)]),
-        ignored=dict(Counter(label for label in found_labels if label not in class_of)),
-        unknown_videos=sum(len(d) for video, d in detections.items() if video not in ground_truth))
+        tiou_thresholds=matches.tiou_thresholds,
+        labels=matches.labels,
+        per_class=class_precision(matches.is_true, matches.found_class, matches.positives),
+        ignored=matches.ignored,
+        unknown_videos=matches.unknown_videos)
 
 
-def _video_numbers(ground_truth: PerVideo,
-                   detections: PerVideo) -> tuple[np.ndarray, np.ndarray]:
-    """Number the videos of both alike: one integer per segment and one per detection."""
-    number = {video: i for i, video in enumerate({**ground_truth, **detections})}
-    true, found = ([number[video] for video in video_column(part)]
-                   for part in (ground_truth, detections))
-    return np.array(true, dtype=np.int64), np.array(found, dtype=np.int64)
-
-
-def _true_positives(found: np.ndarray, found_key: np.ndarray, true: np.ndarray,
-                    true_key: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Decide which detections are true positives.
+def class_precision(is_true: np.ndarray, found_class: np.ndarray, positives: np.ndarray, *,
+                    counted: np.ndarray | None = None,
+                    normalized_to: float | None = None) -> np.ndarray:
+    """Compute the interpolated average precision of every class from its true positives.
 
     Args:
-        found: Detected segments ``(n, 2)`` in order of falling score.
-        found_key: Video and class of each, one integer ``(n,)``.
-        true: Ground-truth segments ``(m, 2)``.
-        true_key: Video and class of each ``(m,)``.
-        thresholds: ``(n_tiou,)``.
+        is_true: True positives, bool ``(n_tiou, n)``; of every class in order of falling score.
+        found_class: Class of each detection ``(n,)``, ascending.
+        positives: Number of true segments of every class ``(n_class,)``.
+        counted: Bool ``(n_tiou, n)``; the other false positives are treated as if they were not
+            there. Default: all count.
+        normalized_to: Compute the normalised AP with this number of true segments in every class,
+            see :func:`precision_at_ranks`. Default: plain AP.
 
     Returns:
-        bool ``(n_tiou, n)``.
+        ``(n_class, n_tiou)`` in ``[0, 1]``; NaN for a class without true segments.
     """
-    detection, truth = equal_pairs(found_key, true_key)
-    tiou = aligned_iou(found[detection], true[truth])
-    # The official code divides 0 by 0 for two segments without length, and the NaN comes first and
-    # passes every threshold. ActivityNet has such annotations, so its figures depend on it.
-    pointlike = (np.diff(found).ravel() == 0)[detection] & (np.diff(true).ravel() == 0)[truth]
-    tiou[pointlike] = np.inf
-    near = np.flatnonzero(tiou >= thresholds.min())
-    near = near[np.lexsort((-truth[near], -tiou[near], detection[near]))]
-    detection, truth, tiou = detection[near], truth[near], tiou[near]
-    # Each threshold is a matching problem of its own; numbering its nodes apart solves all at once.
-    level, edge = np.nonzero(tiou >= thresholds[:, None])
-    matched = _first_come_matching(level * len(found) + detection[edge],
-                                   level * len(true) + truth[edge], len(thresholds) * len(found),
-                                   len(thresholds) * len(true))
-    return matched.reshape(len(thresholds), len(found))
+    result = np.full((len(positives), len(is_true)), np.nan)
+    ends = np.searchsorted(found_class, np.arange(len(positives) + 1))
+    for i in np.flatnonzero(positives):
+        part = slice(ends[i], ends[i + 1])
+        precision = precision_at_ranks(
+            is_true[:, part], None if counted is None else counted[:, part],
+            1. if normalized_to is None else normalized_to / positives[i])
+        # The curve at some recall is the best precision at that recall or beyond it.
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        result[i] = (best * is_true[:, part]).sum(axis=1) / positives[i]
+    return result
 
 
-def _first_come_matching(left: np.ndarray, right: np.ndarray, num_left: int,
-                         num_right: int) -> np.ndarray:
-    """Match greedily: edge after edge is taken if both of its ends are still free.
+def precision_at_ranks(is_true: np.ndarray, counted: np.ndarray | None = None,
+                       scale: float = 1.) -> np.ndarray:
+    """Precision among the detections of one class down to each of them.
 
-    An edge that comes before all other edges at its two ends is taken whatever happens elsewhere.
-    So all such edges can be taken at once, their neighbours dropped, and the rest treated likewise.
-    The number of rounds is at most the number of right nodes in a connected part (the segments of
-    one class in one video).
+    Precision depends on how many true segments a class has: the more, the more of the detections
+    can be true. The normalised precision (Hoiem et al., ECCV 2012) takes the same number N for all
+    classes: with recall R and F false positives, it is RN / (RN + F).
 
     Args:
-        left: Left node of every edge ``(n_edges,)``, ascending.
-        right: Right node of every edge ``(n_edges,)``.
-        num_left: Number of left nodes.
-        num_right: Number of right nodes.
+        is_true: True positives in order of falling score, bool ``(n_tiou, n)``.
+        counted: Bool ``(n_tiou, n)``, which detections count; true positives always have to.
+        scale: N over the number of true segments of the class.
 
     Returns:
-        bool ``(num_left,)``: the left nodes that got a partner.
+        ``(n_tiou, n)`` in ``[0, 1]``; 0 before the first detection that counts.
     """
-    left_taken, right_taken = np.zeros(num_left, dtype=bool), np.zeros(num_right, dtype=bool)
-    first_at_right = np.zeros(num_right, dtype=np.int64)
-    while len(left):
-        edges = np.arange(len(left))
-        first_at_left = np.r_[True, left[1:] != left[:-1]]
-        first_at_right[right[::-1]] = edges[::-1]  # of repeated indices, the last assignment stays
-        taken = first_at_left & (first_at_right[right] == edges)
-        left_taken[left[taken]] = True
-        right_taken[right[taken]] = True
-        free = ~(left_taken[left] | right_taken[right])
-        left, right = left[free], right[free]
-    return left_taken
-
-
-def _interpolated(is_true: np.ndarray, num_positive: int) -> np.ndarray:
-    """Area under the interpolated precision-recall curve (Pascal VOC 2011).
-
-    Args:
-        is_true: True positives among the detections of a class, in score order, bool ``(n_tiou,
-            n)``.
-        num_positive: Number of ground-truth segments, at least 1.
-
-    Returns:
-        ``(n_tiou,)`` in ``[0, 1]``.
-    """
-    precision = np.cumsum(is_true, axis=1) / np.arange(1, is_true.shape[1] + 1)
-    # The curve at some recall is the best precision at that recall or beyond it.
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (best * is_true).sum(axis=1) / num_positive
+    true = np.cumsum(is_true, axis=1)
+    seen = np.arange(1, is_true.shape[1] + 1) if counted is None else np.cumsum(counted, axis=1)
+    false = seen - true
+    true = true * scale
+    return true / np.maximum(true + false, np.finfo(np.float64).tiny)

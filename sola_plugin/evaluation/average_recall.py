@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._columns import PerVideo, descending_order, equal_pairs, score_column, segment_column
-from .tiou import ACTIVITYNET, aligned_iou, resolve_thresholds
+from ._columns import PerVideo, descending_order, no_segments, score_column, segment_column
+from ._ranking import first_hits, rank_in_group
+from .tiou import ACTIVITYNET, resolve_thresholds
 
 _NUM_POINTS = 100
 
@@ -74,7 +75,8 @@ def average_recall(ground_truth: PerVideo,
     Args:
         ground_truth: ``{video: [{'segment': [start, end]}]}``, seconds.
         proposals: ``{video: [{'segment', 'score'}]}``, in the same unit.
-        tiou_thresholds: Numbers in ``(0, 1]``, or ``'activitynet'`` or ``'thumos14'``.
+        tiou_thresholds: Numbers in ``(0, 1]``, or a text as :func:`.tiou.resolve_thresholds`
+            takes.
         max_proposals: Largest average number of proposals per video; the end of the curve.
 
     Returns:
@@ -97,9 +99,7 @@ def average_recall(ground_truth: PerVideo,
         raise ValueError(f'max_proposals must be positive, got {max_proposals}')
     annotated = {video: entries for video, entries in ground_truth.items() if len(entries)}
     if not annotated:
-        raise ValueError(
-            f'ground truth: none of the {len(ground_truth)} videos has an annotated segment, so '
-            'recall is undefined; check the subset and the annotation file')
+        raise no_segments(ground_truth)
     number = {video: i for i, video in enumerate(annotated)}
     true_video = np.repeat(np.arange(len(annotated)), [len(e) for e in annotated.values()])
     scores = score_column(proposals, 'proposals')
@@ -111,11 +111,11 @@ def average_recall(ground_truth: PerVideo,
     order = order[np.argsort(found_video[order], kind='stable')]
     found_video = found_video[order]
     count = np.bincount(found_video, minlength=len(annotated))
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    rank = rank_in_group(found_video)
     used, steps = _proposals_used(count, len(scores), max_proposals)
     kept = rank < used[found_video]  # the others cannot count; without them the pairs are fewer
 
-    first = _first_hits(
+    first = first_hits(
         segment_column(annotated, 'ground truth'), true_video,
         segment_column(proposals, 'proposals')[order[kept]], found_video[kept], rank[kept],
         thresholds)
@@ -144,27 +144,3 @@ def _proposals_used(count: np.ndarray, total: int,
     used = np.minimum((count * (wanted / max(total, 1))).astype(np.int64), count)
     fractions = np.arange(1, _NUM_POINTS + 1) / 100. * (wanted / max(used.sum(), 1))
     return used, np.minimum((used[:, None] * fractions).astype(np.int64), used[:, None])
-
-
-def _first_hits(true: np.ndarray, true_video: np.ndarray, found: np.ndarray,
-                found_video: np.ndarray, rank: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Find the best-ranked proposal that reaches each ground-truth segment.
-
-    Args:
-        true: Ground-truth segments ``(m, 2)``.
-        true_video: Number of their videos ``(m,)``.
-        found: Proposals ``(n, 2)``, sorted by video and rank.
-        found_video: Number of their videos ``(n,)``.
-        rank: Rank of every proposal in its video ``(n,)``, from 0.
-        thresholds: ``(n_tiou,)``.
-
-    Returns:
-        Ranks ``(n_tiou, m)``; one beyond all ranks where no proposal reaches the threshold.
-    """
-    truth, proposal = equal_pairs(true_video, found_video)
-    tiou = aligned_iou(true[truth], found[proposal])
-    first = np.full((len(thresholds), len(true)), rank.max(initial=0) + 1)
-    for row, threshold in zip(first, thresholds):
-        hit = np.flatnonzero(tiou >= threshold)[::-1]
-        row[truth[hit]] = rank[proposal[hit]]  # of repeated indices, the last (best) rank stays
-    return first

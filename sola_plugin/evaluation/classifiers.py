@@ -1,8 +1,9 @@
 """From class-agnostic proposals to detections: two sources of class scores.
 
 Both have ``classify(video_name, features, feature_span, proposals)``, which returns ``top_k``
-detections for every proposal, scored by the proposal's score times the class score. Registered in
-mmaction2's ``TASK_UTILS``, so that a config names them inside of ``TALMetric``.
+detections for every proposal, scored by the proposal's score times the class score. One with
+``needs_features = False`` is asked without features and feature span. Registered in mmaction2's
+``TASK_UTILS``, so that a config names them inside of ``TALMetric``.
 """
 from __future__ import annotations
 
@@ -62,6 +63,8 @@ class ScoreFile:
         ValueError: The file has another form, a score is not a finite number, or there are not as
             many scores as classes; the message names file and video.
     """
+
+    needs_features = False
 
     def __init__(self, path: str | os.PathLike, top_k: int = 2, prefix: str = '') -> None:
         self.path, self.top_k, self.prefix = path, _positive(top_k), prefix

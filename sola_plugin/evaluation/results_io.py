@@ -5,10 +5,9 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from sola_plugin.utils import atomic_write
+from sola_plugin.utils import atomic_write, read_json
 
 from ._columns import PerVideo
 
@@ -27,13 +26,13 @@ def write_detections(path: str | os.PathLike, results: PerVideo) -> None:
     Raises:
         ValueError: An entry is malformed; the message names file and video. Nothing is written.
     """
-    checked = _check_all(path, results, require_labels=False)
+    checked = check_detections(path, results, require_labels=False)
     with atomic_write(path, 'w') as file:
         json.dump({'version': 'VERSION 1.3', 'results': checked, 'external_data': {}}, file)
 
 
 def read_detections(path: str | os.PathLike, require_labels: bool = True) -> dict[str, list[dict]]:
-    """Read an ActivityNet result file.
+    """Read an ActivityNet result file, plain or gzipped. OpenTAD's are of this form, too.
 
     Args:
         path: JSON file with ``{'results': {video: [{'label', 'score', 'segment'}]}}``.
@@ -48,19 +47,29 @@ def read_detections(path: str | os.PathLike, require_labels: bool = True) -> dic
         ValueError: The file is not JSON, has no ``results``, or an entry is malformed; the message
             names file and video.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path}: not a JSON file, or cut short: {error}') from error
+    content = read_json(path)
+    if isinstance(content, dict) and 'database' in content and 'results' not in content:
+        raise ValueError(f"{path}: expected detections, {{'results': {{video: [...]}}}}, but this "
+                         "is an annotation file ('database')")
     if not isinstance(content, dict) or not isinstance(content.get('results'), dict):
         raise ValueError(
             f"{path}: expected an ActivityNet result file, {{'results': {{video: [...]}}}}, but it "
             "has no 'results' dict")
-    return _check_all(path, content['results'], require_labels)
+    return check_detections(path, content['results'], require_labels)
 
 
-def _check_all(path: str | os.PathLike, results: PerVideo,
-               require_labels: bool) -> dict[str, list[dict]]:
+def check_detections(path: str | os.PathLike, results: PerVideo,
+                     require_labels: bool = True) -> dict[str, list[dict]]:
+    """Return detections with plain Python values and without other keys, or refuse them.
+
+    Args:
+        path: File to name in messages.
+        results: ``{video: [{'segment', 'score', 'label'}]}``.
+        require_labels: False also admits entries without label.
+
+    Raises:
+        ValueError: An entry is malformed; the message names file and video.
+    """
     checked = {}
     for video, entries in results.items():
         try:
@@ -68,7 +77,11 @@ def _check_all(path: str | os.PathLike, results: PerVideo,
                 raise ValueError(f'expected a list, got a {type(entries).__name__}')
             checked[video] = [_check(entry, require_labels) for entry in entries]
         except (KeyError, TypeError, ValueError) as error:
-            reason = f'missing key {error}' if isinstance(error, KeyError) else error
+            reason: Any = error
+            if isinstance(error, KeyError):
+                reason = f'missing key {error}'
+                if error.args == ('label', ):
+                    reason += ' (class-agnostic proposals have AR, but no mAP)'
             raise ValueError(f'{path}: video {video!r}: {reason}') from error
     return checked
 

@@ -1,6 +1,7 @@
-"""Mean average precision and average recall as a mmengine metric."""
+"""The metrics of temporal action localization as a mmengine metric."""
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -15,32 +16,33 @@ from mmengine.logging import print_log
 from sola_plugin.utils import atomic_write
 
 from . import classifiers, metainfo  # noqa: F401 (importing registers the classifiers)
-from .average_precision import average_precision
-from .average_recall import average_recall
+from ._columns import PerVideo
+from .coverage import measure_coverage
 from .results_io import write_detections
-from .tiou import resolve_thresholds
-
-_KNOWN = ('mAP', 'AR')
+from .tal_evaluator import TALEvaluator
 
 
 @METRICS.register_module()
 class TALMetric(BaseMetric):
-    """mAP and AR@AN of temporal action localization, as the ActivityNet evaluators define them.
+    """mAP, AR@AN and Recall@kx of temporal action localization, see :class:`.TALEvaluator`.
 
     Ground truth travels with the results, a video counts once however often a sampler repeats it,
     and videos are put in order before they are scored. So any number of ranks and any batch size
     give the figures of one process.
 
-    mAP needs classes. They come from the predictions if these have labels, else from
+    mAP and Recall@kx need classes. They come from the predictions if these have labels, else from
     ``classifier``, else from the ground truth if that has only one class. Otherwise only AR is
     reported, with a warning.
 
     Args:
-        tiou_thresholds: Of mAP: ``'activitynet'`` (0.5:0.05:0.95), ``'thumos14'`` (0.3:0.1:0.7) or
-            a list. AR always uses 0.5:0.05:0.95, as the official proposal evaluator does.
-        metrics: ``'mAP'``, ``'AR'`` or both.
+        tiou_thresholds: Of mAP and Recall@kx: ``'activitynet'`` or ``'hacs'`` (0.5:0.05:0.95),
+            ``'thumos14'`` (0.3:0.1:0.7), or a list. AR always uses 0.5:0.05:0.95, as the official
+            proposal evaluator does.
+        metrics: Some of ``'mAP'``, ``'AR'``, ``'Recall@kx'``.
         recall_at: The ``n`` of the AR@n to report.
         max_proposals: Largest average number of proposals per video of the AR@AN curve.
+        top_k: The ``k`` of Recall@kx.
+        per_class: Also write the average precision of every class to ``metrics_file``.
         classifier: Gives class-agnostic proposals their labels: ``dict(type='ScoreFile',
             path=...)``, ``dict(type='LinearClassifier', dataset=...)``, or an object with their
             ``classify``. Not asked when the predictions have labels.
@@ -58,23 +60,20 @@ class TALMetric(BaseMetric):
 
     def __init__(self,
                  tiou_thresholds: str | Sequence[float] = 'activitynet',
-                 metrics: Sequence[str] = _KNOWN,
+                 metrics: Sequence[str] = ('mAP', 'AR'),
                  recall_at: Sequence[int] = (1, 5, 10, 100),
                  max_proposals: int = 100,
+                 top_k: Sequence[int] = (1, 5),
+                 per_class: bool = False,
                  classifier: Any = None,
                  detections_file: str | os.PathLike | None = None,
                  metrics_file: str | os.PathLike | None = None,
                  collect_device: str = 'cpu',
                  prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.metrics = (metrics, ) if isinstance(metrics, str) else tuple(metrics)
-        if not self.metrics or not set(self.metrics) <= set(_KNOWN):
-            raise ValueError(f'metrics must be some of {_KNOWN}, got {metrics!r}')
-        if any(not max_proposals / 100 <= n <= max_proposals for n in recall_at):
-            raise ValueError(f'recall_at {tuple(recall_at)} must lie between max_proposals / 100 '
-                             f'and max_proposals = {max_proposals}')
-        self.tiou_thresholds = resolve_thresholds(tiou_thresholds)
-        self.recall_at, self.max_proposals = tuple(recall_at), max_proposals
+        metrics = (metrics, ) if isinstance(metrics, str) else tuple(metrics)
+        self.evaluator = TALEvaluator(metrics, tiou_thresholds, recall_at, max_proposals, top_k,
+                                      per_class)
         if isinstance(classifier, Mapping):
             classifier = TASK_UTILS.build(dict(classifier))
         self.classifier = classifier
@@ -85,9 +84,9 @@ class TALMetric(BaseMetric):
 
         Args:
             data_batch: ``inputs``, raw features ``(C, T)`` of each video, and ``data_samples``,
-                with ``video_name`` and ``annotations`` in the metainfo (and, for a classifier,
-                ``feature_span`` or mmaction2's ``duration_second``, ``duration_frame``,
-                ``feature_frame``).
+                with ``video_name`` and ``annotations`` in the metainfo (and, for a classifier that
+                looks at features, ``feature_span`` or mmaction2's ``duration_second``,
+                ``duration_frame``, ``feature_frame``).
             data_samples: Predictions ``dict(video_name=..., proposal_list=[dict(segment=[start,
                 end], score=...)])``, segments in seconds; with ``label`` if the head is
                 class-aware.
@@ -123,6 +122,8 @@ class TALMetric(BaseMetric):
             return proposals
         if self.classifier is None:
             return None
+        if not getattr(self.classifier, 'needs_features', True):
+            return self.classifier.classify(name, proposals=proposals)
         return self.classifier.classify(name, features.float().cpu().numpy(),
                                         metainfo.feature_span(meta), proposals)
 
@@ -133,29 +134,27 @@ class TALMetric(BaseMetric):
             results: What :meth:`process` stored, from all ranks.
 
         Returns:
-            ``mAP`` and ``mAP@<tIoU>``, then ``AR@<n>`` and ``auc``; fractions in ``[0, 1]``.
+            ``mAP`` and ``mAP@<tIoU>``, ``AR@<n>`` and ``auc``, ``Recall@<k>x`` and
+            ``Recall@<k>x@<tIoU>``; fractions in ``[0, 1]``.
 
         Raises:
-            ValueError: No video has annotations, or mAP alone is wanted but nothing gives classes.
+            ValueError: No video has annotations, or all metrics need classes but nothing gives
+                them.
         """
         videos = dict(sorted({r['video_name']: r for r in results}.items()))
         ground_truth = {name: r['annotations'] for name, r in videos.items()}
         proposals = {name: r['proposals'] for name, r in videos.items()}
-        detections = self._detections(videos)
+        detections, evaluator = self._detections(videos), self.evaluator
+        if detections is None:
+            detections, evaluator = proposals, dataclasses.replace(evaluator, metrics=('AR', ))
         if self.detections_file is not None:
-            write_detections(self.detections_file, proposals if detections is None else detections)
-        report: dict[str, Any] = {}
-        if 'mAP' in self.metrics and detections is not None:
-            precision = average_precision(ground_truth, detections, self.tiou_thresholds)
-            _warn_ignored(precision.ignored)
-            report['mAP'] = precision.to_dict()
-        if 'AR' in self.metrics:
-            recall = average_recall(ground_truth, proposals, max_proposals=self.max_proposals)
-            report['AR'] = recall.to_dict(self.recall_at)
+            write_detections(self.detections_file, detections)
+        _report_coverage(ground_truth, detections)
+        figures = evaluator(ground_truth, detections, proposals)
         if self.metrics_file is not None:
             with atomic_write(self.metrics_file, 'w') as file:
-                json.dump(report, file, indent=2)
-        return _flatten(report)
+                json.dump(figures, file, indent=2)
+        return _flatten(figures)
 
     def _detections(self, videos: Mapping[str, dict]) -> dict[str, Sequence[dict]] | None:
         """Return the detections by video, or None after a warning if there are no classes."""
@@ -166,30 +165,35 @@ class TALMetric(BaseMetric):
         if len(labels) == 1:
             only = {'label': labels.pop()}
             return {name: [{**only, **p} for p in r['proposals']] for name, r in videos.items()}
-        if 'mAP' in self.metrics:
+        if self.evaluator.needs_labels:
             message = (f'TALMetric: the proposals of {unlabelled} of {len(videos)} videos have no '
-                       'label, so mAP is not computed. Give a classifier: '
+                       'label, so only AR can be computed. Give a classifier: '
                        "dict(type='ScoreFile', path=...) or "
                        "dict(type='LinearClassifier', dataset=...)")
-            if 'AR' not in self.metrics:
+            if 'AR' not in self.evaluator.metrics:
                 raise ValueError(message)
             print_log(message, logger='current', level=logging.WARNING)
         return None
 
 
-def _warn_ignored(ignored: Mapping[str, int]) -> None:
-    if ignored:
-        print_log(
-            f'TALMetric: {sum(ignored.values())} detections have one of {len(ignored)} labels '
-            f'without ground truth and were ignored; the first labels are {sorted(ignored)[:3]}',
-            logger='current', level=logging.WARNING)
+def _report_coverage(ground_truth: PerVideo, detections: PerVideo) -> None:
+    coverage = measure_coverage(ground_truth, detections)
+    for level, sentences in ((logging.WARNING, coverage.warnings), (logging.INFO, coverage.notes)):
+        for sentence in sentences:
+            print_log(f'TALMetric: {sentence}', logger='current', level=level)
 
 
-def _flatten(report: Mapping[str, dict]) -> OrderedDict:
+def _flatten(figures: Mapping[str, dict]) -> OrderedDict:
     """Put the figures in mmengine's flat form, mAP first: ``save_best='auto'`` takes the first."""
-    figures: OrderedDict = OrderedDict()
-    if 'mAP' in report:
-        figures['mAP'] = report['mAP']['average']
-        figures.update((f'mAP@{t}', value) for t, value in report['mAP']['per_tiou'].items())
-    figures.update(report.get('AR', {}))
-    return figures
+    flat: OrderedDict = OrderedDict()
+    if 'mAP' in figures:
+        flat.update(_named('mAP', figures['mAP']))
+    flat.update(figures.get('AR', {}))
+    for k, recall in figures.get('Recall@kx', {}).items():
+        flat.update(_named(f'Recall@{k}x', recall))
+    return flat
+
+
+def _named(name: str, summary: Mapping[str, Any]) -> dict[str, float]:
+    return {name: summary['average'], **{f'{name}@{tiou}': value
+                                         for tiou, value in summary['per_tiou'].items()}}

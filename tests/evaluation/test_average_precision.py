@@ -127,6 +127,12 @@ def test_second_detection_of_a_segment_is_a_false_positive():
     assert average_precision(truth, found, [.5]).mAP[0] == pytest.approx((1 + 2 / 3) / 2)
 
 
+def test_repeated_annotations_are_segments_of_their_own():
+    truth, once = {'v': [entry(0, 10), entry(0, 10)]}, entry(0, 10, score=.9)
+    assert average_precision(truth, {'v': [once]}, [.5]).mAP[0] == .5
+    assert average_precision(truth, {'v': [once, once]}, [.5]).mAP[0] == 1
+
+
 def test_taken_segment_leaves_the_next_best():
     truth = {'v': [entry(0, 10), entry(4, 12)]}
     found = {'v': [entry(0, 10, score=.9), entry(1, 10, score=.8)]}
@@ -185,6 +191,17 @@ def test_nothing_found(found):
 def test_to_dict():
     result = average_precision({'v': [entry(0, 10)]}, {'v': [entry(0, 8, score=.9)]}, [.7, .9])
     assert result.to_dict() == {'average': .5, 'per_tiou': {'0.7': 1., '0.9': 0.}}
+
+
+def test_to_dict_per_class(load_reference):
+    _, truth, found = load_reference('map', 'thumos_dev')
+    result = average_precision(truth, found, '0.3:0.1:0.7')
+    figures = result.to_dict(per_class=True)
+    per_class = figures.pop('per_class')
+    assert figures == result.to_dict() and list(per_class) == list(result.labels)
+    for label, row in zip(result.labels, result.per_class):
+        assert per_class[label]['average'] == row.mean()
+        assert per_class[label]['per_tiou'] == dict(zip(('0.3', '0.4', '0.5', '0.6', '0.7'), row))
 
 
 def test_inputs_are_left_alone():

@@ -106,6 +106,31 @@ def test_one_proposal_may_find_several_segments():
     assert average_recall(truth, {'v': [{'segment': [0, 10], 'score': 1}]}, [.9]).at(1) == 1
 
 
+def test_of_equal_scores_the_later_proposal_comes_first():
+    truth = {'v': [{'segment': [0, 10]}]}
+    good, bad = {'segment': [0, 10], 'score': .5}, {'segment': [50, 60], 'score': .5}
+    assert average_recall(truth, {'v': [bad, good]}, max_proposals=2).at(1) == 1
+    assert average_recall(truth, {'v': [good, bad]}, max_proposals=2).at(1) == 0
+
+
+def test_a_repeated_proposal_takes_a_place():
+    truth = {'v': [{'segment': [0, 10]}, {'segment': [20, 30]}]}
+    again, other = {'segment': [0, 10], 'score': .9}, {'segment': [20, 30], 'score': .1}
+    curve = average_recall(truth, {'v': [again, again, other]}, max_proposals=3)
+    assert (curve.at(2), curve.at(3)) == (.5, 1)
+
+
+@pytest.mark.parametrize('listed', [True, False])
+def test_proposals_in_videos_without_truth_count_in_the_number_only(listed):
+    """Of 4 proposals on average over the one annotated video, half are elsewhere."""
+    truth = {'v': [{'segment': [0, 10]}], **({'w': []} if listed else {})}
+    proposals = {'v': [{'segment': [0, 1], 'score': .9}, {'segment': [0, 10], 'score': .8}],
+                 'w': [{'segment': [0, 10], 'score': .7}] * 2}
+    curve = average_recall(truth, proposals, max_proposals=2)
+    assert curve.at(2) == 0  # 1 of the 2 proposals of v is used
+    assert average_recall(truth, proposals, max_proposals=4).at(4) == 1
+
+
 @pytest.mark.parametrize('proposals', [{}, {'v': []}, {'other': [{'segment': [0, 9], 'score': 1}]}])
 def test_nothing_proposed(proposals):
     with np.errstate(all='raise'):

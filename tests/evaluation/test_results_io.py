@@ -1,4 +1,5 @@
 """Detection files."""
+import gzip
 import json
 from pathlib import Path
 
@@ -17,6 +18,15 @@ def test_round_trip_is_exact(tmp_path):
     assert set(json.loads(path.read_text())) == {'version', 'results', 'external_data'}
 
 
+def test_gzipped(tmp_path):
+    write_detections(tmp_path / 'd.json', GOOD)
+    (tmp_path / 'd.json.gz').write_bytes(gzip.compress((tmp_path / 'd.json').read_bytes()))
+    assert read_detections(tmp_path / 'd.json.gz') == GOOD
+    (tmp_path / 'cut.json.gz').write_bytes((tmp_path / 'd.json.gz').read_bytes()[:-12])
+    with pytest.raises(ValueError, match=r'cut\.json\.gz: not complete gzip data'):
+        read_detections(tmp_path / 'cut.json.gz')
+
+
 def test_numpy_numbers_are_written(tmp_path):
     entry = {'segment': np.array([0.5, 1.5], dtype=np.float32), 'score': np.float32(.25)}
     write_detections(tmp_path / 'd.json', {'v': [{**entry, 'label': 'a'}]})
@@ -28,7 +38,7 @@ def test_proposals_have_no_label(tmp_path):
     write_detections(tmp_path / 'p.json', {'v': [{'segment': [0, 1], 'score': 1}]})
     assert read_detections(tmp_path / 'p.json', require_labels=False) == {
         'v': [{'segment': [0., 1.], 'score': 1.}]}
-    with pytest.raises(ValueError, match="p.json: video 'v': missing key 'label'"):
+    with pytest.raises(ValueError, match="p.json: video 'v': missing key 'label' .class-agnostic"):
         read_detections(tmp_path / 'p.json')
 
 
@@ -64,10 +74,11 @@ def test_bad_entry_is_not_written(tmp_path, entry, message):
 
 
 @pytest.mark.parametrize('text, message', [
-    ('{"results": {"v": [{"segm', 'not a JSON file, or cut short'),
-    ('', 'not a JSON file, or cut short'),
+    ('{"results": {"v": [{"segm', 'not complete JSON'),
+    ('', 'not complete JSON'),
     ('[]', "no 'results' dict"),
-    ('{"database": {}}', "no 'results' dict"),
+    ('{"version": 1}', "no 'results' dict"),
+    ('{"database": {}}', "expected detections, .* but this is an annotation file"),
     ('{"results": {"v": {"segment": [0, 1]}}}', "video 'v': expected a list, got a dict"),
 ])
 def test_other_files_are_refused(tmp_path, text, message):

@@ -12,7 +12,12 @@ from mmaction.registry import METRICS
 from mmengine.logging import MMLogger
 from toy_videos import LABELS, feed, make_videos
 
-from sola_plugin.evaluation import average_precision, average_recall, read_detections
+from sola_plugin.evaluation import (
+    average_precision,
+    average_recall,
+    read_detections,
+    topk_recall,
+)
 from sola_plugin.evaluation.tal_metric import TALMetric
 
 HERE = Path(__file__).parent
@@ -75,13 +80,14 @@ def test_two_processes_equal_one(tmp_path):
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0, 0], '\n'.join(errors)
     videos = make_videos(7, labelled=True)
-    expected = evaluate(videos)
-    assert expected['TAL/mAP'] > 0
+    expected = evaluate(videos, metrics=('mAP', 'AR', 'Recall@kx'))
+    assert expected['TAL/mAP'] > 0 and expected['TAL/Recall@1x'] > 0
     for rank in range(2):
         assert json.loads((tmp_path / f'rank{rank}.json').read_text()) == expected
     assert read_detections(tmp_path / 'detections.json') == tables(videos)[1]
     written = json.loads((tmp_path / 'metrics.json').read_text())
     assert written['mAP']['average'] == expected['TAL/mAP']
+    assert written['Recall@kx']['5']['average'] == expected['TAL/Recall@5x']
 
 
 def test_files(tmp_path):
@@ -94,6 +100,23 @@ def test_files(tmp_path):
                 'per_tiou': {t: figures[f'TAL/mAP@{t}'] for t in ('0.5', '0.75')}},
         'AR': {**{f'AR@{n}': figures[f'TAL/AR@{n}'] for n in (1, 5, 10, 100)},
                'auc': figures['TAL/auc']}}
+
+
+def test_topk_recall_and_figures_of_every_class(tmp_path):
+    videos = make_videos(20, labelled=True)
+    figures = evaluate(videos, metrics=('Recall@kx', 'mAP'), tiou_thresholds='0.5:0.25:0.75', top_k=(1, 3),
+                       per_class=True, metrics_file=tmp_path / 'm.json')
+    precision = average_precision(*tables(videos), [.5, .75])
+    recall = topk_recall(*tables(videos), [.5, .75], (1, 3))
+    (at_50, at_75), (three_at_50, three_at_75) = recall.recall
+    assert figures == {
+        'TAL/mAP': precision.average, 'TAL/mAP@0.5': precision.mAP[0], 'TAL/mAP@0.75': precision.mAP[1],
+        'TAL/Recall@1x': recall.average[0], 'TAL/Recall@1x@0.5': at_50, 'TAL/Recall@1x@0.75': at_75,
+        'TAL/Recall@3x': recall.average[1], 'TAL/Recall@3x@0.5': three_at_50,
+        'TAL/Recall@3x@0.75': three_at_75}
+    assert list(figures)[0] == 'TAL/mAP'
+    assert json.loads((tmp_path / 'm.json').read_text()) == {
+        'mAP': precision.to_dict(per_class=True), 'Recall@kx': recall.to_dict()}
 
 
 def test_detections_survive_a_failing_evaluation(tmp_path):
@@ -111,7 +134,7 @@ def test_without_classes_only_recall_is_reported(tmp_path, warnings):
     assert list(figures) == ['TAL/AR@1', 'TAL/AR@5', 'TAL/AR@10', 'TAL/AR@100', 'TAL/auc']
     assert figures['TAL/auc'] == average_recall(truth, proposals).auc
     message, = warnings()
-    assert "no label, so mAP is not computed. Give a classifier: dict(type='ScoreFile'" in message
+    assert "no label, so only AR can be computed. Give a classifier: dict(type='ScoreFile'" in message
     assert read_detections(tmp_path / 'p.json', require_labels=False) == proposals
 
 
@@ -120,9 +143,10 @@ def test_recall_alone_needs_no_classes_and_no_warning(warnings):
     assert warnings() == []
 
 
-def test_precision_alone_without_classes_is_an_error():
-    with pytest.raises(ValueError, match='mAP is not computed. Give a classifier'):
-        evaluate(make_videos(20, labelled=False), metrics='mAP')
+@pytest.mark.parametrize('metrics', ['mAP', ('Recall@kx', 'mAP')])
+def test_without_classes_and_without_recall_there_is_nothing(metrics):
+    with pytest.raises(ValueError, match='only AR can be computed. Give a classifier'):
+        evaluate(make_videos(20, labelled=False), metrics=metrics)
 
 
 def test_a_single_class_needs_no_classifier():
@@ -148,9 +172,34 @@ def test_score_file_gives_the_classes(tmp_path, warnings):
     assert figures['TAL/mAP'] == average_precision(truth, detections).average > 0
     # Recall is that of the proposals, not of the three times as many detections.
     assert figures['TAL/auc'] == average_recall(truth, proposals).auc
+    number = sum(map(len, proposals.values()))
     message, = warnings()
-    assert "have one of 1 labels without ground truth and were ignored" in message
-    assert f"{sum(map(len, proposals.values()))} detections" in message and "['fly']" in message
+    assert message == (f'TALMetric: {number} of {3 * number} detections have one of 1 labels without '
+                       "ground truth, which mAP and Recall@kx ignore: 'fly'")
+
+
+def test_score_file_needs_no_features(tmp_path):
+    videos = make_videos(9, labelled=False)
+    (tmp_path / 'scores.json').write_text(json.dumps({v: {'run': .5} for v in tables(videos)[0]}))
+    classifier = dict(type='ScoreFile', path=str(tmp_path / 'scores.json'))
+    expected = evaluate(videos, classifier=classifier)
+    for item, _ in videos:
+        meta = {key: item['data_samples'].get(key) for key in ('video_name', 'annotations')}
+        item['data_samples'] = type(item['data_samples'])(metainfo=meta)
+    assert evaluate(videos, classifier=classifier) == expected
+    with pytest.raises(ValueError, match="has no 'feature_span'"):
+        evaluate(videos, classifier=SpyClassifier())
+
+
+def test_classes_without_detections_are_a_note(warnings, caplog):
+    videos = make_videos(20, labelled=True)
+    for _, prediction in videos:
+        for proposal in prediction['proposal_list']:
+            proposal['label'] = 'run'
+    evaluate(videos)
+    assert all('classes' not in message for message in warnings())
+    assert ("TALMetric: 1 of 2 classes have no detections, so their average precision is 0: 'jump'"
+            in [record.getMessage() for record in caplog.records])
 
 
 class SpyClassifier:
@@ -212,8 +261,7 @@ def test_missing_annotations_say_what_to_add():
 
 
 @pytest.mark.parametrize('arguments, message', [
-    ({'metrics': ('map', )}, r"metrics must be some of \('mAP', 'AR'\), got \('map',\)"),
-    ({'metrics': ()}, 'metrics must be some of'),
+    ({'metrics': 'map'}, r"metrics must be some of \('mAP', 'AR', 'Recall@kx'\), got \('map',\)"),
     ({'tiou_thresholds': 'hacs2'}, "'hacs2'"),
     ({'recall_at': (1, 200)}, r'recall_at \(1, 200\) must lie between .* max_proposals = 100'),
 ])

@@ -4,8 +4,10 @@ import pytest
 
 from sola_plugin.evaluation.tiou import (
     ACTIVITYNET,
+    HACS,
     THUMOS14,
     aligned_iou,
+    by_threshold,
     resolve_thresholds,
     segment_iou,
     threshold_name,
@@ -51,7 +53,41 @@ def test_presets():
     np.testing.assert_array_equal(ACTIVITYNET, np.linspace(.5, .95, 10))
     np.testing.assert_allclose(THUMOS14, [.3, .4, .5, .6, .7], atol=1e-12)
     assert resolve_thresholds('THUMOS14').tolist() == list(THUMOS14)
+    assert resolve_thresholds('hacs').tolist() == list(HACS) == list(ACTIVITYNET)
     assert [threshold_name(t) for t in ACTIVITYNET[-3:]] == ['0.85', '0.9', '0.95']
+
+
+@pytest.mark.parametrize('text, expected', [
+    ('0.5:0.95:10', ACTIVITYNET), ('0.5:0.05:0.95', ACTIVITYNET), ('0.3:0.7:5', THUMOS14),
+    ('0.3:0.1:0.7', THUMOS14), ('0.5,0.75,0.95', [.5, .75, .95]), ('0.5', [.5]),
+    # The third number: 1 is the last threshold, 2 a count.
+    ('0.2:0.4:1', np.linspace(.2, 1, 3)), ('0.2:1:2', [.2, 1]), ('0.2:1:2.0', [.2, 1]),
+    ('0.1:0.1:1.0', np.linspace(.1, 1, 10)),
+])
+def test_text(text, expected):
+    np.testing.assert_array_equal(resolve_thresholds(text), expected)
+
+
+@pytest.mark.parametrize('text', [
+    '', 'coco', '0.5;0.7', '0.5:0.9', '0.1:0.2:0.3:4', '0.3:0.7:2.5', '0.3:0.7:x', '0.5:0.1:0.95',
+    '0.5:0:0.95', '0.9:0.1:0.5', '0.7:0.3:5', '0.5:0.5:0.5', '0.5:-0.1:0.9', 'nan:0.1:0.9',
+    '0.1:1e-320:0.9', '0.5,,0.7',
+])
+def test_bad_text_is_refused(text):
+    with pytest.raises(ValueError, match=rf"'{text}': expected one of \['activitynet', 'hacs', "
+                       r"'thumos14'\], numbers with commas .* first:last:count .* start:step:stop"):
+        resolve_thresholds(text)
+
+
+@pytest.mark.parametrize('text', ['0:0.5:3', '0.5:2:4', '1.5', '0.5,0'])
+def test_text_with_numbers_out_of_range_is_refused(text):
+    with pytest.raises(ValueError, match=rf"numbers in \(0, 1\], got '{text}'"):
+        resolve_thresholds(text)
+
+
+def test_by_threshold():
+    assert by_threshold(np.array(ACTIVITYNET[-2:]), np.array([.5, .25])) == {
+        'average': .375, 'per_tiou': {'0.9': .5, '0.95': .25}}
 
 
 @pytest.mark.parametrize('bad', [[], [0.], [.5, 1.1], [[.5]], [float('nan')]])
@@ -59,7 +95,3 @@ def test_bad_thresholds_are_refused(bad):
     with pytest.raises(ValueError, match=r'numbers in \(0, 1\], got'):
         resolve_thresholds(bad)
 
-
-def test_unknown_preset_is_refused():
-    with pytest.raises(ValueError, match="'coco'.*activitynet.*thumos14"):
-        resolve_thresholds('coco')

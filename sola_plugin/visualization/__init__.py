@@ -5,7 +5,15 @@ other parts of the package made, and turn them into something to look at. Import
 imports matplotlib, but neither pyplot nor torch.
 """
 
+from .boundary_curves import plot_boundary_accuracy
 from .curves import plot_loss
+from .diagnosis import (
+    bucket_table,
+    false_positive_table,
+    plot_false_negatives,
+    plot_false_positives,
+    plot_sensitivity,
+)
 from .encode import EncodedFigure, encode_figure
 from .render import to_html, to_markdown, to_rich, to_text
 from .report import BulletList, FigureBlock, Section, TableBlock, write_report
@@ -24,10 +32,16 @@ __all__ = [
     'Table',
     'TableBlock',
     'best_detections',
+    'bucket_table',
     'build_table',
     'cosine_tsm',
     'encode_figure',
+    'false_positive_table',
+    'plot_boundary_accuracy',
+    'plot_false_negatives',
+    'plot_false_positives',
     'plot_loss',
+    'plot_sensitivity',
     'plot_timeline',
     'plot_tsm',
     'to_html',

@@ -3,12 +3,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MessageHub, MMLogger
@@ -20,6 +18,7 @@ from mmengine.visualization import Visualizer
 from sola_plugin.models.necks import save_sola
 
 from .naming import name_run
+from .random_state import keep_random_state
 from .resume import resume_from_newest
 
 
@@ -121,16 +120,10 @@ def nested_run() -> Iterator[None]:
     """
     managers = (MMLogger, MessageHub, DefaultScope, Visualizer)
     newest = [next(reversed(manager._instance_dict), None) for manager in managers]
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
-        yield
+        with keep_random_state():
+            yield
     finally:
         for manager, name in zip(managers, newest):
             if name is not None:
                 manager._instance_dict.move_to_end(name)
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        if cuda_states:
-            torch.cuda.set_rng_state_all(cuda_states)

@@ -1,5 +1,6 @@
 """Hooks of mmengine's Runner."""
+from .linear_probe_hook import LinearProbeHook
 from .pretrain_hook import SoLaPretrainHook
 from .progress_bar import ProgressBarHook
 
-__all__ = ['ProgressBarHook', 'SoLaPretrainHook']
+__all__ = ['LinearProbeHook', 'ProgressBarHook', 'SoLaPretrainHook']

@@ -33,6 +33,7 @@ class SoLaPretrainHook(Hook):
             learning ("finetune").
         features: Source of windows, see ``SoLaWindowDataset``. Default: the training set.
         matcher: Arguments of ``SimilarityMatcher`` other than the neck.
+        probe: Arguments of :class:`LinearProbeHook`, to follow similarity matching by a linear probe.
         **schedule: ``batch_size``, ``max_epochs``, ``windows_per_video``, ``lr``, ``num_workers``,
             ``in_memory`` of :func:`~sola_plugin.engine.pretraining.pretraining_config`.
 
@@ -48,11 +49,13 @@ class SoLaPretrainHook(Hook):
                  freeze: bool = True,
                  features: dict | None = None,
                  matcher: dict | None = None,
+                 probe: dict | None = None,
                  **schedule) -> None:
         self.checkpoint = checkpoint
         self.freeze = freeze
         self.features = features
         self.matcher = dict(matcher or {})
+        self.probe = probe
         self.schedule = schedule
 
     def before_train(self, runner: Runner) -> None:
@@ -85,6 +88,8 @@ class SoLaPretrainHook(Hook):
         features = self.features or self._training_features(runner)
         cfg = pretraining_config(neck, features, path.parent, matcher=self.matcher, seed=runner.seed,
                                  **self.schedule)
+        if self.probe is not None:
+            cfg.custom_hooks.append(dict(type='LinearProbeHook', **self.probe))
         # A run that was killed during similarity matching left checkpoints there.
         cfg.resume = newest_checkpoint(path.parent) is not None
         cfg.launcher = runner._launcher

@@ -1,6 +1,29 @@
-"""What tools and users call: configs from the command line, training, testing."""
-from .cli import add_runner_arguments, load_config
-from .testing import test_localizer
-from .training import train_localizer
+"""What tools and users call: configs from the command line, training, testing, result files.
 
-__all__ = ['add_runner_arguments', 'load_config', 'test_localizer', 'train_localizer']
+The names below are imported when they are asked for, so that the modules that need neither torch nor
+mmengine (``file_pair``, ``result_files``) do without them.
+"""
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULE_OF = {
+    'add_runner_arguments': 'cli',
+    'check_config': 'dataset_check',
+    'check_dataset': 'dataset_check',
+    'check_files': 'dataset_check',
+    'load_config': 'cli',
+    'load_results': 'result_files',
+    'read_pair': 'file_pair',
+    'test_localizer': 'testing',
+    'train_localizer': 'training',
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.{_MODULE_OF[name]}'), name)

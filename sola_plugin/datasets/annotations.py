@@ -4,17 +4,20 @@ from __future__ import annotations
 import collections
 import dataclasses
 import difflib
-import gzip
-import json
 import math
 import os
-import zlib
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from sola_plugin.utils import first_few, read_json
+
+from .findings import Finding, segment_text
+
 #: Frame rates that a hint may name, frames per second.
-_COMMON_FPS = (10, 15, 24, 25, 30, 50, 60)
+COMMON_FPS = (10, 15, 24, 25, 30, 50, 60)
+
+#: A segment that ends beyond this many durations is not in seconds, or the duration is wrong.
+FAR_BEYOND = 1.5
 
 
 class AnnotationError(ValueError):
@@ -40,6 +43,22 @@ class Video:
     feature_span: tuple[float, float] | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class AnnotationFile:
+    """All that could be read of an annotation file.
+
+    Attributes:
+        videos: Videos by id, whole and in the order of the file.
+        faults: What is wrong with each video that could not be read: the first fault of each.
+        repeated_keys: Keys that occur more than once in one object, such as a video id. JSON readers,
+            this one too, keep the last.
+    """
+
+    videos: dict[str, Video]
+    faults: tuple[str, ...]
+    repeated_keys: tuple[str, ...]
+
+
 def load_annotations(path: str | os.PathLike) -> dict[str, Video]:
     """Read ActivityNet's JSON or mmaction2's flat JSON, plain or gzipped.
 
@@ -58,7 +77,21 @@ def load_annotations(path: str | os.PathLike) -> dict[str, Video]:
             the message names file, video and key.
         FileNotFoundError: There is no such file.
     """
-    content = _read_json(Path(path))
+    content = read_annotation_file(path)
+    if content.faults:
+        raise AnnotationError(f'{path}: {content.faults[0]}')
+    return content.videos
+
+
+def read_annotation_file(path: str | os.PathLike) -> AnnotationFile:
+    """Read as :func:`load_annotations`, but go on after a video that cannot be read.
+
+    Raises:
+        AnnotationError: The file is of neither form as a whole.
+        FileNotFoundError: There is no such file.
+    """
+    repeated: list[str] = []
+    content = _read_json(path, repeated)
     if not isinstance(content, dict):
         raise AnnotationError(f'{path}: expected a JSON object, got {type(content).__name__}')
     is_flat = 'database' not in content
@@ -67,8 +100,13 @@ def load_annotations(path: str | os.PathLike) -> dict[str, Video]:
         raise AnnotationError(f"{path}: expected an object under 'database', got "
                               f'{type(entries).__name__}')
     parse = _flat_video if is_flat else _database_video
-    return {video_id: parse(entry, f'{path}: video {video_id!r}')
-            for video_id, entry in entries.items()}
+    videos, faults = {}, []
+    for video_id, entry in entries.items():
+        try:
+            videos[video_id] = parse(entry, f'video {video_id!r}')
+        except AnnotationError as error:
+            faults.append(str(error))
+    return AnnotationFile(videos, tuple(faults), tuple(repeated))
 
 
 def check_segments(videos: Mapping[str, Video],
@@ -92,42 +130,61 @@ def check_segments(videos: Mapping[str, Video],
             the duration (these are frames); more than half of the segments are reversed; or a label
             is not in ``classes``.
     """
-    _refuse_frames(videos)
-    _refuse_reversed(videos)
-    if classes is not None:
-        _refuse_unknown_labels(videos, classes)
+    faults = systematic_faults(videos, classes)
+    if faults:
+        raise AnnotationError(faults[0].message)
     clean, dropped = {}, []
     for video_id, video in videos.items():
         kept = []
         for annotation in video.annotations:
-            start, end = annotation['segment']
-            clipped = [max(start, 0.0), min(end, video.duration)]
-            if clipped[0] < clipped[1]:
+            clipped = clip_segment(annotation['segment'], video.duration)
+            if clipped is not None:
                 kept.append({**annotation, 'segment': clipped})
             else:
-                dropped.append(f'{video_id!r} [{start:g}, {end:g}] of {video.duration:g} s')
+                dropped.append(segment_text(video_id, annotation['segment'], video.duration))
         clean[video_id] = dataclasses.replace(video, annotations=tuple(kept))
     return clean, dropped
 
 
-def first_few(items: Iterable[Any], count: int = 3) -> str:
-    """List the first items for a message.
+def systematic_faults(videos: Mapping[str, Video],
+                      classes: Collection[str] | None = None) -> list[Finding]:
+    """Faults that speak of a misread file, for which :func:`check_segments` refuses it."""
+    found = [_in_frames(videos), _mostly_reversed(videos),
+             None if classes is None else _unknown_labels(videos, classes)]
+    return [fault for fault in found if fault is not None]
 
-    >>> first_few(['a', 'b', 'c', 'd', 'e'])
-    'a, b, c and 2 more'
+
+def clip_segment(segment: Sequence[float], duration: float) -> list[float] | None:
+    """Cut a segment to its video; ``None`` if nothing is left.
+
+    >>> clip_segment([-1, 3], 10), clip_segment([6, 5], 10), clip_segment([12, 13], 10)
+    ([0.0, 3], None, None)
     """
-    texts = [str(item) for item in items]
-    more = f' and {len(texts) - count} more' if len(texts) > count else ''
-    return ', '.join(texts[:count]) + more
+    clipped = [max(segment[0], 0.0), min(segment[1], duration)]
+    return clipped if clipped[0] < clipped[1] else None
 
 
-def _read_json(path: Path) -> Any:
-    data = path.read_bytes()
+def relative_ends(videos: Mapping[str, Video]) -> dict[str, float]:
+    """Latest end of every annotated video, in units of its duration.
+
+    Near the frame rate where ends are frame numbers.
+    """
+    return {video_id: max(action['segment'][1] for action in video.annotations) / video.duration
+            for video_id, video in videos.items() if video.annotations}
+
+
+def _read_json(path: str | os.PathLike, repeated_keys: list[str]) -> Any:
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            counts = collections.Counter(key for key, _ in pairs)
+            repeated_keys.extend(key for key, times in counts.items() if times > 1)
+        return content
+
     try:
-        return json.loads(gzip.decompress(data) if data[:2] == b'\x1f\x8b' else data)
-    except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise AnnotationError(f'{path}: not complete JSON ({error}): the file may be truncated; '
-                              'write or download it again') from error
+        return read_json(path, object_pairs_hook=to_dict)
+    except ValueError as error:
+        raise AnnotationError(str(error)) from error
 
 
 def _database_video(entry: Any, where: str) -> Video:
@@ -193,45 +250,44 @@ def _annotation(annotation: Any, where: str) -> dict:
     return dict(segment=segment, label=label)
 
 
-def _refuse_frames(videos: Mapping[str, Video]) -> None:
-    annotated = [video for video in videos.values() if video.annotations]
-    # The latest end in units of the duration: near the frame rate where ends are frame numbers.
-    ratios = sorted(max(action['segment'][1] for action in video.annotations) / video.duration
-                    for video in annotated)
-    beyond = sum(ratio > 1.5 for ratio in ratios)
-    if 2 * beyond <= len(annotated):
-        return
+def _in_frames(videos: Mapping[str, Video]) -> Finding | None:
+    ratios = sorted(relative_ends(videos).values())
+    beyond = sum(ratio > FAR_BEYOND for ratio in ratios)
+    if 2 * beyond <= len(ratios):
+        return None
     typical = ratios[int(0.95 * (len(ratios) - 1))]
-    fps = next((fps for fps in _COMMON_FPS if fps >= 0.99 * typical), math.ceil(typical))
-    raise AnnotationError(
-        f'in {beyond} of {len(annotated)} annotated videos a segment ends beyond 1.5 times the '
+    fps = next((fps for fps in COMMON_FPS if fps >= 0.99 * typical), math.ceil(typical))
+    return Finding('error', 'segments-in-frames', (
+        f'in {beyond} of {len(ratios)} annotated videos a segment ends beyond {FAR_BEYOND} times the '
         f'duration (at up to {ratios[-1]:.3g} times): expected seconds, these seem to be frames. '
-        f'Divide by fps (here probably {fps})')
+        f'Divide by fps (here probably {fps})'), beyond)
 
 
-def _refuse_reversed(videos: Mapping[str, Video]) -> None:
+def _mostly_reversed(videos: Mapping[str, Video]) -> Finding | None:
     count, reversed_ones = 0, []
     for video_id, video in videos.items():
         count += len(video.annotations)
         reversed_ones += [f"{video_id!r} {action['segment']}" for action in video.annotations
                           if action['segment'][0] > action['segment'][1]]
-    if 2 * len(reversed_ones) > count:
-        raise AnnotationError(
-            f'{len(reversed_ones)} of {count} segments end before they start '
-            f'({first_few(reversed_ones)}): expected [start, end] in seconds, these seem to be '
-            '[end, start] or [start, length]')
+    if 2 * len(reversed_ones) <= count:
+        return None
+    return Finding('error', 'mostly-reversed', (
+        f'{len(reversed_ones)} of {count} segments end before they start '
+        f'({first_few(reversed_ones)}): expected [start, end] in seconds, these seem to be '
+        '[end, start] or [start, length]'), len(reversed_ones))
 
 
-def _refuse_unknown_labels(videos: Mapping[str, Video], classes: Collection[str]) -> None:
+def _unknown_labels(videos: Mapping[str, Video], classes: Collection[str]) -> Finding | None:
     unknown = collections.Counter(annotation['label'] for video in videos.values()
                                   for annotation in video.annotations
                                   if annotation['label'] not in classes)
     if not unknown:
-        return
+        return None
     hints = []
     for label, times in unknown.items():
         closest = difflib.get_close_matches(label, classes, n=1)
         hint = f', did you mean {closest[0]!r}?' if closest else ''
         hints.append(f'{label!r} ({times} times{hint})')
-    raise AnnotationError(f'labels that are not among the {len(classes)} classes: '
-                          f'{first_few(hints, 5)}. Correct the annotations or the classes')
+    return Finding('error', 'unknown-labels', (
+        f'labels that are not among the {len(classes)} classes: '
+        f'{first_few(hints, 5)}. Correct the annotations or the classes'), unknown.total())

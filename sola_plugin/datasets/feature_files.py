@@ -4,7 +4,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,24 @@ import numpy as np
 
 from .feature_readers import SUFFIXES, FeatureError, array_shape, open_array
 
-__all__ = ['FeatureError', 'FeatureFolder']
+__all__ = ['ChannelError', 'FeatureError', 'FeatureFolder', 'LayoutError']
 
 #: Files whose shapes tell the orientation of a folder.
 _NUM_FIRST_FILES = 16
+
+
+class ChannelError(FeatureError):
+    """A file has another number of channels than is expected."""
+
+
+class LayoutError(FeatureError):
+    """It is not clear which axis of the files is time."""
+
+
+def to_float32(features: np.ndarray) -> np.ndarray:
+    """Copy as C-contiguous float32; what is too large for it becomes infinite."""
+    with np.errstate(over='ignore'):
+        return np.array(features, dtype=np.float32, order='C')
 
 
 class FeatureFolder:
@@ -135,15 +148,31 @@ class FeatureFolder:
                              f'from {start}')
         return self._read(video_id, start, start + length)
 
-    def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
+    def stored(self, video_id: str) -> np.ndarray:
+        """Read all features of a video as the file has them.
+
+        Returns:
+            ``(C, T)``, C-contiguous, of the file's dtype; NaN and infinity are left in.
+
+        Raises:
+            FeatureError: As :meth:`load`, but for NaN and infinity.
+        """
+        with self._opened(video_id, 0, None) as part:
+            return np.array(part, order='C')
+
+    @contextlib.contextmanager
+    def _opened(self, video_id: str, start: int, stop: int | None) -> Iterator[np.ndarray]:
+        """Give the snippets ``start .. stop - 1`` as the file has them, ``(C, stop - start)``."""
         with self._reading(video_id) as path, open_array(path, self.key) as array:
             time_axis = self._time_axis(array.shape, path.suffix)
             if array.dtype.kind not in 'iuf':
                 raise FeatureError(f'expected numbers, got dtype {array.dtype}: write the features '
                                    'as float32')
-            part = array[start:stop].T if time_axis == 0 else array[:, start:stop]
-            with np.errstate(over='ignore'):
-                features = np.array(part, dtype=np.float32, order='C')
+            yield array[start:stop].T if time_axis == 0 else array[:, start:stop]
+
+    def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
+        with self._opened(video_id, start, stop) as part:
+            features = to_float32(part)
             bad = np.flatnonzero(~np.isfinite(features).all(axis=0))
             if bad.size:
                 raise FeatureError(
@@ -164,7 +193,7 @@ class FeatureFolder:
         try:
             yield path
         except FeatureError as error:
-            raise FeatureError(f'{where}: {error}') from error
+            raise type(error)(f'{where}: {error}') from error
         except (ImportError, MemoryError):
             raise
         except Exception as error:
@@ -212,7 +241,7 @@ class FeatureFolder:
         channels = shape[1] if layout == 'TC' else shape[0]
         if channels != self.channels:
             source = '' if self.feat_dim is not None else ' as in the first files of the folder'
-            raise FeatureError(
+            raise ChannelError(
                 f'expected {self.channels} channels{source}, got {channels}: shape {tuple(shape)} '
                 f'was read as ({layout[0]}, {layout[1]}); check the encoder, feat_dim and layout')
         return 0 if layout == 'TC' else 1
@@ -224,7 +253,7 @@ class FeatureFolder:
             return 'TC'
         if self.feat_dim is not None:
             if self.feat_dim not in shape:
-                raise FeatureError(f'expected {self.feat_dim} channels, got shape {tuple(shape)}: '
+                raise ChannelError(f'expected {self.feat_dim} channels, got shape {tuple(shape)}: '
                                    'check the encoder and feat_dim')
             if shape[0] != shape[1]:
                 return 'TC' if shape[1] == self.feat_dim else 'CT'
@@ -232,10 +261,12 @@ class FeatureFolder:
 
     @functools.cached_property
     def _first_shapes(self) -> list[tuple[tuple[int, ...], str]]:
-        """Shape and suffix of the first files. A damaged one is reported when its turn comes."""
+        """Shape and suffix of the first good files. A damaged one is reported when its turn comes."""
         found: list[tuple[tuple[int, ...], str]] = []
         problem = None
-        for video_id in itertools.islice(self._names, _NUM_FIRST_FILES):
+        for video_id in self._names:
+            if len(found) == _NUM_FIRST_FILES:
+                break
             try:
                 with self._reading(video_id) as path:
                     shape = array_shape(path, self.key)
@@ -247,7 +278,7 @@ class FeatureFolder:
         if not found:
             raise problem or FeatureError(
                 f'feature folder {self.root}: expected arrays with two axes, got none in the first '
-                f'{min(len(self), _NUM_FIRST_FILES)} files: check what was extracted')
+                f'{len(self)} files: check what was extracted')
         return found
 
     @functools.cached_property
@@ -260,7 +291,7 @@ class FeatureFolder:
         if len(fitting) == 1:
             return fitting[0]
         seen = ', '.join(str(shape) for shape in sorted(set(shapes))[:4])
-        raise FeatureError(
+        raise LayoutError(
             f'(T, C) or (C, T)? The first {len(shapes)} files of {self.root} have the shapes '
             f"{seen}, which does not tell: say layout='TC' (rows are snippets) or layout='CT' "
             '(rows are channels)')

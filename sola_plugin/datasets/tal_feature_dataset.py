@@ -11,7 +11,10 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from .annotations import AnnotationError, Video, check_segments, first_few, load_annotations
+from sola_plugin.utils import first_few
+
+from .annotations import AnnotationError, Video, check_segments, load_annotations
+from .feature_checks import fits_duration
 from .feature_files import FeatureError, FeatureFolder
 from .transforms import LoadFeatures, PackTALInputs
 
@@ -98,6 +101,37 @@ class TALFeatureDataset(BaseDataset):
         self.full_init()
         return self._store
 
+    @property
+    def known_classes(self) -> list[str] | None:
+        """The labels in the order of their numbers, where they were given."""
+        classes = self._classes if self._classes is not None else self._metainfo.get('classes')
+        return None if classes is None else list(classes)
+
+    def open_features(self) -> FeatureFolder:
+        """List the feature files.
+
+        Raises:
+            FeatureError: There are none.
+        """
+        return FeatureFolder(self.data_prefix['features'], **self._folder_options)
+
+    def choose_subset(self, videos: dict[str, Video]) -> dict[str, Video]:
+        """The videos of the chosen subsets.
+
+        Raises:
+            AnnotationError: There is no such subset.
+        """
+        if self.subsets is None:
+            return videos
+        sizes = collections.Counter(video.subset for video in videos.values())
+        unknown = [subset for subset in self.subsets if subset not in sizes]
+        if unknown:
+            known = ', '.join(f'{subset!r} ({size} videos)' for subset, size in sizes.items())
+            raise AnnotationError(f'{self.ann_file}: expected one of the subsets {known}, got '
+                                  f'subset={unknown[0]!r}')
+        return {video_id: video for video_id, video in videos.items()
+                if video.subset in self.subsets}
+
     def load_data_list(self) -> list[dict]:
         """Read the annotations, list the features, and check one against the other.
 
@@ -105,11 +139,11 @@ class TALFeatureDataset(BaseDataset):
             One dict a video: what :class:`~sola_plugin.datasets.transforms.LoadFeatures` requires
             but for ``feature_store``, and the ``annotations`` as in the file.
         """
-        self._store = FeatureFolder(self.data_prefix['features'], **self._folder_options)
+        self._store = self.open_features()
         videos = load_annotations(self.ann_file)
         self._report_features_alone(videos)
         classes = self._set_classes(videos)
-        chosen = self._with_features(self._choose_subset(videos))
+        chosen = self._with_features(self.choose_subset(videos))
         try:
             clean, dropped = check_segments(chosen, classes)
         except AnnotationError as error:
@@ -162,24 +196,12 @@ class TALFeatureDataset(BaseDataset):
             gt_classes=[numbers[action['label']] for action in clean.annotations])
 
     def _set_classes(self, videos: dict[str, Video]) -> list[str]:
-        classes = self._classes if self._classes is not None else self._metainfo.get('classes')
+        classes = self.known_classes
         if classes is None:
             classes = sorted({action['label'] for video in videos.values()
                               for action in video.annotations})
-        self._metainfo['classes'] = list(classes)
-        return self._metainfo['classes']
-
-    def _choose_subset(self, videos: dict[str, Video]) -> dict[str, Video]:
-        if self.subsets is None:
-            return videos
-        sizes = collections.Counter(video.subset for video in videos.values())
-        unknown = [subset for subset in self.subsets if subset not in sizes]
-        if unknown:
-            known = ', '.join(f'{subset!r} ({size} videos)' for subset, size in sizes.items())
-            raise AnnotationError(f'{self.ann_file}: expected one of the subsets {known}, got '
-                                  f'subset={unknown[0]!r}')
-        return {video_id: video for video_id, video in videos.items()
-                if video.subset in self.subsets}
+        self._metainfo['classes'] = classes
+        return classes
 
     def _with_features(self, videos: dict[str, Video]) -> dict[str, Video]:
         store = self._store
@@ -210,9 +232,9 @@ class TALFeatureDataset(BaseDataset):
         ids = list(videos)[::max(1, len(videos) // _NUM_LENGTH_CHECKS)]
         wrong = []
         for video_id in ids:
-            covered = self._store.length(video_id) * self.feature_stride
-            duration = videos[video_id].duration
-            if abs(covered - duration) > max(2 * self.feature_stride, 0.05 * duration):
+            length, duration = self._store.length(video_id), videos[video_id].duration
+            if not fits_duration(length, self.feature_stride, duration):
+                covered = length * self.feature_stride
                 wrong.append(f'{video_id!r} covers {covered:.1f} s of {duration:.1f} s')
         if wrong:
             self._log(f'with feature_stride={self.feature_stride:g} s the features of {len(wrong)} '

@@ -11,6 +11,30 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData
 
 
+def snippet_span(num_snippets: int, duration: float, stride: float | None = None, offset: float = 0.0,
+                 annotated: tuple[float, float] | None = None) -> tuple[float, float]:
+    """The stretch of a video that its features cover.
+
+    Args:
+        num_snippets: T.
+        duration: Length of the video, seconds.
+        stride: Seconds between two snippets; ``None``: not known.
+        offset: Seconds at which the first snippet starts.
+        annotated: What the annotations say of the stretch.
+
+    Returns:
+        ``(start, end)`` in seconds: with a stride ``(offset, offset + T * stride)``, else what the
+        annotations say, else the whole video.
+
+    Example:
+        >>> snippet_span(100, 60.0), snippet_span(100, 60.0, stride=0.5, offset=0.25)
+        ((0.0, 60.0), (0.25, 50.25))
+    """
+    if stride is not None:
+        return offset, offset + num_snippets * stride
+    return annotated or (0.0, duration)
+
+
 @TRANSFORMS.register_module()
 class LoadFeatures(BaseTransform):
     """Read the features of a video and put its segments on their time axis.
@@ -22,8 +46,7 @@ class LoadFeatures(BaseTransform):
     Added and changed keys:
 
     - ``raw_feature``: float32 ``(C, T)``.
-    - ``feature_span``: ``(start, end)`` of the stretch that the T snippets cover, seconds. With a
-      stride ``(offset, offset + T * stride)``, else what the annotations say, else the whole video.
+    - ``feature_span``: see :func:`snippet_span`.
     - ``gt_bbox``: float64 ``(G, 2)``, segments as fractions of ``feature_span``, in ``[0, 1]``. A
       segment of which no part is covered is left out.
     - ``gt_labels``: int64 ``(G,)``.
@@ -36,7 +59,8 @@ class LoadFeatures(BaseTransform):
             FeatureError: The features cannot be read.
         """
         features = results['feature_store'].load(results['video_name'])
-        start, end = self._span(results, features.shape[1])
+        start, end = snippet_span(features.shape[1], results['duration'], results['feature_stride'],
+                                  results['feature_offset'], results['feature_span'])
         segments = np.asarray(results['gt_segments'], dtype=np.float64).reshape(-1, 2)
         boxes = np.clip((segments - start) / (end - start), 0.0, 1.0)
         covered = boxes[:, 0] < boxes[:, 1]
@@ -45,13 +69,6 @@ class LoadFeatures(BaseTransform):
         results['gt_bbox'] = boxes[covered]
         results['gt_labels'] = np.asarray(results['gt_classes'], dtype=np.int64)[covered]
         return results
-
-    @staticmethod
-    def _span(results: dict, num_snippets: int) -> tuple[float, float]:
-        stride, offset = results['feature_stride'], results['feature_offset']
-        if stride is not None:
-            return offset, offset + num_snippets * stride
-        return results['feature_span'] or (0.0, results['duration'])
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'

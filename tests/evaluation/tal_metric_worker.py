@@ -16,7 +16,8 @@ if __name__ == '__main__':
                             world_size=2)
     videos = make_videos(7, labelled=True)
     # What DistributedSampler does: every second video, the last rank padded with the first video.
-    metric = TALMetric(detections_file=folder / 'detections.json',
+    metric = TALMetric(metrics=('mAP', 'AR', 'Recall@kx'),
+                       detections_file=folder / 'detections.json',
                        metrics_file=folder / 'metrics.json')
     feed(metric, [*videos, videos[0]][rank::2], batch_size=3)
     figures = metric.evaluate(len(videos))

@@ -28,6 +28,11 @@ class NeckMixin(nn.Module):
 
     neck: BaseModule | None
     predictor: nn.Module | None
+    #: Channels of the features.
+    feat_dim: int
+    #: Cells to which the features of a video are resized; ``None``: they stay as they are.
+    cells: int | None
+    windows: SlidingWindows | None
 
     # Of the localizers that make proposals from maps.
     soft_nms_alpha: float
@@ -54,9 +59,9 @@ class NeckMixin(nn.Module):
         Raises:
             ValueError: The neck has other channels than the features, or there is no neck to match.
         """
-        self._channels = feat_dim
-        self._cells = temporal_dim if windows is None else None
-        self._windows = None if windows is None else self._sliding_windows(temporal_dim, windows)
+        self.feat_dim = feat_dim
+        self.cells = temporal_dim if windows is None else None
+        self.windows = None if windows is None else self._sliding_windows(temporal_dim, windows)
         self.neck = self.predictor = None
         self._matcher: list[SimilarityMatcher] = []
         if neck is not None:
@@ -96,17 +101,17 @@ class NeckMixin(nn.Module):
             ValueError: A video has features of another number of channels.
         """
         for index, video in enumerate(inputs):
-            if video.dim() != 2 or video.shape[0] != self._channels:
+            if video.dim() != 2 or video.shape[0] != self.feat_dim:
                 name = data_samples[index].metainfo.get('video_name') if data_samples else index
                 raise ValueError(
                     f'features of {name!r} are {tuple(video.shape)}, the localizer expects '
-                    f'({self._channels}, T): set feat_dim to the channels of the features, or layout '
+                    f'({self.feat_dim}, T): set feat_dim to the channels of the features, or layout '
                     'of the dataset if the axes are exchanged')
         x, mask = pad_features(inputs)
         if self.neck is not None:
             x = self.neck(x, mask)
-        if self._cells is not None:
-            return resize_features(x, self._cells, mask).unbind()
+        if self.cells is not None:
+            return resize_features(x, self.cells, mask).unbind()
         return [features[:, :video.shape[1]] for features, video in zip(x, inputs)]
 
     def forward(self, inputs: Sequence[Tensor], data_samples: Sequence | None = None,
@@ -123,10 +128,10 @@ class NeckMixin(nn.Module):
             similarity matching is an auxiliary loss.
         """
         features = self.extract_features(inputs, data_samples)
-        if self._windows is not None:
+        if self.windows is not None:
             if mode == 'predict':
-                return self._predict_windows(self._windows, features, data_samples or (), **kwargs)
-            features, data_samples = self._windows.training_windows(features, data_samples)
+                return self._predict_windows(self.windows, features, data_samples or (), **kwargs)
+            features, data_samples = self.windows.training_windows(features, data_samples)
         outputs = super().forward(features, data_samples, mode, **kwargs)
         if mode == 'loss' and self._matcher:
             outputs['loss_similarity'] = self._weight * self._similarity_loss(inputs)

@@ -44,6 +44,26 @@ class SlidingWindows:
             raise ValueError(f'stride={self.stride} must be between 1 and the length of a window, '
                              f'{self.length}')
 
+    def starts(self, total: int) -> list[int]:
+        """First snippet of each window of a video of ``total`` snippets.
+
+        >>> SlidingWindows(8, 4, decay=None).starts(21)
+        [0, 4, 8, 12, 13]
+        """
+        last = max(total - self.length, 0)
+        return [*range(0, last, self.stride), last]
+
+    def spans(self, total: int, span: tuple[float, float]) -> list[tuple[float, float]]:
+        """Start and end of each window in seconds.
+
+        Args:
+            total: Snippets of the video.
+            span: ``(start, end)`` in seconds of what they cover.
+        """
+        begin, seconds = span[0], (span[1] - span[0]) / total
+        return [(begin + start * seconds, begin + (start + self.length) * seconds)
+                for start in self.starts(total)]
+
     def cut(self, video: Tensor) -> tuple[list[int], Tensor]:
         """Cut the features of a video.
 
@@ -53,8 +73,7 @@ class SlidingWindows:
         Returns:
             First snippet of each of W windows, and ``(W, C, length)``.
         """
-        last = max(video.shape[1] - self.length, 0)
-        starts = [*range(0, last, self.stride), last]
+        starts = self.starts(video.shape[1])
         video = F.pad(video, (0, max(self.length - video.shape[1], 0)))
         return starts, torch.stack([video[:, start:start + self.length] for start in starts])
 
@@ -102,11 +121,10 @@ class SlidingWindows:
         Yields:
             ``(C, length)`` of each window, and data samples with the ``feature_span`` of each.
         """
-        begin, seconds = span[0], (span[1] - span[0]) / video.shape[1]
-        starts, windows = self.cut(video)
-        samples = [sample.new(metainfo=dict(sample.metainfo, duration=duration, feature_span=(
-            begin + start * seconds, begin + (start + self.length) * seconds))) for start in starts]
-        for first in range(0, len(starts), self.batch_size):
+        _, windows = self.cut(video)
+        samples = [sample.new(metainfo=dict(sample.metainfo, duration=duration, feature_span=of_window))
+                   for of_window in self.spans(video.shape[1], span)]
+        for first in range(0, len(samples), self.batch_size):
             chosen = slice(first, first + self.batch_size)
             yield windows[chosen].unbind(), samples[chosen]
 

@@ -5,6 +5,7 @@ from .boundary_matching import (
     proposals_from_maps,
     proposals_in_seconds,
     results_in_seconds,
+    times_in_seconds,
 )
 from .detections import DetectionSettings, detect
 from .nms import gaussian_decay, grouped_nms, hard_decay, suppress, vote_boundaries
@@ -12,4 +13,4 @@ from .soft_nms import soft_nms
 
 __all__ = ['DetectionSettings', 'boundary_peaks', 'covered_span', 'detect', 'gaussian_decay', 'grouped_nms',
            'hard_decay', 'proposals_from_maps', 'proposals_in_seconds', 'results_in_seconds', 'soft_nms',
-           'suppress', 'vote_boundaries']
+           'suppress', 'times_in_seconds', 'vote_boundaries']

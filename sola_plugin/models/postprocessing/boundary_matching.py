@@ -68,15 +68,32 @@ def proposals_in_seconds(proposals: np.ndarray, span: tuple[float, float], durat
     """
     order = proposals[:, 2].argsort()[::-1][:top_k]
     proposals = proposals[order]
-    begin, length = span[0], span[1] - span[0]
-    segments = begin + proposals[:, :2].clip(0, 1) * length
-    segments = segments.clip(0, duration)
+    segments = times_in_seconds(proposals[:, :2], span, duration)
     results: list[dict] = [dict(score=float(score), segment=[float(start), float(end)])
                            for (start, end), score in zip(segments, proposals[:, 2])]
     if labels is not None:
         for result, index in zip(results, order):
             result['label'] = labels[index]
     return results
+
+
+def times_in_seconds(fractions: np.ndarray, span: tuple[float, float], duration: float) -> np.ndarray:
+    """Starts or ends of proposals on the time axis of the video.
+
+    Args:
+        fractions: Of the span, any shape.
+        span: ``(start, end)`` in seconds of what the features cover.
+        duration: Length of the video in seconds; what is beyond it is cut to it.
+
+    Returns:
+        Seconds in ``[0, duration]``, of the same shape.
+
+    Example:
+        >>> times_in_seconds(np.array([0.0, 0.5, 1.0]), (1.0, 9.0), 8.0).tolist()
+        [1.0, 5.0, 8.0]
+    """
+    begin, end = span
+    return (begin + fractions.clip(0, 1) * (end - begin)).clip(0, duration)
 
 
 def results_in_seconds(videos: Sequence[np.ndarray], data_samples: Sequence, interval: int,

@@ -1,0 +1,78 @@
+#!/usr/bin/env python
+"""Check a data set before training: ``python tools/check_dataset.py CONFIG``."""
+import argparse
+import json
+import sys
+
+from mmengine.config import Config, DictAction
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.apis.check_text import check_json, check_text
+from sola_plugin.apis.dataset_check import DatasetReport, check_config, check_files
+from sola_plugin.apis.dataset_parts import progress_bar
+from sola_plugin.apis.reach import map_reach
+from sola_plugin.utils import atomic_write
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Find what makes results near zero, before training: faults of annotations and features, '
+        'and what the grid of the localizer can reach at best. Exit code 1 if there are errors.')
+    add = parser.add_argument
+    add('config', nargs='?', metavar='CONFIG', help='config whose datasets and model are checked')
+    add('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+        help='override settings of the config')
+    add('--quick', action='store_true', help='read a sample of the feature files only')
+    add('--json', metavar='OUT', help='write findings and figures to a file')
+    add = parser.add_argument_group('without a config').add_argument
+    add('--annotations', metavar='FILE', help="ActivityNet's or mmaction2's JSON")
+    add('--features', metavar='DIR', help='folder of feature files')
+    add('--subset', nargs='+', default=(), metavar='NAME', help='subsets to check (default: each)')
+    add('--classes', metavar='FILE', help='labels in the order of their numbers, one a line')
+    add('--suffix', help='end of the names of the feature files, such as .npy')
+    add('--file-prefix', default='', help='start of these names that is not part of the id')
+    add('--key', help='name of the array in files that hold several')
+    add('--layout', choices=['TC', 'CT'], help='order of the axes in the files')
+    add('--feat-dim', type=int, metavar='C', help='channels of the features')
+    add('--stride', type=float, metavar='S', dest='feature_stride', help='seconds between two snippets')
+    add('--offset', type=float, default=0., metavar='S', dest='feature_offset',
+        help='second at which the first snippet starts')
+    add('--temporal-dim', type=int, metavar='T', help='oracle of videos resized to T cells')
+    add('--window', type=int, metavar='W', help='oracle of windows of W snippets, instead')
+    add('--window-stride', type=int, metavar='N', help='snippets between two windows (default: W / 2)')
+    add('--max-duration', type=int, metavar='D', help='longest proposal, in cells (default: no limit)')
+    add('--tiou', default='activitynet', metavar='LIST', dest='tiou_thresholds',
+        help='thresholds of the oracle, as in tools/evaluate.py (default: activitynet)')
+    args = parser.parse_args()
+    if (args.config is None) == (args.annotations is None):
+        parser.error('expected either CONFIG or --annotations FILE')
+    return args
+
+
+def run(config: str | None, cfg_options: dict, quick: bool, **options) -> DatasetReport:
+    if config is not None:
+        cfg = Config.fromfile(config)
+        cfg.merge_from_dict(cfg_options)
+        return check_config(cfg, quick, progress_bar)
+    grid = (options.pop(key) for key in ('temporal_dim', 'max_duration', 'window', 'window_stride'))
+    return check_files(options.pop('annotations'), options.pop('features'), options.pop('subset'),
+                       reach=map_reach(*grid), quick=quick, progress=progress_bar, **options)
+
+
+def main() -> None:
+    """Run the command."""
+    options = vars(parse_args())
+    out = options.pop('json')
+    try:
+        report = run(**options)
+        if out is not None:
+            with atomic_write(out) as file:
+                json.dump(check_json(report), file, indent=2)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(check_text(report), end='')
+    sys.exit(1 if report.of_level('error') else 0)
+
+
+if __name__ == '__main__':
+    main()

@@ -140,7 +140,7 @@ def check_files(annotations: str | os.PathLike, features: str | os.PathLike | No
 def _check_model(parts: Sequence[Part], model: nn.Module) -> list[Finding]:
     """Compare channels and classes."""
     findings = []
-    channels = getattr(model, 'feat_dim', None)
+    channels = getattr(model, 'channels', None)
     classes = getattr(model, 'classes', None)
     for part in parts:
         theirs = {facts.channels for facts in part.facts.values()}

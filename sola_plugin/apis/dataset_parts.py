@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from mmaction.registry import DATASETS
 from mmengine.registry import DefaultScope
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sola_plugin.datasets.annotation_checks import check_annotation_file, check_annotations
-from sola_plugin.datasets.annotations import AnnotationError, Video
+from sola_plugin.datasets.annotations import AnnotationError, Video, choose_subset
 from sola_plugin.datasets.feature_checks import (
     check_files,
     check_lengths,
@@ -21,7 +20,8 @@ from sola_plugin.datasets.feature_checks import (
     summarize,
 )
 from sola_plugin.datasets.feature_facts import FeatureFacts, read_facts
-from sola_plugin.datasets.feature_files import FeatureError, FeatureFolder, LayoutError
+from sola_plugin.datasets.feature_readers import FeatureError, LayoutError
+from sola_plugin.datasets.feature_store import FeatureStore
 from sola_plugin.datasets.findings import Finding
 from sola_plugin.datasets.tal_feature_dataset import TALFeatureDataset
 from sola_plugin.datasets.transforms import CropFeatures
@@ -49,7 +49,7 @@ class Part:
         dataset: Its settings; never initialised, as the first fault would stop that.
         videos: The videos of its subsets that could be read.
         classes: Labels in the order of their numbers.
-        folder: Its features; ``None`` where there are none.
+        store: Its features; ``None`` where there are none.
         facts: What the feature files hold that were read, by id.
     """
 
@@ -57,14 +57,14 @@ class Part:
     dataset: TALFeatureDataset
     videos: dict[str, Video] = dataclasses.field(default_factory=dict)
     classes: list[str] = dataclasses.field(default_factory=list)
-    folder: FeatureFolder | None = None
+    store: FeatureStore | None = None
     facts: dict[str, FeatureFacts] = dataclasses.field(default_factory=dict)
 
     @property
     def usable(self) -> dict[str, Video]:
         """The videos that have features, or all where there are no features."""
         return {video_id: video for video_id, video in self.videos.items()
-                if self.folder is None or video_id in self.folder}
+                if self.store is None or video_id in self.store}
 
     @property
     def crop(self) -> int | None:
@@ -110,7 +110,8 @@ def read_annotations(parts: Sequence[Part]) -> list[Finding]:
     for part in parts:
         by_file.setdefault(part.dataset.ann_file, []).append(part)
     for path, members in by_file.items():
-        videos, problems = check_annotation_file(path)
+        durations = next((part.dataset.durations(part.store) for part in members if part.store), None)
+        videos, problems = check_annotation_file(path, durations)
         findings += problems
         if not videos:
             continue
@@ -120,12 +121,12 @@ def read_annotations(parts: Sequence[Part]) -> list[Finding]:
             known = part.dataset.known_classes
             part.classes = labels if known is None else known
             try:
-                part.videos = part.dataset.choose_subset(videos)
+                part.videos = choose_subset(videos, part.dataset.subsets)
             except AnnotationError as error:
-                findings.append(Finding('error', 'subset', f'{part.name}: {error}'))
+                findings.append(Finding('error', 'subset', f'{part.name}: {path}: {error}'))
             used |= part.videos
-            if part.folder is not None:
-                findings += check_unused(part.folder, videos)
+            if part.store is not None:
+                findings += check_unused(part.store, videos)
         findings += check_annotations(used, members[0].dataset.known_classes)
     classes = [part.classes for part in parts if part.videos]
     if any(other != classes[0] for other in classes):
@@ -135,12 +136,12 @@ def read_annotations(parts: Sequence[Part]) -> list[Finding]:
 
 
 def open_features(parts: Sequence[Part]) -> list[Finding]:
-    """List the feature files of the parts that name a folder."""
+    """Open the features of the parts that name some."""
     findings = []
     for part in parts:
         if part.dataset.data_prefix['features']:
             try:
-                part.folder = part.dataset.open_features()
+                part.store = part.dataset.open_features()
             except FeatureError as error:
                 findings.append(Finding('error', 'features', str(error)))
     return findings
@@ -150,34 +151,34 @@ def read_features(parts: Sequence[Part], quick: bool, progress: Progress) -> lis
     """Give the parts what their feature files hold, and check it; each file is read once.
 
     Args:
-        parts: With videos and folders.
+        parts: With videos and features.
         quick: Read a sample of each part only.
         progress: Wraps the ids of the files that are read.
     """
     findings: list[Finding] = []
-    facts: dict[Path, FeatureFacts] = {}
-    failures: dict[Path, FeatureError] = {}
+    facts: dict[str, FeatureFacts] = {}
+    failures: dict[str, FeatureError] = {}
     for part in parts:
-        if part.folder is not None and part.videos:
+        if part.store is not None and part.videos:
             findings += [dataclasses.replace(finding, message=f'{part.name}: {finding.message}')
-                         for finding in _read_part(part, part.folder, quick, progress, facts, failures)]
+                         for finding in _read_part(part, part.store, quick, progress, facts, failures)]
     return [*findings, *check_files(facts, failures),
             *check_scale({part.name: part.facts.values() for part in parts})]
 
 
-def _read_part(part: Part, folder: FeatureFolder, quick: bool, progress: Progress,
-               facts: dict[Path, FeatureFacts], failures: dict[Path, FeatureError]) -> list[Finding]:
+def _read_part(part: Part, store: FeatureStore, quick: bool, progress: Progress,
+               facts: dict[str, FeatureFacts], failures: dict[str, FeatureError]) -> list[Finding]:
     """Add the files of one part to ``facts`` and ``failures``, and check ids and lengths."""
-    findings = check_missing(folder, part.videos, part.dataset.missing == 'skip')
+    findings = check_missing(store, part.videos, part.dataset.missing == 'skip')
     ids = list(part.usable)
     if quick:
         ids = ids[::-(-len(ids) // _NUM_QUICK) or 1]
         findings.append(Finding('info', 'quick', f'{len(ids)} of {len(part.usable)} feature files were read '
                                 '(--quick)', len(ids)))
-    paths = {video_id: folder.path(video_id) for video_id in ids}
+    paths = {video_id: store.where(video_id) for video_id in ids}
     unread = [video_id for video_id, path in paths.items() if path not in facts and path not in failures]
     try:
-        read, failed = read_facts(folder, progress(unread, part.name))
+        read, failed = read_facts(store, progress(unread, part.name))
     except LayoutError as error:
         return [*findings, Finding('error', 'layout', str(error))]
     facts |= read

@@ -1,7 +1,7 @@
 """From files to model inputs: annotations, feature files, datasets and windows.
 
-The classes below are imported when they are asked for (and by ``sola_plugin`` when mmaction2's own
-datasets are), so that ``annotations``, ``feature_files`` and ``safe_pickle`` do without torch.
+What is named below is imported when they are asked for (and by ``sola_plugin`` when mmaction2's own
+datasets are), so that ``annotations``, ``feature_sources``, ``packing`` and ``safe_pickle`` do without torch.
 """
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _MODULE_OF = {
     'PackTALInputs': 'transforms',
     'SoLaWindowDataset': 'windows',
     'WindowSampler': 'windows',
+    'open_features': 'feature_sources',
 }
 
 __all__ = list(_MODULE_OF)

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import collections
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from sola_plugin.utils import first_few
 
 from .annotations import COMMON_FPS
 from .feature_facts import FeatureFacts
-from .feature_files import ChannelError, FeatureError, FeatureFolder
+from .feature_readers import ChannelError, FeatureError
+from .feature_store import FeatureStore
 from .findings import Finding, prevalence_level
 
 #: Neighbours along the channels must be more alike than neighbours in time by this much (correlation)
@@ -22,52 +23,57 @@ _EXCHANGED = 0.3
 _OTHER_SCALE = 2.0
 
 
-def check_missing(folder: FeatureFolder, videos: Iterable[str], skip: bool = False) -> list[Finding]:
+def check_missing(store: FeatureStore, videos: Iterable[str], skip: bool = False) -> list[Finding]:
     """Look for videos without features.
 
     Args:
-        folder: The files.
+        store: The features.
         videos: Ids that are to be trained or tested on.
         skip: Whether videos without features are left out on purpose.
     """
     videos = list(videos)
-    without = [video_id for video_id in videos if video_id not in folder]
+    without = [video_id for video_id in videos if video_id not in store]
     if not without:
         return []
     level = 'warning' if skip and len(without) < len(videos) else 'error'
     return [Finding.of(level, 'features-missing', (
-        f'{len(without)} of {len(videos)} videos have no feature file in {folder.root}, such as '
-        f'{folder.path(without[0]).name}{_name_hint(without[0], folder)}: correct file_prefix or suffix, '
+        f'{len(without)} of {len(videos)} videos have no features in {store.name}, such as '
+        f'{_short(store.where(without[0]))}{_name_hint(without[0], store)}: correct file_prefix or suffix, '
         "extract them, or leave these videos out with missing='skip' (in test data their actions are then "
         'left out too, which raises mAP)'), map(repr, without))]
 
 
-def check_unused(folder: FeatureFolder, known: Collection[str]) -> list[Finding]:
+def check_unused(store: FeatureStore, known: Collection[str]) -> list[Finding]:
     """Look for features without annotations.
 
     Args:
-        folder: The files.
+        store: The features.
         known: All ids of the annotations.
     """
-    alone = [video_id for video_id in folder.ids() if video_id not in known]
+    alone = [video_id for video_id in store.ids() if video_id not in known]
     if not alone:
         return []
-    return [Finding.of('info', 'features-unused', f'{len(alone)} of {len(folder)} feature files in '
-                       f'{folder.root} have no annotations and are not used', map(repr, alone))]
+    return [Finding.of('info', 'features-unused', f'{len(alone)} of {len(store)} videos in '
+                       f'{store.name} have no annotations and are not used', map(repr, alone))]
 
 
-def _name_hint(video_id: str, folder: FeatureFolder) -> str:
+def _name_hint(video_id: str, store: FeatureStore) -> str:
     """How the files are named, if the name of one holds the id."""
-    for file_id in folder.ids():
-        name = folder.path(file_id).name
+    for file_id in store.ids():
+        name = _short(store.where(file_id))
         if video_id in name:
             before, _, after = name.partition(video_id)
             return f' (there is {name!r}: file_prefix={before!r} and suffix={after!r}?)'
     return ''
 
 
-def check_files(facts: Mapping[Path, FeatureFacts],
-                failures: Mapping[Path, FeatureError]) -> list[Finding]:
+def _short(place: str) -> str:
+    """Name of a place without its folder."""
+    return os.path.basename(place)
+
+
+def check_files(facts: Mapping[str, FeatureFacts],
+                failures: Mapping[str, FeatureError]) -> list[Finding]:
     """Check what the files hold, each for itself and against each other.
 
     Args:
@@ -88,14 +94,14 @@ def check_files(facts: Mapping[Path, FeatureFacts],
     report('error', 'channels', 'have another number of channels: extract them again with the same encoder; '
            'if it is most of them, the axes are exchanged (layout)', list(channels.values()))
     report('error', 'not-finite', 'have NaN or infinite values: extract them again', [
-        f'{path.name}: snippet {one.first_bad[0]}, channel {one.first_bad[1]} is the first; '
+        f'{_short(path)}: snippet {one.first_bad[0]}, channel {one.first_bad[1]} is the first; '
         f'{one.bad_snippets} of {one.length} snippets' for path, one in facts.items() if one.first_bad])
-    constant = [path.name for path, one in facts.items() if one.constant]
+    constant = [_short(path) for path, one in facts.items() if one.constant]
     report(prevalence_level(len(constant), total), 'constant',
            'have the same value everywhere: extract them again', constant)
     report('warning', 'zero-snippets', 'have snippets of zeros only: if this is padding, cut it off, as it '
            'makes the features longer than the video', [
-               f'{path.name}: {one.zero_snippets} of {one.length} snippets'
+               f'{_short(path)}: {one.zero_snippets} of {one.length} snippets'
                for path, one in facts.items() if one.zero_snippets and not one.constant])
     return [*findings, *_equal_files(facts), *_exchanged_axes(facts), *_dtypes(facts)]
 
@@ -111,11 +117,11 @@ def summarize(facts: Collection[FeatureFacts]) -> list[Finding]:
                     len(facts))]
 
 
-def _equal_files(facts: Mapping[Path, FeatureFacts]) -> list[Finding]:
+def _equal_files(facts: Mapping[str, FeatureFacts]) -> list[Finding]:
     groups = collections.defaultdict(list)
     for path, one in facts.items():
         if not one.constant:
-            groups[one.digest].append(path.name)
+            groups[one.digest].append(_short(path))
     equal = [' = '.join(names) for names in groups.values() if len(names) > 1]
     if not equal:
         return []
@@ -124,7 +130,7 @@ def _equal_files(facts: Mapping[Path, FeatureFacts]) -> list[Finding]:
                        'training and test data they make results too good)', equal)]
 
 
-def _exchanged_axes(facts: Mapping[Path, FeatureFacts]) -> list[Finding]:
+def _exchanged_axes(facts: Mapping[str, FeatureFacts]) -> list[Finding]:
     excess = [one.alike_in_channels - one.alike_in_time for one in facts.values()
               if one.first_bad is None]
     if not excess or np.median(excess) <= _EXCHANGED:
@@ -135,7 +141,7 @@ def _exchanged_axes(facts: Mapping[Path, FeatureFacts]) -> list[Finding]:
         sum(value > _EXCHANGED for value in excess))]
 
 
-def _dtypes(facts: Mapping[Path, FeatureFacts]) -> list[Finding]:
+def _dtypes(facts: Mapping[str, FeatureFacts]) -> list[Finding]:
     counts = collections.Counter(one.dtype for one in facts.values() if one.dtype != 'float32')
     whole = sum(times for name, times in counts.items() if 'int' in name)
     findings = []

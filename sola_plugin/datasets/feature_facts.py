@@ -4,11 +4,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
-from .feature_files import FeatureError, FeatureFolder, LayoutError, to_float32
+from .feature_readers import FeatureError, LayoutError
+from .feature_store import FeatureStore
 
 #: Axes that are shorter tell nothing of what neighbours have in common.
 _MIN_AXIS = 8
@@ -49,7 +49,7 @@ def describe(stored: np.ndarray) -> FeatureFacts:
     """Look at the features of a video once.
 
     Args:
-        stored: ``(C, T)``, as :meth:`FeatureFolder.stored` reads them.
+        stored: ``(C, T)``, as ``FeatureStore.stored`` reads them.
 
     Example:
         >>> describe(np.zeros((4, 9), np.float16)).constant
@@ -59,7 +59,8 @@ def describe(stored: np.ndarray) -> FeatureFacts:
     digest = hashlib.blake2b(f'{stored.shape} {stored.dtype}'.encode(), digest_size=16)
     digest.update(np.ascontiguousarray(stored).data)
     seen = FeatureFacts(channels, length, str(stored.dtype), digest.digest())
-    features = to_float32(stored)
+    with np.errstate(over='ignore'):
+        features = stored.astype(np.float32, order='C')
     finite = np.isfinite(features)
     if not finite.all():
         bad = np.flatnonzero(~finite.all(axis=0))
@@ -86,16 +87,16 @@ def _mean_product(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.einsum('ct,ct->', a, b, dtype=np.float64)) / a.size
 
 
-def read_facts(folder: FeatureFolder, video_ids: Iterable[str]
-               ) -> tuple[dict[Path, FeatureFacts], dict[Path, FeatureError]]:
-    """Read every file once, one at a time.
+def read_facts(store: FeatureStore, video_ids: Iterable[str]
+               ) -> tuple[dict[str, FeatureFacts], dict[str, FeatureError]]:
+    """Read the features of every video once, one at a time.
 
     Args:
-        folder: The files.
+        store: The features.
         video_ids: Whose; an iterable that shows progress will do.
 
     Returns:
-        What the files hold, and why others cannot be read.
+        What there is at each place (``FeatureStore.where``), and why others cannot be read.
 
     Raises:
         LayoutError: It is not clear which axis of the files is time.
@@ -103,10 +104,10 @@ def read_facts(folder: FeatureFolder, video_ids: Iterable[str]
     facts, failures = {}, {}
     for video_id in video_ids:
         try:
-            facts[folder.path(video_id)] = describe(folder.stored(video_id))
+            facts[store.where(video_id)] = describe(store.stored(video_id))
         except LayoutError:
             raise
         except FeatureError as error:
             # Without its traceback, which would keep the arrays of the file.
-            failures[folder.path(video_id)] = type(error)(str(error))
+            failures[store.where(video_id)] = type(error)(str(error))
     return facts, failures

@@ -22,6 +22,38 @@ class FeatureError(ValueError):
     """Features cannot be used; the message says whose they are, what is wrong, and what to do."""
 
 
+class ChannelError(FeatureError):
+    """A video has another number of channels than is expected."""
+
+
+class LayoutError(FeatureError):
+    """It is not clear which axis is time."""
+
+
+@contextlib.contextmanager
+def reading(where: str, suffix: str) -> Iterator[None]:
+    """Turn a failure to read a file into one kind of error, which says whose features these are.
+
+    Args:
+        where: What is read, as messages call it.
+        suffix: Format of the file, such as ``'.npy'``.
+
+    Raises:
+        FeatureError: Anything was raised inside, but for ``ImportError`` and ``MemoryError``.
+    """
+    try:
+        yield
+    except FeatureError as error:
+        raise type(error)(f'{where}: {error}') from error
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:
+        # A damaged file makes the libraries that read these formats raise nearly anything.
+        raise FeatureError(
+            f'{where}: expected a readable {suffix} file, got {type(error).__name__} ({error}): it may be '
+            'truncated or of another format; write it again') from error
+
+
 @contextlib.contextmanager
 def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
     """Open the array of a file. Of ``.npy`` and ``.h5`` only what is sliced is read.
@@ -48,10 +80,9 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
     elif path.suffix in ('.h5', '.hdf5'):
         h5py = _import_h5py()
         with h5py.File(path, 'r') as file:
-            names: list[str] = []
-            file.visititems(lambda name, item: names.append(name)
-                            if isinstance(item, h5py.Dataset) else None)
-            yield file[_choose(names, key)]
+            # A name that is there saves listing the others, of which there may be thousands.
+            known = key is not None and isinstance(file.get(key), h5py.Dataset)
+            yield file[key if known else _choose(list(_h5_shapes(file)), key)]
     elif path.suffix == '.csv':
         yield _read_csv(path)
     elif path.suffix == '.pt':
@@ -68,12 +99,51 @@ def array_shape(path: Path, key: str | None = None) -> tuple[int, ...]:
     if path.suffix != '.npz':
         with open_array(path, key) as array:
             return tuple(array.shape)
+    shapes = array_shapes(path)
+    return shapes[_choose(list(shapes), key)]
+
+
+def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all arrays in a ``.npz`` or ``.h5`` file, from their headers.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Shapes by name, in the order of the file; a name in groups of ``.h5`` is ``'group/name'``.
+
+    Raises:
+        FeatureError: The file is empty, or has two arrays of one name.
+        ImportError: h5py is needed and not installed.
+        Exception: The library that reads the format raises its own errors for a damaged file.
+    """
     _refuse_empty(path)
+    if path.suffix != '.npz':
+        with _import_h5py().File(path, 'r') as file:
+            return _h5_shapes(file)
+    shapes: dict[str, tuple[int, ...]] = {}
     with zipfile.ZipFile(path) as archive:
-        # np.load names a member without its suffix.
-        names = [name[:-len('.npy')] for name in archive.namelist() if name.endswith('.npy')]
-        with archive.open(f'{_choose(names, key)}.npy') as member:
-            return read_npy_header(member)[0]
+        for info in archive.infolist():
+            # np.load names a member without its suffix.
+            name = info.filename.removesuffix('.npy')
+            if name in shapes:
+                raise FeatureError(f'expected one array {name!r}, got two: write the file again')
+            if name != info.filename:
+                with archive.open(info) as member:
+                    shapes[name] = read_npy_header(member)[0]
+    return shapes
+
+
+def _h5_shapes(file: Any) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, item: Any) -> None:
+        if hasattr(item, 'shape'):  # a dataset, not a group
+            # An empty dataset has the shape None.
+            shapes[name] = tuple(item.shape or ())
+
+    file.visititems(note)
+    return shapes
 
 
 def _refuse_empty(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Temporal action localization on frozen features: annotations and a folder of feature files."""
+"""Temporal action localization on frozen features: annotations and the features of their videos."""
 from __future__ import annotations
 
-import collections
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,9 +13,18 @@ from mmengine.logging import print_log
 
 from sola_plugin.utils import first_few
 
-from .annotations import AnnotationError, Video, check_segments, load_annotations
+from .annotation_formats.records import Durations
+from .annotations import (
+    AnnotationError,
+    Video,
+    check_segments,
+    choose_subset,
+    load_annotations,
+)
 from .feature_checks import fits_duration
-from .feature_files import FeatureError, FeatureFolder
+from .feature_readers import FeatureError
+from .feature_sources import open_features, rooted
+from .feature_store import FeatureStore
 from .transforms import LoadFeatures, PackTALInputs
 
 #: Videos whose length in features is compared with their duration.
@@ -27,20 +36,24 @@ class TALFeatureDataset(BaseDataset):
     """Videos as native-length frozen features with the segments of their actions.
 
     Args:
-        ann_file: Annotations, ActivityNet's or mmaction2's JSON, plain or gzipped; see
-            :func:`~sola_plugin.datasets.annotations.load_annotations`.
+        ann_file: Annotations, JSON or CSV, plain or gzipped; see
+            :func:`~sola_plugin.datasets.annotations.load_annotations`. Durations that it does not give
+            are those of the features, which needs ``feature_stride``.
         data_root: Folder that relative paths start from.
-        data_prefix: ``dict(features=FOLDER)``, the folder of the feature files.
+        data_prefix: ``dict(features=SOURCE)``: a folder of feature files, a ``.h5`` or ``.npz`` file, a
+            packed folder, or a list of them that are fused; see
+            :func:`~sola_plugin.datasets.feature_sources.open_features`.
         subset: Subset or subsets of the annotation file, such as ``'training'``; ``None``: all.
         classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
             the sorted labels of the whole file, which are the same for every subset.
         suffix, key, layout, feat_dim: See
-            :class:`~sola_plugin.datasets.feature_files.FeatureFolder`.
-        file_prefix: Start of the feature files' names that is not part of the video id.
+            :class:`~sola_plugin.datasets.feature_files.FeatureFolder`. Fused sources may have their own;
+            ``feat_dim`` is that of all together.
+        file_prefix: Start of the feature files' (arrays', packed) names that is not part of the video id.
         feature_stride: Seconds between two snippets. ``None``: the features cover what the
             annotations say (``feature_frame``), or else the whole video.
         feature_offset: Seconds at which the first snippet starts; needs ``feature_stride``.
-        missing: What to do with videos that have no feature file: ``'error'``, or ``'skip'`` with a
+        missing: What to do with videos that have no features: ``'error'``, or ``'skip'`` with a
             warning.
         filter_empty: Whether to leave out videos without a usable segment. ``None``: in training
             yes, in ``test_mode`` no.
@@ -57,7 +70,7 @@ class TALFeatureDataset(BaseDataset):
 
     Raises:
         AnnotationError: The annotations cannot be used, or have no such subset or classes.
-        FeatureError: Videos have no feature file, or the files cannot be read.
+        FeatureError: Videos have no features, or these cannot be read.
         ValueError: An argument is none of the known ones, or no video is left.
     """
 
@@ -87,17 +100,17 @@ class TALFeatureDataset(BaseDataset):
         self.missing = missing
         self.filter_empty = not test_mode if filter_empty is None else filter_empty
         self._classes = classes
-        self._folder_options: dict[str, Any] = dict(
+        self._source_options: dict[str, Any] = dict(
             suffix=suffix, prefix=file_prefix, key=key, layout=layout, feat_dim=feat_dim)
-        self._store: FeatureFolder
+        self._store: FeatureStore
         if pipeline is None:
             pipeline = (LoadFeatures(), PackTALInputs())
         super().__init__(ann_file=ann_file, data_root=data_root, data_prefix=data_prefix,
                          pipeline=pipeline, test_mode=test_mode, **kwargs)
 
     @property
-    def feature_store(self) -> FeatureFolder:
-        """The feature files; loads the data if ``lazy_init`` has put that off."""
+    def feature_store(self) -> FeatureStore:
+        """The features; loads the data if ``lazy_init`` has put that off."""
         self.full_init()
         return self._store
 
@@ -107,30 +120,32 @@ class TALFeatureDataset(BaseDataset):
         classes = self._classes if self._classes is not None else self._metainfo.get('classes')
         return None if classes is None else list(classes)
 
-    def open_features(self) -> FeatureFolder:
-        """List the feature files.
+    def open_features(self) -> FeatureStore:
+        """Open the features.
 
         Raises:
             FeatureError: There are none.
         """
-        return FeatureFolder(self.data_prefix['features'], **self._folder_options)
+        return open_features(self.data_prefix['features'], **self._source_options)
 
-    def choose_subset(self, videos: dict[str, Video]) -> dict[str, Video]:
-        """The videos of the chosen subsets.
+    def durations(self, store: FeatureStore) -> Durations | None:
+        """Ends of the features, for videos of which the annotations give no duration.
 
-        Raises:
-            AnnotationError: There is no such subset.
+        Args:
+            store: The features.
+
+        Returns:
+            Duration by video id, seconds; ``None`` without ``feature_stride``.
         """
-        if self.subsets is None:
-            return videos
-        sizes = collections.Counter(video.subset for video in videos.values())
-        unknown = [subset for subset in self.subsets if subset not in sizes]
-        if unknown:
-            known = ', '.join(f'{subset!r} ({size} videos)' for subset, size in sizes.items())
-            raise AnnotationError(f'{self.ann_file}: expected one of the subsets {known}, got '
-                                  f'subset={unknown[0]!r}')
-        return {video_id: video for video_id, video in videos.items()
-                if video.subset in self.subsets}
+        stride = self.feature_stride
+        if stride is None:
+            return None
+
+        def end(video_id: str) -> float:
+            # A video without features is refused or left out before its duration is used.
+            return self.feature_offset + store.length(video_id) * stride if video_id in store else math.inf
+
+        return end
 
     def load_data_list(self) -> list[dict]:
         """Read the annotations, list the features, and check one against the other.
@@ -140,11 +155,11 @@ class TALFeatureDataset(BaseDataset):
             but for ``feature_store``, and the ``annotations`` as in the file.
         """
         self._store = self.open_features()
-        videos = load_annotations(self.ann_file)
+        videos = load_annotations(self.ann_file, self.durations(self._store))
         self._report_features_alone(videos)
         classes = self._set_classes(videos)
-        chosen = self._with_features(self.choose_subset(videos))
         try:
+            chosen = self._with_features(choose_subset(videos, self.subsets))
             clean, dropped = check_segments(chosen, classes)
         except AnnotationError as error:
             raise AnnotationError(f'{self.ann_file}: {error}') from error
@@ -186,6 +201,12 @@ class TALFeatureDataset(BaseDataset):
         """
         return self.feature_store.load(self.get_data_info(index)['video_name'])
 
+    def _join_prefix(self) -> None:
+        """Let relative paths start from ``data_root``; mmengine's own knows paths only, no lists."""
+        features = self.data_prefix.pop('features')
+        super()._join_prefix()
+        self.data_prefix['features'] = rooted(features, self.data_root or '')
+
     def _data_info(self, video_id: str, video: Video, clean: Video,
                    numbers: dict[str, int]) -> dict:
         return dict(
@@ -200,8 +221,8 @@ class TALFeatureDataset(BaseDataset):
         if classes is None:
             classes = sorted({action['label'] for video in videos.values()
                               for action in video.annotations})
-        self._metainfo['classes'] = classes
-        return classes
+        self._metainfo['classes'] = list(classes)
+        return self._metainfo['classes']
 
     def _with_features(self, videos: dict[str, Video]) -> dict[str, Video]:
         store = self._store
@@ -212,8 +233,8 @@ class TALFeatureDataset(BaseDataset):
                  f'{first_few(map(repr, without))}')
         if self.missing == 'error' or len(without) == len(videos):
             raise FeatureError(
-                f'{found}. Expected files such as {store.path(without[0])}, got, for example, '
-                f'{store.path(store.ids()[0])}: check data_prefix, file_prefix and suffix, or '
+                f'{found}. Expected, for example, {store.where(without[0])}, got, for example, '
+                f'{store.where(store.ids()[0])}: check data_prefix, file_prefix and suffix, or '
                 "leave these videos out with missing='skip'")
         self._log(f"{found}; they are left out (missing='skip'). In test data this leaves their "
                   'ground truth out as well and raises mAP', logging.WARNING)
@@ -222,7 +243,7 @@ class TALFeatureDataset(BaseDataset):
     def _report_features_alone(self, videos: dict[str, Video]) -> None:
         alone = [video_id for video_id in self._store.ids() if video_id not in videos]
         if alone:
-            self._log(f'{len(alone)} of {len(self._store)} feature files in {self._store.root} '
+            self._log(f'{len(alone)} of {len(self._store)} videos in {self._store.name} '
                       f'have no annotations and are not used: {first_few(map(repr, alone))}')
 
     def _check_lengths(self, videos: dict[str, Video]) -> None:

@@ -111,7 +111,7 @@ def test_broken_files_do_not_stop_the_others(data_root, tmp_path):
     found = findings(check_config(config(data_root, tmp_path)))
     assert set(found) == {'unreadable', 'channels', 'not-finite', 'features-missing'}
     assert found['not-finite'].examples[0].startswith('v_02.npy: snippet 3, channel 5 is the first')
-    assert found['features-missing'].message.startswith('train: 1 of 4 videos have no feature file')
+    assert found['features-missing'].message.startswith('train: 1 of 4 videos have no features in')
     cfg = config(data_root, tmp_path)
     cfg.train_dataloader.dataset.missing = 'skip'
     report = check_config(cfg)

@@ -20,8 +20,8 @@ from sola_plugin.datasets.feature_checks import (
     summarize,
 )
 from sola_plugin.datasets.feature_facts import describe, read_facts
-from sola_plugin.datasets.feature_files import FeatureFolder, LayoutError
-from sola_plugin.datasets.feature_readers import SUFFIXES
+from sola_plugin.datasets.feature_files import FeatureFolder
+from sola_plugin.datasets.feature_readers import SUFFIXES, LayoutError
 from sola_plugin.datasets.findings import Finding
 
 C = 12
@@ -72,7 +72,7 @@ def test_sound_files(root):
     assert check(root) == {}
     folder = FeatureFolder(root, layout='TC')
     facts, failures = read_facts(folder, folder.ids())
-    assert failures == {} and [path.name for path in facts] == [f'v_{i}.npy' for i in range(9)]
+    assert failures == {} and list(facts) == [str(root / f'v_{i}.npy') for i in range(9)]
     finding, = summarize(facts.values())
     norm = np.median([np.linalg.norm(features(20 + i, i), axis=1).mean() for i in range(9)])
     assert finding.message == ('9 feature files were read: 12 channels, 20 to 28 snippets of median L2 norm '
@@ -238,7 +238,8 @@ def test_missing_features(root):
     assert check_missing(folder, ['v_1', 'v_2']) == []
     finding, = check_missing(folder, ['v_1', 'x', 'y'])
     assert finding.level == 'error' and finding.examples == ("'x'", "'y'")
-    assert finding.message.startswith(f'2 of 3 videos have no feature file in {root}, such as x.npy: correct')
+    assert finding.message.startswith(
+        f'2 of 3 videos have no features in feature folder {root}, such as x.npy: correct')
     assert check_missing(folder, ['v_1', 'x'], skip=True)[0].level == 'warning'
     assert check_missing(folder, ['x', 'y'], skip=True)[0].level == 'error', 'nothing is left'
 
@@ -257,8 +258,8 @@ def test_unused_features(root):
     assert check_unused(folder, folder.ids()) == []
     finding, = check_unused(folder, folder.ids()[2:])
     assert finding == Finding(
-        'info', 'features-unused', f'2 of 9 feature files in {root} have no annotations and are not used', 2,
-        ("'v_0'", "'v_1'"))
+        'info', 'features-unused',
+        f'2 of 9 videos in feature folder {root} have no annotations and are not used', 2, ("'v_0'", "'v_1'"))
 
 
 # --- lengths ------------------------------------------------------------------------------------------

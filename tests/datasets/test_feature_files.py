@@ -170,7 +170,7 @@ def test_unclear_orientation_is_asked_for(tmp_path, shapes, feat_dim):
         np.save(tmp_path / f'v_{index}.npy', np.zeros(shape))
     with pytest.raises(FeatureError, match=(
             r"features of 'v_0' \(.*v_0.npy\): \(T, C\) or \(C, T\)\? The first "
-            rf'{len(shapes)} files of .* have the shapes {re.escape(str(min(shapes)))}.*say '
+            rf'{len(shapes)} videos of .* have the shapes {re.escape(str(min(shapes)))}.*say '
             "layout='TC' .*'CT'")):
         FeatureFolder(tmp_path, feat_dim=feat_dim).load('v_0')
     assert FeatureFolder(tmp_path, layout='CT').load('v_0').shape == shapes[0]
@@ -268,8 +268,9 @@ def test_missing_empty_and_truncated_files(tmp_path, suffix):
                            'expected a tensor or a dict of tensors')
     (tmp_path / f'v_x{suffix}').unlink()
     assert_refused(folder, 'expected a readable .* got FileNotFoundError')
-    assert_refused(FeatureFolder(tmp_path), (
-        r"expected this file, got none; the folder has 2 others, such as 'v_5.*': check prefix"))
+    with pytest.raises(FeatureError, match=(
+            r"features of 'v_x' \(.*v_x\.\w+\) are missing; .* has 2 others, such as 'v_5': check prefix")):
+        FeatureFolder(tmp_path).load('v_x')
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
@@ -309,7 +310,7 @@ def test_wrong_number_of_channels(tmp_path, suffix):
     array = np.zeros((8, 4), np.float32)
     read_as = r'shape \(8, 4\) was read as \(T, C\); check the encoder, feat_dim and layout'
     assert_refused(folder_with(tmp_path, f'v_x{suffix}', array, layout='TC'),
-                   f'expected 6 channels as in the first files of the folder, got 4: {read_as}')
+                   f'expected 6 channels as in the first videos, got 4: {read_as}')
     assert_refused(folder_with(tmp_path, f'v_x{suffix}', array, feat_dim=C, layout='TC'),
                    f'expected 6 channels, got 4: {read_as}')
     if suffix != '.csv':
@@ -356,5 +357,5 @@ def test_a_folder_of_which_nothing_can_be_read(tmp_path):
         _ = FeatureFolder(tmp_path).channels
     np.save(tmp_path / 'a.npy', np.zeros(3))
     np.save(tmp_path / 'b.npy', np.zeros(3))
-    with pytest.raises(FeatureError, match='two axes, got none in the first 2 files'):
+    with pytest.raises(FeatureError, match='two axes, got none in 2 videos'):
         _ = FeatureFolder(tmp_path).channels

@@ -227,7 +227,7 @@ def test_unknown_label_names_the_file(root):
 def test_ids_without_features(root, logged):
     (root / 'features' / 'v_b.npy').unlink()
     with pytest.raises(FeatureError, match=(
-            r"ann.json: 1 of 4 videos have no features: 'v_b'. Expected files such as "
+            r"ann.json: 1 of 4 videos have no features: 'v_b'. Expected, for example, "
             r".*features/v_b.npy, got, for example, .*features/v_a.npy: check data_prefix, "
             r"file_prefix and suffix, or leave these videos out with missing='skip'")):
         build(root)
@@ -250,7 +250,7 @@ def test_ids_that_do_not_match_at_all(root):
 def test_features_without_annotations_are_counted(root, logged):
     annotate(root, {name: VIDEOS[name] for name in ('v_a', 'v_b')})
     build(root)
-    assert any("2 of 4 feature files" in message and "not used: 'v_c', 'v_d'" in message
+    assert any('2 of 4 videos in feature folder' in message and "not used: 'v_c', 'v_d'" in message
                and level == logging.INFO for message, level in logged)
 
 
@@ -328,7 +328,7 @@ def test_runner_builds_a_loader(root, workers):
 def test_registration_waits_for_mmaction_and_needs_no_torch_until_then():
     code = '''
 import sys
-from sola_plugin.datasets import annotations, feature_files, safe_pickle
+from sola_plugin.datasets import annotations, feature_files, open_features, packing, safe_pickle
 assert not {'torch', 'mmengine', 'mmaction'} & set(sys.modules)
 from mmaction.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
 for registry, name in ((DATASETS, 'TALFeatureDataset'), (DATASETS, 'SoLaWindowDataset'),

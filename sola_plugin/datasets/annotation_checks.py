@@ -10,6 +10,7 @@ import numpy as np
 
 from sola_plugin.evaluation.tiou import segment_iou
 
+from .annotation_formats.records import Durations
 from .annotations import (
     FAR_BEYOND,
     AnnotationError,
@@ -28,19 +29,20 @@ _SAME = 0.9
 _LONG_VIDEO = 1000.0
 
 
-def check_annotation_file(path: str | os.PathLike) -> tuple[dict[str, Video], list[Finding]]:
+def check_annotation_file(path: str | os.PathLike, durations: Durations | None = None
+                          ) -> tuple[dict[str, Video], list[Finding]]:
     """Read an annotation file, whatever is wrong with it.
 
     Of a video that cannot be read only the first fault is reported, and the video is left out.
 
     Args:
-        path: See :func:`~sola_plugin.datasets.annotations.load_annotations`.
+        path, durations: See :func:`~sola_plugin.datasets.annotations.load_annotations`.
 
     Returns:
         The videos that could be read, and what is wrong with the others.
     """
     try:
-        content = read_annotation_file(path)
+        content = read_annotation_file(path, durations)
     except AnnotationError as error:
         return {}, [Finding('error', 'annotation-file', str(error))]
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Annotation files of temporal action localization: reading and checking. Standard library only."""
+"""Annotations of temporal action localization: reading and checking. Standard library only."""
 from __future__ import annotations
 
 import collections
@@ -7,11 +7,22 @@ import difflib
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
-from sola_plugin.utils import first_few, read_json
+from sola_plugin.utils import first_few
 
+from .annotation_formats import read_annotations
+from .annotation_formats.records import (
+    AnnotationError,
+    AnnotationFile,
+    Durations,
+    Options,
+    Video,
+)
 from .findings import Finding, segment_text
+
+__all__ = ['AnnotationError', 'AnnotationFile', 'Video', 'check_segments', 'choose_subset',
+           'clip_segment', 'load_annotations', 'read_annotation_file']
 
 #: Frame rates that a hint may name, frames per second.
 COMMON_FPS = (10, 15, 24, 25, 30, 50, 60)
@@ -20,93 +31,58 @@ COMMON_FPS = (10, 15, 24, 25, 30, 50, 60)
 FAR_BEYOND = 1.5
 
 
-class AnnotationError(ValueError):
-    """An annotation file cannot be used; the message names the file or the video, and the key."""
+def load_annotations(path: str | os.PathLike, durations: Durations | None = None) -> dict[str, Video]:
+    """Read annotations of any known format that its contents tell, plain or gzipped.
 
-
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """What an annotation file says of one video.
-
-    Attributes:
-        duration: Length of the video, seconds.
-        subset: ``'training'``, ``'validation'``, ...; ``None`` where the file has no subsets.
-        annotations: One ``dict(segment=[start, end], label=str)`` an action; seconds, values as in
-            the file.
-        feature_span: ``(start, end)`` of the stretch that the features cover, seconds; ``None``
-            where the file does not say.
-    """
-
-    duration: float
-    subset: str | None = None
-    annotations: tuple[dict, ...] = ()
-    feature_span: tuple[float, float] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class AnnotationFile:
-    """All that could be read of an annotation file.
-
-    Attributes:
-        videos: Videos by id, whole and in the order of the file.
-        faults: What is wrong with each video that could not be read: the first fault of each.
-        repeated_keys: Keys that occur more than once in one object, such as a video id. JSON readers,
-            this one too, keep the last.
-    """
-
-    videos: dict[str, Video]
-    faults: tuple[str, ...]
-    repeated_keys: tuple[str, ...]
-
-
-def load_annotations(path: str | os.PathLike) -> dict[str, Video]:
-    """Read ActivityNet's JSON or mmaction2's flat JSON, plain or gzipped.
-
-    ActivityNet's form is ``{"database": {id: {"duration", "subset", "annotations"}}}``. mmaction2's
-    is ``{id: {"duration_second", "duration_frame", "feature_frame", "annotations"}}``, where the
-    features cover the first ``feature_frame / duration_frame`` of the video.
+    These are ActivityNet's JSON, also as HACS, OpenTAD and ActionFormer have it; mmaction2's flat JSON;
+    plain CSV; and THUMOS14's text files.
 
     Args:
-        path: The file.
+        path: The file; a folder of THUMOS14's files.
+        durations: Tells the duration of a video, in seconds, where the file does not.
 
     Returns:
         Video ids, whole and in the order of the file, and what is said of each.
 
     Raises:
-        AnnotationError: The file is of neither form, or a value is missing or of the wrong kind;
+        AnnotationError: The file is of no known format, or a value is missing or of the wrong kind;
             the message names file, video and key.
         FileNotFoundError: There is no such file.
     """
-    content = read_annotation_file(path)
+    content = read_annotation_file(path, durations)
     if content.faults:
         raise AnnotationError(f'{path}: {content.faults[0]}')
     return content.videos
 
 
-def read_annotation_file(path: str | os.PathLike) -> AnnotationFile:
+def read_annotation_file(path: str | os.PathLike, durations: Durations | None = None) -> AnnotationFile:
     """Read as :func:`load_annotations`, but go on after a video that cannot be read.
 
     Raises:
-        AnnotationError: The file is of neither form as a whole.
+        AnnotationError: The file as a whole cannot be read.
         FileNotFoundError: There is no such file.
     """
-    repeated: list[str] = []
-    content = _read_json(path, repeated)
-    if not isinstance(content, dict):
-        raise AnnotationError(f'{path}: expected a JSON object, got {type(content).__name__}')
-    is_flat = 'database' not in content
-    entries = content if is_flat else content['database']
-    if not isinstance(entries, dict):
-        raise AnnotationError(f"{path}: expected an object under 'database', got "
-                              f'{type(entries).__name__}')
-    parse = _flat_video if is_flat else _database_video
-    videos, faults = {}, []
-    for video_id, entry in entries.items():
-        try:
-            videos[video_id] = parse(entry, f'video {video_id!r}')
-        except AnnotationError as error:
-            faults.append(str(error))
-    return AnnotationFile(videos, tuple(faults), tuple(repeated))
+    return read_annotations([Path(path)], options=Options(durations=durations))
+
+
+def choose_subset(videos: Mapping[str, Video], subsets: Collection[str | None] | None) -> dict[str, Video]:
+    """The videos of some subsets.
+
+    Args:
+        videos: Videos by id.
+        subsets: Names of subsets; ``None``: all.
+
+    Raises:
+        AnnotationError: There is no such subset.
+    """
+    if subsets is None:
+        return dict(videos)
+    sizes = collections.Counter(video.subset for video in videos.values())
+    unknown = [subset for subset in subsets if subset not in sizes]
+    if unknown:
+        known = ', '.join(f'{subset!r} ({size} videos)' for subset, size in sizes.items())
+        raise AnnotationError(f'expected one of the subsets {known}, got subset={unknown[0]!r}')
+    return {video_id: video for video_id, video in videos.items() if video.subset in subsets}
 
 
 def check_segments(videos: Mapping[str, Video],
@@ -171,83 +147,6 @@ def relative_ends(videos: Mapping[str, Video]) -> dict[str, float]:
     """
     return {video_id: max(action['segment'][1] for action in video.annotations) / video.duration
             for video_id, video in videos.items() if video.annotations}
-
-
-def _read_json(path: str | os.PathLike, repeated_keys: list[str]) -> Any:
-    def to_dict(pairs: list[tuple[str, Any]]) -> dict:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            counts = collections.Counter(key for key, _ in pairs)
-            repeated_keys.extend(key for key, times in counts.items() if times > 1)
-        return content
-
-    try:
-        return read_json(path, object_pairs_hook=to_dict)
-    except ValueError as error:
-        raise AnnotationError(str(error)) from error
-
-
-def _database_video(entry: Any, where: str) -> Video:
-    return Video(_positive(entry, 'duration', where), _subset(entry, where),
-                 _annotations(entry, where))
-
-
-def _flat_video(entry: Any, where: str) -> Video:
-    duration = _positive(entry, 'duration_second', where)
-    span = None
-    if 'feature_frame' in entry and 'duration_frame' in entry:
-        frames = _positive(entry, 'duration_frame', where)
-        span = (0.0, _positive(entry, 'feature_frame', where) / frames * duration)
-    return Video(duration, _subset(entry, where), _annotations(entry, where), span)
-
-
-def _get(entry: Any, key: str, where: str) -> Any:
-    if not isinstance(entry, dict):
-        raise AnnotationError(f'{where}: expected an object, got {type(entry).__name__}. Known '
-                              'forms: ActivityNet {"database": {id: {"duration", ...}}}, mmaction2 '
-                              '{id: {"duration_second", ...}}')
-    if key not in entry:
-        raise AnnotationError(f'{where}: key {key!r} is missing; there are {sorted(entry)}')
-    return entry[key]
-
-
-def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _positive(entry: Any, key: str, where: str) -> float:
-    value = _get(entry, key, where)
-    if not _is_finite_number(value) or value <= 0:
-        raise AnnotationError(f'{where}: expected a positive number under {key!r}, got {value!r}')
-    return float(value)
-
-
-def _subset(entry: dict, where: str) -> str | None:
-    subset = entry.get('subset')
-    if subset is not None and not isinstance(subset, str):
-        raise AnnotationError(f"{where}: expected text under 'subset', got {subset!r}")
-    return subset
-
-
-def _annotations(entry: dict, where: str) -> tuple[dict, ...]:
-    annotations = _get(entry, 'annotations', where)
-    if not isinstance(annotations, list):
-        raise AnnotationError(f"{where}: expected a list under 'annotations' ([] where there are "
-                              f'none), got {type(annotations).__name__}')
-    return tuple(_annotation(annotation, f'{where}, annotation {index}')
-                 for index, annotation in enumerate(annotations))
-
-
-def _annotation(annotation: Any, where: str) -> dict:
-    segment = _get(annotation, 'segment', where)
-    if not (isinstance(segment, list) and len(segment) == 2
-            and all(_is_finite_number(time) for time in segment)):
-        raise AnnotationError(f"{where}: expected [start, end] in seconds under 'segment', got "
-                              f'{segment!r}')
-    label = _get(annotation, 'label', where)
-    if not isinstance(label, str):
-        raise AnnotationError(f"{where}: expected text under 'label', got {label!r}")
-    return dict(segment=segment, label=label)
 
 
 def _in_frames(videos: Mapping[str, Video]) -> Finding | None:

@@ -12,6 +12,7 @@ from sola_plugin.datasets.annotations import (
     AnnotationError,
     Video,
     check_segments,
+    choose_subset,
     first_few,
     load_annotations,
 )
@@ -113,6 +114,7 @@ def test_flat_form(tmp_path):
     assert videos['v_1'].duration == 211.53 and videos['v_1'].subset is None
     # mmaction2's "corrected second"
     assert videos['v_1'].feature_span == (0.0, pytest.approx(float(6336) / 6337 * 211.53))
+    assert (videos['v_1'].num_frames, videos['v_1'].fps) == (6337, 30.0)
     assert videos['v_2'] == Video(20.0)
 
 
@@ -124,7 +126,10 @@ def test_videos_are_frozen():
 # --- bad files ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(duration='10'), "video 'v': expected a positive number under 'duration', got '10'"),
+    (dict(duration='10 s'), "video 'v': expected a positive number under 'duration', got '10 s'"),
+    (dict(duration=[10]), r"video 'v': expected a positive number under 'duration', got \[10\]"),
+    (dict(fps=0), "video 'v': expected a positive number under 'fps', got 0"),
+    (dict(frame='300'), "video 'v': expected a positive number under 'frame', got '300'"),
     (dict(duration=0), "video 'v': expected a positive number under 'duration', got 0"),
     (dict(duration=float('nan')), "expected a positive number under 'duration', got nan"),
     (dict(subset=3), "video 'v': expected text under 'subset', got 3"),
@@ -173,7 +178,8 @@ def test_truncated_file(tmp_path, compressed):
     content = json.dumps(dict(database={f'v_{i}': entry() for i in range(50)})).encode()
     content = gzip.compress(content) if compressed else content
     (tmp_path / 'a.json').write_bytes(content[:-20])
-    with pytest.raises(AnnotationError, match='a.json: not complete (JSON|gzip data) .* may be truncated'):
+    kind = 'complete gzip data' if compressed else 'complete JSON'
+    with pytest.raises(AnnotationError, match=f'a.json: not {kind} .* may be truncated'):
         load_annotations(tmp_path / 'a.json')
 
 
@@ -238,3 +244,13 @@ def test_first_few():
     assert first_few([]) == ''
     assert first_few('abc') == 'a, b, c'
     assert first_few(range(5), 2) == '0, 1 and 3 more'
+
+
+def test_choose_subset():
+    videos = {'a': Video(1.0, 'training'), 'b': Video(1.0, 'validation'), 'c': Video(1.0)}
+    assert choose_subset(videos, None) == videos
+    assert list(choose_subset(videos, ['validation', None])) == ['b', 'c']
+    with pytest.raises(AnnotationError, match=(
+            r"one of the subsets 'training' \(1 videos\), 'validation' \(1 videos\), None \(1 videos\), got "
+            "subset='testing'")):
+        choose_subset(videos, ['testing'])

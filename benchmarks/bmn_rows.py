@@ -67,7 +67,7 @@ def train_step(kind: str) -> None:
 
 
 def peak_rows(repeats: int) -> list[Row]:
-    """Peak memory above the imports, each in a process of its own; first, see ``peak_memory``."""
+    """Peak memory above the imports, each in a process of its own."""
     return [Row(f'peak memory, {name} batch {BATCH}', 'MB',
                 *(in_subprocess(HEADS, '--peak', kind, name) for kind in KINDS), bar)
             for name, bar in (('forward', 15), ('train', 8))]

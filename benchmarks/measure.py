@@ -64,8 +64,11 @@ def milliseconds(ours: Callable, reference: Callable, repeats: int) -> tuple[flo
 
 def peak_memory() -> float:
     """Largest resident memory of this process so far, in MB."""
-    # On Linux the number starts with that of the process that started this one: measure before the
-    # parent has grown beyond its imports.
+    # On Linux, ru_maxrss starts with that of the process that started this one; this number does not.
+    status = Path('/proc/self/status')
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith('VmHWM'))
+        return int(peak.split()[1]) * 1024 / 1e6
     unit = 1 if sys.platform == 'darwin' else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
@@ -80,8 +83,14 @@ def in_subprocess(script: str, *arguments: str) -> float:
     Returns:
         That number.
     """
+    return numbers_of(script, *arguments)[-1]
+
+
+def numbers_of(script: str, *arguments: str) -> list[float]:
+    """Run a script in a fresh process, and return the numbers in its last line."""
     command = [sys.executable, script, *arguments]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [float(word) for word in output.splitlines()[-1].split()]
 
 
 def machine() -> str:

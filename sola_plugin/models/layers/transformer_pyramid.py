@@ -119,6 +119,23 @@ class TransformerPyramid(nn.Module):
         self.levels = nn.ModuleList(block(window, 2) for window in windows[1:])
         self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(num_levels))
 
+    @property
+    def reach(self) -> int | None:
+        """How many snippets to either side a point of the last level depends on; ``None``: all there are.
+
+        The other levels depend on fewer.
+        """
+        blocks: list[TransformerBlock] = [*self.stem, *self.levels]  # type: ignore[list-item]
+        if self.position_encoding or any(block.attention.window is None for block in blocks):
+            return None
+        reach, stride = len(self.projection), 1
+        for block in blocks:
+            reach += stride  # convolutions and pooling of size 3
+            stride *= block.stride
+            assert block.attention.window is not None
+            reach += stride * (block.attention.window // 2)
+        return reach
+
     def forward(self, x: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Build the pyramid.
 

@@ -15,10 +15,16 @@ from ..layers.point_head import PointHead
 from ..layers.points import Points, pyramid_points, regression_ranges
 from ..layers.transformer_pyramid import TransformerPyramid
 from ..losses import diou_loss, sigmoid_focal_loss
-from ..postprocessing import DetectionSettings, covered_span, detect, proposals_in_seconds
+from ..postprocessing import (
+    DetectionSettings,
+    detection_candidates,
+    results_in_seconds,
+    suppress_candidates,
+)
 from .localizer import Localizer
 from .neck_mixin import NeckMixin
 from .point_targets import point_targets
+from .sliding_windows import SlidingWindows
 
 #: Weight of the newest batch in the moving average of the number of positive points.
 _MOMENTUM = 0.1
@@ -52,10 +58,12 @@ class ActionFormer(NeckMixin, Localizer):
         feature_extraction_interval: Frames between two snippets; used with mmaction2's datasets only.
         neck: Config of the neck, ``dict(type='SoLa')``.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
+        windows: ``dict(length=4096)``: predict long videos in windows of so many snippets, in bounded
+            memory; see :meth:`_sliding_windows`.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: Two classes have the same name.
+        ValueError: Two classes have the same name, or ``windows`` do not fit.
     """
 
     loss_normalizer: Tensor
@@ -75,6 +83,7 @@ class ActionFormer(NeckMixin, Localizer):
                  feature_extraction_interval: int = 16,
                  neck: dict | None = None,
                  similarity_matching: dict | None = None,
+                 windows: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.classes = None if classes is None else tuple(classes)
@@ -94,7 +103,48 @@ class ActionFormer(NeckMixin, Localizer):
         self.regressor = PointHead(channels, channels, 2, num_head_convs)
         self.scale = nn.Parameter(torch.ones(num_levels))
         self.register_buffer('loss_normalizer', torch.tensor(float(loss_normalizer)))
-        self.add_neck(neck, feat_dim, temporal_dim, similarity_matching)
+        if windows is not None and temporal_dim is not None:
+            raise ValueError(f'windows={windows} and temporal_dim={temporal_dim} exclude each other: windows '
+                             'are at native stride')
+        self.add_neck(neck, feat_dim, temporal_dim, similarity_matching,
+                      None if windows is None else self._sliding_windows(**windows))
+
+    @property
+    def reach(self) -> int | None:
+        """How many snippets to either side, behind the neck, a point's outputs depend on; ``None``: all."""
+        inner = self.pyramid.reach
+        convs = len(self.classifier.convs) + 1
+        return None if inner is None else inner + convs * 2**(self.pyramid.num_levels - 1)
+
+    def _sliding_windows(self, length: int, stride: int | None = None, batch_size: int = 1) -> SlidingWindows:
+        """Windows whose points are those of the whole video.
+
+        Every point of the video is taken from one window. Where the attention is local, points depend on
+        :attr:`reach` snippets around them, and windows that overlap by twice as much give what the whole
+        video gives. Where it is not, a point sees its window in place of the video.
+
+        Args:
+            length: Snippets in a window.
+            stride: Snippets from one window to the next, a multiple of the stride of the last level.
+                Default: the largest with which nothing changes; without a :attr:`reach`, half of ``length``.
+            batch_size: Windows that are predicted at the same time.
+
+        Raises:
+            ValueError: A window is too short, or ``stride`` is not such a multiple.
+        """
+        step = 2**(self.pyramid.num_levels - 1)
+        reach = length // 4 if self.reach is None else self.reach
+        if stride is None:
+            stride = (length - 2 * reach) // step * step
+            if stride < step:
+                raise ValueError(f'windows of length={length} are too short: a point depends on {reach} '
+                                 f'snippets to either side, so that length must be at least '
+                                 f'{2 * reach + step}')
+        if stride % step:
+            raise ValueError(f'windows with stride={stride}: expected a multiple of {step}, the stride of '
+                             'the last level')
+        return SlidingWindows(length, stride, fixed=False, top_k=self.post_processing.pre_nms_top_k,
+                              batch_size=batch_size)
 
     def _forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Points]:
         """Outputs at every point.
@@ -164,6 +214,28 @@ class ActionFormer(NeckMixin, Localizer):
         return self.loss_normalizer.clone()
 
     @torch.no_grad()
+    def candidates(self, inputs: Sequence[Tensor],
+                   cores: Sequence[tuple[int, int]] | None = None) -> list[np.ndarray]:
+        """See :meth:`NeckMixin.candidates`; a fourth column is the number of the class."""
+        logits, distances, mask, points = self._forward(inputs)
+        if cores is not None:
+            first, last = points.position.new_tensor(cores).T[..., None]
+            mask = mask & (points.position >= first) & (points.position < last)
+        scores = (logits.float().sigmoid() * mask[:, :, None]).cpu().numpy()
+        reach = distances.float() * points.stride[:, None]
+        segments = points.position[:, None] + torch.stack([-reach[..., 0], reach[..., 1]], dim=2)
+        found = [detection_candidates(*outputs, self.post_processing)
+                 for outputs in zip(segments.cpu().numpy(), scores)]
+        for video, candidates in zip(inputs, found):
+            candidates[:, :2] /= video.shape[1]
+        return found
+
+    def detections(self, candidates: Sequence[np.ndarray], data_samples: Sequence) -> list[dict]:
+        """See :meth:`NeckMixin.detections`."""
+        found = [suppress_candidates(of_video, self.post_processing) for of_video in candidates]
+        return results_in_seconds(found, data_samples, self.feature_extraction_interval,
+                                  self.post_processing.top_k, self.classes)
+
     def predict(self, inputs: Sequence[Tensor], data_samples: Sequence) -> list[dict]:
         """Detections of a batch.
 
@@ -176,17 +248,4 @@ class ActionFormer(NeckMixin, Localizer):
             For each video ``dict(video_name=str, proposal_list=[dict(score, segment, label)])``, seconds,
             best first; without ``label`` where the model has no classes.
         """
-        logits, distances, mask, points = self._forward(inputs)
-        scores = (logits.float().sigmoid() * mask[:, :, None]).cpu().numpy()
-        reach = distances.float() * points.stride[:, None]
-        segments = points.position[:, None] + torch.stack([-reach[..., 0], reach[..., 1]], dim=2)
-        results = []
-        for video, of_video, score, sample in zip(inputs, segments.cpu().numpy(), scores, data_samples):
-            found, score, label = detect(of_video, score, self.post_processing)
-            names = None if self.classes is None else [self.classes[index] for index in label]
-            span, duration = covered_span(sample.metainfo, self.feature_extraction_interval)
-            results.append(dict(
-                video_name=sample.metainfo['video_name'],
-                proposal_list=proposals_in_seconds(
-                    np.column_stack([found / video.shape[1], score]), span, duration, len(found), names)))
-        return results
+        return self.detections(self.candidates(inputs), data_samples)

@@ -9,13 +9,12 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import FoldedSampling, bmn_positions, interpolation_weights, valid_cells
-from ..postprocessing import proposals_from_maps, results_in_seconds, soft_nms
+from .map_head import MapHead
 from .map_targets import map_targets
-from .neck_mixin import NeckMixin
 
 
 @MODELS.register_module(force=True)
-class BMN(NeckMixin, StockBMN):
+class BMN(MapHead, StockBMN):
     """Boundary Matching Network (https://arxiv.org/abs/1907.09702), a drop-in for mmaction2's.
 
     Without the arguments below it has mmaction2's arguments, weights, outputs, losses and proposals, but
@@ -40,7 +39,7 @@ class BMN(NeckMixin, StockBMN):
         neck: Config of the neck, ``dict(type='SoLa')``.
         max_duration: Longest proposal, in cells. The maps have that many rows. Default: T.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
-        windows: See :meth:`NeckMixin.add_neck`.
+        windows: See :meth:`MapHead.add_map_neck`.
         **kwargs: See mmaction2's ``BMN``.
 
     Raises:
@@ -53,11 +52,6 @@ class BMN(NeckMixin, StockBMN):
     num_samples: int
     num_samples_per_bin: int
     boundary_ratio: float
-    soft_nms_alpha: float
-    soft_nms_low_threshold: float
-    soft_nms_high_threshold: float
-    post_process_top_k: int
-    feature_extraction_interval: int
     loss_cls: nn.Module
     x_1d_b: nn.Sequential
     x_1d_s: nn.Sequential
@@ -84,7 +78,7 @@ class BMN(NeckMixin, StockBMN):
         # The parent's constructor calls the methods below, which need it.
         self.max_duration = max_duration
         super().__init__(temporal_dim, *args, **kwargs)
-        self.add_neck(neck, self.feat_dim, temporal_dim, similarity_matching, windows)
+        self.add_map_neck(neck, self.feat_dim, temporal_dim, similarity_matching, windows)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -107,25 +101,6 @@ class BMN(NeckMixin, StockBMN):
                           'max_duration, or shorter than a cell?', stacklevel=2)
             loss = tem_loss + pem_cls_loss
         return dict(loss=loss)
-
-    def predict(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> list[dict]:
-        """Proposals of a batch.
-
-        Args:
-            batch_inputs: ``(N, C, T)``.
-            batch_data_samples: Data samples, see
-                :func:`~sola_plugin.models.postprocessing.covered_span` for the meta information.
-
-        Returns:
-            For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, seconds.
-        """
-        confidences, starts, ends = (output.float().cpu().numpy() for output in
-                                      self._forward(batch_inputs))
-        candidates = [proposals_from_maps(*maps) for maps in zip(starts, ends, confidences)]
-        proposals = soft_nms(candidates, self.soft_nms_alpha, self.soft_nms_low_threshold,
-                             self.soft_nms_high_threshold, self.post_process_top_k)
-        return results_in_seconds(proposals, batch_data_samples, self.feature_extraction_interval,
-                                  self.post_process_top_k)
 
     def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Training labels, the same numbers as mmaction2's.

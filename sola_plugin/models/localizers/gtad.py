@@ -10,22 +10,22 @@ from torch import Tensor, nn
 
 from ..layers import FoldedSampling, interpolation_weights, valid_cells
 from ..layers.graph import GCNeXt, gather_snippets, nearest_neighbors, sgalign_positions
-from ..postprocessing import proposals_from_maps, results_in_seconds, soft_nms
 from .localizer import Localizer
+from .map_head import MapHead
 from .map_targets import map_targets
-from .neck_mixin import NeckMixin
 
 
 @MODELS.register_module()
-class GTAD(NeckMixin, Localizer):
+class GTAD(MapHead, Localizer):
     """Sub-graph localization for temporal action detection (https://arxiv.org/abs/1911.11462)::
 
         features (C, T_i) ─ neck ─ resize (C, T) ─ conv ─ GCNeXt ─┬─ GCNeXt ─ start (T)
                                                                   ├─ GCNeXt ─ end (T)
                                                                   └─ GCNeXt ─ SGAlign ─ confidence (2, D, T)
 
-    State-dict keys are the authors', so that their checkpoints load. The defaults are the model whose
-    size they give, 9,495,428 parameters; what they released for each dataset is in the configs.
+    The score of a proposal is the product of both confidences. State-dict keys are the authors', so that
+    their checkpoints load. The defaults are the model whose size they give, 9,495,428 parameters; what
+    they released for each dataset is in the configs.
 
     Args:
         temporal_dim: Number of cells T; features of another length are resized after the neck.
@@ -50,13 +50,14 @@ class GTAD(NeckMixin, Localizer):
         loss_cls: Config of the loss.
         neck: Config of the neck, ``dict(type='SoLa')``.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
-        windows: See :meth:`NeckMixin.add_neck`.
+        windows: See :meth:`MapHead.add_map_neck`.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
         ValueError: ``max_duration`` or ``num_neighbors`` is not in ``[1, T]``, or ``kernel_size`` is even.
     """
 
+    boundary_scores = False
     valid: Tensor
 
     def __init__(self,
@@ -102,7 +103,7 @@ class GTAD(NeckMixin, Localizer):
         self.loss_cls = MODELS.build(loss_cls or dict(type='GTADLoss'))
         self._add_graph(feat_dim, hidden_dim_1d, groups)
         self._add_localization(hidden_dim_1d, hidden_dim_2d, hidden_dim_3d, kernel_size, boundary_ratio)
-        self.add_neck(neck, feat_dim, temporal_dim, similarity_matching, windows)
+        self.add_map_neck(neck, feat_dim, temporal_dim, similarity_matching, windows)
 
     def _add_graph(self, feat_dim: int, width: int, groups: int) -> None:
         """Everything that runs along time."""
@@ -186,23 +187,3 @@ class GTAD(NeckMixin, Localizer):
         targets = map_targets(segments, self.temporal_dim, self.max_duration)
         outputs = self._forward(inputs)
         return self.loss_cls(outputs, [target.to(outputs[0].device) for target in targets], self.valid)
-
-    def predict(self, inputs: Sequence[Tensor], data_samples: Sequence) -> list[dict]:
-        """Proposals of a batch; the score is the product of both confidences.
-
-        Args:
-            inputs: Features ``(C, T)`` of each video.
-            data_samples: Data samples, see
-                :func:`~sola_plugin.models.postprocessing.covered_span` for the meta information.
-
-        Returns:
-            For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, seconds, best
-            first.
-        """
-        confidences, starts, ends = (output.float().cpu().numpy() for output in self._forward(inputs))
-        candidates = [proposals_from_maps(*maps, self.boundary_candidates, boundary_scores=False)
-                      for maps in zip(starts, ends, confidences)]
-        proposals = soft_nms(candidates, self.soft_nms_alpha, self.soft_nms_low_threshold,
-                             self.soft_nms_high_threshold, self.post_process_top_k)
-        return results_in_seconds(proposals, data_samples, self.feature_extraction_interval,
-                                  self.post_process_top_k)

@@ -1,16 +1,15 @@
 """Neck support for the localizers of mmaction2."""
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers import pad_features, resize_features
-from ..postprocessing import covered_span, gaussian_decay
 from ..pretraining import SimilarityMatcher
 from .sliding_windows import SlidingWindows
 
@@ -24,25 +23,22 @@ class NeckMixin(nn.Module):
     The neck sees the features at their native stride. Without a neck, and with features that have
     ``temporal_dim`` snippets already, the localizer gets the very inputs that it would get from
     mmaction2. A localizer for videos of any length has no ``temporal_dim`` and gets each at its own.
+
+    Attributes:
+        channels: Channels C of the features that it takes.
+        cells: Number of cells to which whole videos are resized; ``None``: they are not.
+        windows: The windows into which videos are cut; ``None``: they are not.
     """
 
     neck: BaseModule | None
     predictor: nn.Module | None
-    #: Channels of the features.
-    feat_dim: int
-    #: Cells to which the features of a video are resized; ``None``: they stay as they are.
+    channels: int
     cells: int | None
     windows: SlidingWindows | None
 
-    # Of the localizers that make proposals from maps.
-    soft_nms_alpha: float
-    soft_nms_low_threshold: float
-    soft_nms_high_threshold: float
-    post_process_top_k: int
-    feature_extraction_interval: int
-
     def add_neck(self, neck: dict | None, feat_dim: int, temporal_dim: int | None,
-                 similarity_matching: dict | None = None, windows: dict | None = None) -> None:
+                 similarity_matching: dict | None = None,
+                 windows: SlidingWindows | None = None) -> None:
         """Build the neck; to be called at the end of the localizer's ``__init__``.
 
         Args:
@@ -51,17 +47,15 @@ class NeckMixin(nn.Module):
             temporal_dim: Number of cells that the localizer expects; ``None``: any.
             similarity_matching: Arguments of :class:`SimilarityMatcher` for training with similarity
                 matching as an auxiliary loss ("joint"), and its ``weight`` (default 1).
-            windows: ``stride`` and other arguments of
-                :class:`~sola_plugin.models.localizers.sliding_windows.SlidingWindows`, for windows of
-                ``temporal_dim`` snippets instead of a resize. The localizer's soft-NMS is then that of
-                the proposals of all windows of a video.
+            windows: Windows instead of whole videos, for a localizer with :meth:`candidates` and
+                :meth:`detections`.
 
         Raises:
             ValueError: The neck has other channels than the features, or there is no neck to match.
         """
-        self.feat_dim = feat_dim
+        self.channels = feat_dim
         self.cells = temporal_dim if windows is None else None
-        self.windows = None if windows is None else self._sliding_windows(temporal_dim, windows)
+        self.windows = windows
         self.neck = self.predictor = None
         self._matcher: list[SimilarityMatcher] = []
         if neck is not None:
@@ -100,13 +94,7 @@ class NeckMixin(nn.Module):
         Raises:
             ValueError: A video has features of another number of channels.
         """
-        for index, video in enumerate(inputs):
-            if video.dim() != 2 or video.shape[0] != self.feat_dim:
-                name = data_samples[index].metainfo.get('video_name') if data_samples else index
-                raise ValueError(
-                    f'features of {name!r} are {tuple(video.shape)}, the localizer expects '
-                    f'({self.feat_dim}, T): set feat_dim to the channels of the features, or layout '
-                    'of the dataset if the axes are exchanged')
+        self._check_channels(inputs, data_samples)
         x, mask = pad_features(inputs)
         if self.neck is not None:
             x = self.neck(x, mask)
@@ -119,7 +107,9 @@ class NeckMixin(nn.Module):
         """The localizer's forward on features that went through the neck.
 
         Args:
-            inputs: Features ``(C, T_i)`` of each video, any lengths.
+            inputs: Features ``(C, T_i)`` of each video, any lengths. With windows, in mode ``'predict'``,
+                also arrays, or what has ``shape`` and slices ``[:, start:stop]`` as an array: no more
+                than the windows of one batch is read at a time.
             data_samples: Data samples of the videos.
             mode: ``'tensor'``, ``'loss'`` or ``'predict'``.
 
@@ -127,37 +117,81 @@ class NeckMixin(nn.Module):
             What the localizer returns; in mode ``'loss'`` with ``loss_similarity`` added when
             similarity matching is an auxiliary loss.
         """
+        if self.windows is not None and mode == 'predict':
+            return self._predict_windows(self.windows, inputs, data_samples or ())
         features = self.extract_features(inputs, data_samples)
-        if self.windows is not None:
-            if mode == 'predict':
-                return self._predict_windows(self.windows, features, data_samples or (), **kwargs)
+        if self.windows is not None and self.windows.fixed:
             features, data_samples = self.windows.training_windows(features, data_samples)
         outputs = super().forward(features, data_samples, mode, **kwargs)
         if mode == 'loss' and self._matcher:
             outputs['loss_similarity'] = self._weight * self._similarity_loss(inputs)
         return outputs
 
-    def _sliding_windows(self, length: int | None, windows: dict) -> SlidingWindows:
-        """Take over the localizer's soft-NMS; a window gives all of its proposals, undecayed."""
-        assert length is not None
-        decay = gaussian_decay(self.soft_nms_alpha, self.soft_nms_low_threshold,
-                               self.soft_nms_high_threshold)
-        top_k = self.post_process_top_k
-        self.soft_nms_low_threshold = self.soft_nms_high_threshold = 1.
-        self.post_process_top_k = sys.maxsize
-        return SlidingWindows(length=length, decay=decay, top_k=top_k, **windows)
+    def candidates(self, inputs: Sequence[Tensor], cores: Sequence | None = None) -> list[np.ndarray]:
+        """Proposals of a batch before suppression.
 
-    def _predict_windows(self, windows: SlidingWindows, features: Sequence[Tensor],
-                         data_samples: Sequence, **kwargs) -> list[dict]:
-        """Predict the windows of each video, and merge what they give."""
-        merged = []
-        for video, sample in zip(features, data_samples):
-            span, duration = covered_span(sample.metainfo, self.feature_extraction_interval)
-            results: list[dict] = []
-            for batch, samples in windows.test_batches(video, sample, span, duration):
-                results += super().forward(batch, samples, 'predict', **kwargs)
-            merged.append(windows.merge(results, duration))
-        return merged
+        Args:
+            inputs: Features ``(C, T_i)`` of each video, or window, behind the neck.
+            cores: :attr:`.Window.core` of each window; a head whose outputs belong to points of time
+                gives those of the core only. ``None``: these are whole videos.
+
+        Returns:
+            ``(P_i, 3)`` or more columns for each: start and end as fractions of the input, score.
+        """
+        raise NotImplementedError
+
+    def detections(self, candidates: Sequence[np.ndarray], data_samples: Sequence) -> list[dict]:
+        """What the localizer predicts, from the proposals before suppression.
+
+        Args:
+            candidates: See :meth:`candidates`; those of the windows of a video one after the other, as
+                fractions of the video.
+            data_samples: Data samples of the videos.
+
+        Returns:
+            For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def _predict_windows(self, windows: SlidingWindows, inputs: Sequence,
+                         data_samples: Sequence) -> list[dict]:
+        """Predict videos window by window."""
+        self._check_channels(inputs, data_samples)
+        return self.detections([self._window_candidates(windows, video) for video in inputs], data_samples)
+
+    def _window_candidates(self, windows: SlidingWindows, video) -> np.ndarray:
+        """Proposals of all windows of a video ``(C, T)``, as fractions of the video."""
+        total = video.shape[1]
+        # The neck gives a window what it gives the whole video when it sees so many snippets around it.
+        reach = 0 if self.neck is None else int(getattr(self.neck, 'reach', total))
+        parts = []
+        for batch in windows.batches(total):
+            start, stop = batch[0].start, min(batch[-1].stop, total)
+            first = max(start - reach, 0)
+            features = self._read(video, first, min(stop + reach, total))
+            if self.neck is not None:
+                features = self.neck(features[None])[0]
+            inputs = windows.cut(features[:, start - first:stop - first], batch, start)
+            found = self.candidates(inputs, [window.core for window in batch])
+            parts += [windows.place(proposals, window, total) for proposals, window in zip(found, batch)]
+        return np.concatenate(parts)
+
+    def _read(self, video, start: int, stop: int) -> Tensor:
+        """Snippets of a video ``(C, stop - start)`` on the localizer's device."""
+        part = video[:, start:stop]
+        if not isinstance(part, Tensor):
+            part = torch.from_numpy(np.array(part, dtype=np.float32))
+        return part.to(next(self.parameters()).device)
+
+    def _check_channels(self, inputs: Sequence, data_samples: Sequence | None) -> None:
+        for index, video in enumerate(inputs):
+            if len(video.shape) != 2 or video.shape[0] != self.channels:
+                name = data_samples[index].metainfo.get('video_name') if data_samples else index
+                raise ValueError(
+                    f'features of {name!r} are {tuple(video.shape)}, the localizer expects '
+                    f'({self.channels}, T): set feat_dim to the channels of the features, or layout '
+                    'of the dataset if the axes are exchanged')
 
     def _similarity_loss(self, inputs: Sequence[Tensor]) -> Tensor:
         """Similarity matching of one random window of every video that is long enough."""

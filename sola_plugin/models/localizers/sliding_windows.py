@@ -1,57 +1,85 @@
-"""Long videos in a localizer of a fixed temporal size: overlapping windows."""
+"""Long videos window by window: what a localizer trains on, and predicts in bounded memory."""
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..postprocessing import grouped_nms
-from ..postprocessing.nms import Decay
+
+class Window(NamedTuple):
+    """A stretch of a video, in snippets.
+
+    Attributes:
+        start: First snippet.
+        stop: Behind the last one; with :attr:`SlidingWindows.fixed` it may lie behind the video's end.
+        core: ``(first, behind the last)`` in snippets of the window: the part that no other window has in
+            its core. The cores of all windows cover the video once.
+    """
+
+    start: int
+    stop: int
+    core: tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class SlidingWindows:
-    """How videos are cut into windows, and how the proposals of the windows become those of the video.
-
-    This is how BMN and G-TAD take the long videos of THUMOS14. The neck comes before, on whole videos.
+    """How videos are cut into overlapping windows.
 
     Attributes:
-        length: Snippets in a window; a shorter video is filled up with zeros.
-        stride: Snippets from one window to the next; the last window ends with the video.
-        decay: Of the soft-NMS of the proposals of all windows, which are not suppressed before.
-        top_k: Proposals kept of a video.
+        length: Snippets in a window.
+        stride: Snippets from one window to the next.
+        fixed: Every window has ``length`` snippets, in training too (BMN, G-TAD): the last one ends with
+            the video, and a shorter video is filled up with zeros. Else (ActionFormer) the last window
+            is as long as the rest of the video, and training is on whole videos.
         min_coverage: Smallest share of an action that a window must hold to be trained on it; windows
             without an action are not trained on.
+        top_k: Proposals of a window that take part in the suppression among those of all windows. With
+            it, memory and time grow with the number of windows and not with that of the proposals.
         batch_size: Windows that go through the localizer at the same time when it predicts.
 
     Raises:
-        ValueError: ``stride`` is not in ``[1, length]``.
+        ValueError: ``stride`` is not in ``[1, length]``, or ``top_k`` or ``batch_size`` is below 1.
     """
 
     length: int
     stride: int
-    decay: Decay
-    top_k: int = 100
+    fixed: bool = True
     min_coverage: float = 0.9
+    top_k: int = 1000
     batch_size: int = 16
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.length:
             raise ValueError(f'stride={self.stride} must be between 1 and the length of a window, '
                              f'{self.length}')
+        if self.top_k < 1 or self.batch_size < 1:
+            raise ValueError(f'windows expect top_k and batch_size of at least 1, got top_k={self.top_k}, '
+                             f'batch_size={self.batch_size}')
 
-    def starts(self, total: int) -> list[int]:
-        """First snippet of each window of a video of ``total`` snippets.
+    def windows(self, total: int) -> list[Window]:
+        """The windows of a video.
 
-        >>> SlidingWindows(8, 4, decay=None).starts(21)
-        [0, 4, 8, 12, 13]
+        Args:
+            total: Number of its snippets.
+
+        Returns:
+            The windows, from first to last.
         """
-        last = max(total - self.length, 0)
-        return [*range(0, last, self.stride), last]
+        rest = max(total - self.length, 0)
+        starts = [*range(0, rest, self.stride), rest]
+        if not self.fixed:
+            starts = [*range(0, rest + self.stride, self.stride)]
+        # The overlap of two windows is halved between their cores.
+        borders = [0, *((before + self.length + after) // 2 for before, after in zip(starts, starts[1:])),
+                   total]
+        stops = [start + self.length if self.fixed else min(start + self.length, total)
+                 for start in starts]
+        return [Window(start, stop, (first - start, last - start))
+                for start, stop, first, last in zip(starts, stops, borders, borders[1:])]
 
     def spans(self, total: int, span: tuple[float, float]) -> list[tuple[float, float]]:
         """Start and end of each window in seconds.
@@ -61,21 +89,48 @@ class SlidingWindows:
             span: ``(start, end)`` in seconds of what they cover.
         """
         begin, seconds = span[0], (span[1] - span[0]) / total
-        return [(begin + start * seconds, begin + (start + self.length) * seconds)
-                for start in self.starts(total)]
+        return [(begin + window.start * seconds, begin + window.stop * seconds)
+                for window in self.windows(total)]
 
-    def cut(self, video: Tensor) -> tuple[list[int], Tensor]:
-        """Cut the features of a video.
+    def batches(self, total: int) -> Iterator[list[Window]]:
+        """The windows of a video, ``batch_size`` at a time."""
+        windows = self.windows(total)
+        for first in range(0, len(windows), self.batch_size):
+            yield windows[first:first + self.batch_size]
+
+    def cut(self, features: Tensor, windows: Sequence[Window], begin: int = 0) -> list[Tensor]:
+        """Cut windows out of features.
 
         Args:
-            video: ``(C, T)``.
+            features: ``(C, T)``.
+            windows: All of their snippets that the video has are in ``features``.
+            begin: Snippet of the video that is the first of ``features``.
 
         Returns:
-            First snippet of each of W windows, and ``(W, C, length)``.
+            ``(C, stop - start)`` of each window, zero where the video has ended.
         """
-        starts = self.starts(video.shape[1])
-        video = F.pad(video, (0, max(self.length - video.shape[1], 0)))
-        return starts, torch.stack([video[:, start:start + self.length] for start in starts])
+        missing = max(windows[-1].stop - begin - features.shape[1], 0)
+        features = F.pad(features, (0, missing)) if missing else features
+        return [features[:, window.start - begin:window.stop - begin] for window in windows]
+
+    def place(self, proposals: np.ndarray, window: Window, total: int) -> np.ndarray:
+        """Proposals of a window on the axis of the video.
+
+        Args:
+            proposals: ``(P, 3)`` or more columns: start and end as fractions of the window, score.
+            window: The window.
+            total: Number of snippets of the video.
+
+        Returns:
+            The best ``top_k`` with start and end as fractions of the video. Of a fixed window, what lies
+            behind the end of the video is cut off.
+        """
+        proposals = proposals[np.argsort(-proposals[:, 2], kind='stable')[:self.top_k]]
+        proposals[:, :2] = window.start / total + proposals[:, :2] * ((window.stop - window.start) / total)
+        if self.fixed:
+            proposals = proposals[proposals[:, 0] < 1]
+            proposals[:, 1] = proposals[:, 1].clip(max=1)
+        return proposals
 
     def training_windows(self, features: Sequence[Tensor],
                          data_samples: Sequence | None) -> tuple[list[Tensor], list | None]:
@@ -88,13 +143,15 @@ class SlidingWindows:
         Returns:
             ``(C, length)`` of each window, and data samples with the truth of each.
         """
+        windows = [self.windows(video.shape[1]) for video in features]
+        cut = [self.cut(video, of_video) for video, of_video in zip(features, windows)]
         if data_samples is None:
-            return [window for video in features for window in self.cut(video)[1]], None
-        cut = [(window, self._truth(sample, start, video.shape[1]))
-               for video, sample in zip(features, data_samples)
-               for start, window in zip(*self.cut(video))]
-        kept = [pair for pair in cut if len(pair[1].gt_instances)] or cut[:1]
-        return [window for window, _ in kept], [sample for _, sample in kept]
+            return [window for of_video in cut for window in of_video], None
+        pairs = [(inputs, self._truth(sample, window.start, video.shape[1]))
+                 for video, sample, of_video, parts in zip(features, data_samples, windows, cut)
+                 for window, inputs in zip(of_video, parts)]
+        kept = [pair for pair in pairs if len(pair[1].gt_instances)] or pairs[:1]
+        return [inputs for inputs, _ in kept], [sample for _, sample in kept]
 
     def _truth(self, sample, start: int, total: int):
         """A data sample with the actions of one window of a video, in fractions of the window."""
@@ -107,42 +164,3 @@ class SlidingWindows:
         of_window = sample.new()
         of_window.gt_instances = truth
         return of_window
-
-    def test_batches(self, video: Tensor, sample, span: tuple[float, float],
-                     duration: float) -> Iterator[tuple[tuple[Tensor, ...], list]]:
-        """The windows of a video, some at a time.
-
-        Args:
-            video: ``(C, T)``.
-            sample: Its data sample.
-            span: ``(start, end)`` in seconds of what the features cover.
-            duration: Length of the video in seconds.
-
-        Yields:
-            ``(C, length)`` of each window, and data samples with the ``feature_span`` of each.
-        """
-        _, windows = self.cut(video)
-        samples = [sample.new(metainfo=dict(sample.metainfo, duration=duration, feature_span=of_window))
-                   for of_window in self.spans(video.shape[1], span)]
-        for first in range(0, len(samples), self.batch_size):
-            chosen = slice(first, first + self.batch_size)
-            yield windows[chosen].unbind(), samples[chosen]
-
-    def merge(self, results: Sequence[dict], duration: float) -> dict:
-        """Proposals of a video from those of its windows.
-
-        Args:
-            results: ``dict(video_name, proposal_list)`` of each window, in seconds.
-            duration: Length of the video in seconds.
-
-        Returns:
-            The same for the video, best first.
-        """
-        proposals = [proposal for result in results for proposal in result['proposal_list']]
-        segments = np.array([proposal['segment'] for proposal in proposals]).reshape(-1, 2)
-        scores = np.array([proposal['score'] for proposal in proposals])
-        index, kept = grouped_nms(segments / duration, scores, np.zeros(len(scores), dtype=int), self.decay,
-                                  self.top_k)
-        return dict(video_name=results[0]['video_name'], proposal_list=[
-            dict(score=float(score), segment=list(proposals[i]['segment']))
-            for i, score in zip(index, kept)])

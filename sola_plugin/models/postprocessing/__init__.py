@@ -7,10 +7,11 @@ from .boundary_matching import (
     results_in_seconds,
     times_in_seconds,
 )
-from .detections import DetectionSettings, detect
+from .detections import DetectionSettings, detect, detection_candidates, suppress_candidates
 from .nms import gaussian_decay, grouped_nms, hard_decay, suppress, vote_boundaries
 from .soft_nms import soft_nms
 
-__all__ = ['DetectionSettings', 'boundary_peaks', 'covered_span', 'detect', 'gaussian_decay', 'grouped_nms',
-           'hard_decay', 'proposals_from_maps', 'proposals_in_seconds', 'results_in_seconds', 'soft_nms',
-           'suppress', 'times_in_seconds', 'vote_boundaries']
+__all__ = ['DetectionSettings', 'boundary_peaks', 'covered_span', 'detect', 'detection_candidates',
+           'gaussian_decay', 'grouped_nms', 'hard_decay', 'proposals_from_maps', 'proposals_in_seconds',
+           'results_in_seconds', 'soft_nms', 'suppress', 'suppress_candidates', 'times_in_seconds',
+           'vote_boundaries']

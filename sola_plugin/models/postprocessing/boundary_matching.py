@@ -57,7 +57,7 @@ def proposals_in_seconds(proposals: np.ndarray, span: tuple[float, float], durat
     """Best proposals, or detections, on the time axis of the video.
 
     Args:
-        proposals: ``(P, 3)``: start and end as fractions of the span, score.
+        proposals: ``(P, 3)`` or more columns: start and end as fractions of the span, score.
         span: ``(start, end)`` in seconds of what the features cover.
         duration: Length of the video in seconds; proposals are cut to it.
         top_k: Number of proposals kept.
@@ -96,25 +96,29 @@ def times_in_seconds(fractions: np.ndarray, span: tuple[float, float], duration:
     return (begin + fractions.clip(0, 1) * (end - begin)).clip(0, duration)
 
 
-def results_in_seconds(videos: Sequence[np.ndarray], data_samples: Sequence, interval: int,
-                       top_k: int) -> list[dict]:
+def results_in_seconds(videos: Sequence[np.ndarray], data_samples: Sequence, interval: int, top_k: int,
+                       classes: Sequence[str] | None = None) -> list[dict]:
     """What a localizer predicts for a batch.
 
     Args:
-        videos: Proposals ``(P_i, 3)`` of each video: start and end as fractions of what its features
-            cover, score.
+        videos: Proposals of each video, ``(P_i, 3)``: start and end as fractions of what its features
+            cover, score; with ``classes``, ``(P_i, 4)``: the number of the class behind them.
         data_samples: Their data samples, see :func:`covered_span` for the meta information.
         interval: See there.
         top_k: Number of proposals kept of each.
+        classes: Labels in the order of their numbers; ``None``: the proposals have none.
 
     Returns:
-        For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, best first.
+        For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, best first, with
+        ``classes`` also ``label``.
     """
     results = []
     for proposals, sample in zip(videos, data_samples):
         span, duration = covered_span(sample.metainfo, interval)
-        results.append(dict(video_name=sample.metainfo['video_name'],
-                            proposal_list=proposals_in_seconds(proposals, span, duration, top_k)))
+        labels = None if classes is None else [classes[number] for number in proposals[:, 3].astype(int)]
+        results.append(dict(
+            video_name=sample.metainfo['video_name'],
+            proposal_list=proposals_in_seconds(proposals, span, duration, top_k, labels)))
     return results
 
 

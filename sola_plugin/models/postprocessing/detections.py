@@ -60,19 +60,53 @@ def detect(segments: np.ndarray, scores: np.ndarray,
     Returns:
         Segments ``(M, 2)`` in cells, scores ``(M,)``, best first, and classes, int ``(M,)``.
     """
+    found = suppress_candidates(detection_candidates(segments, scores, settings), settings)
+    return found[:, :2], found[:, 2], found[:, 3].astype(int)
+
+
+def detection_candidates(segments: np.ndarray, scores: np.ndarray,
+                         settings: DetectionSettings) -> np.ndarray:
+    """What takes part in suppression.
+
+    Args:
+        segments: ``(P, 2)``, in cells.
+        scores: ``(P, K)``.
+        settings: See :class:`DetectionSettings`.
+
+    Returns:
+        ``(M, 4)`` float64, best first: start, end, score, number of the class.
+    """
     long_enough = segments[:, 1] - segments[:, 0] > settings.min_length
     point, label = np.nonzero((scores > settings.min_score) & long_enough[:, None])
-    score = scores[point, label]
-    best = np.argsort(-score, kind='stable')[:settings.pre_nms_top_k]
-    candidates, score, label = segments[point[best]], score[best], label[best]
+    candidates = np.column_stack([segments[point], scores[point, label], label]).astype(np.float64)
+    return _best(candidates, settings.pre_nms_top_k)
+
+
+def suppress_candidates(candidates: np.ndarray, settings: DetectionSettings) -> np.ndarray:
+    """Detections from candidates; those of several windows of a video may stand one after the other.
+
+    Args:
+        candidates: ``(M, 4)``, see :func:`detection_candidates`; start and end in any unit.
+        settings: See :class:`DetectionSettings`.
+
+    Returns:
+        ``(K, 4)``, best first.
+    """
+    candidates = _best(candidates, settings.pre_nms_top_k)
+    segments, score, label = candidates[:, :2], candidates[:, 2], candidates[:, 3].astype(int)
     groups = label if settings.class_aware else np.zeros_like(label)
-    index, kept_score = grouped_nms(candidates, score, groups, settings.decay, settings.top_k,
+    index, kept_score = grouped_nms(segments, score, groups, settings.decay, settings.top_k,
                                     settings.min_score)
     index, kept_score = index[:settings.top_k], kept_score[:settings.top_k]
-    kept = candidates[index]
+    kept = segments[index]
     if settings.voting is not None:
-        kept = _vote(kept, groups[index], candidates, score, groups, settings.voting)
-    return kept, kept_score, label[index]
+        kept = _vote(kept, groups[index], segments, score, groups, settings.voting)
+    return np.column_stack([kept, kept_score, label[index]])
+
+
+def _best(candidates: np.ndarray, top_k: int) -> np.ndarray:
+    """The ``top_k`` rows with the highest scores, best first."""
+    return candidates[np.argsort(-candidates[:, 2], kind='stable')[:top_k]]
 
 
 def _vote(kept: np.ndarray, kept_groups: np.ndarray, candidates: np.ndarray, scores: np.ndarray,

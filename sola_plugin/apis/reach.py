@@ -17,7 +17,7 @@ from sola_plugin.models.layers.points import pyramid_points
 from sola_plugin.models.localizers import BMN, GTAD, ActionFormer
 from sola_plugin.models.localizers.point_targets import point_targets
 from sola_plugin.models.localizers.sliding_windows import SlidingWindows
-from sola_plugin.models.postprocessing import hard_decay, proposals_from_maps, times_in_seconds
+from sola_plugin.models.postprocessing import proposals_from_maps, times_in_seconds
 
 
 class Extent(NamedTuple):
@@ -189,4 +189,4 @@ def map_reach(temporal_dim: int | None = None, max_duration: int | None = None, 
     if window is None:
         return None if temporal_dim is None else MapReach(temporal_dim, max_duration)
     stride = max(window // 2, 1) if window_stride is None else window_stride
-    return MapReach(window, max_duration, SlidingWindows(window, stride, hard_decay(1.)))
+    return MapReach(window, max_duration, SlidingWindows(window, stride))

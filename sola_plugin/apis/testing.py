@@ -17,6 +17,8 @@ def test_localizer(cfg: Config, checkpoint: str | os.PathLike, scores: str | Non
                    dump: str | None = None) -> dict[str, float]:
     """Test a localizer and write ``detections.json`` and ``metrics.json`` to the work dir.
 
+    A linear classifier that is fitted for it stays there as ``classifier.npz``.
+
     Args:
         cfg: Runner config. Its ``TALMetric`` is used, or a default one when it has none (mmaction2's
             ``ANetMetric`` knows no mAP and cuts video ids).
@@ -39,7 +41,7 @@ def test_localizer(cfg: Config, checkpoint: str | os.PathLike, scores: str | Non
     if scores is not None:
         metric['classifier'] = dict(type='ScoreFile', path=scores)
     elif metric.get('classifier') is None:
-        metric['classifier'] = dict(type='LinearClassifier', dataset=_labelled_features(cfg))
+        metric['classifier'] = linear_classifier(cfg, cfg.work_dir)
     evaluators: list[dict] = [metric]
     if dump is not None:
         evaluators.append(dict(type='DumpResults', out_file_path=dump))
@@ -61,19 +63,37 @@ def _tal_metric(cfg: Config) -> dict:
     return dict(type='TALMetric')
 
 
-def _labelled_features(cfg: Config) -> dict:
-    """Training videos through the test pipeline: no augmentation, and all the meta information."""
+def linear_classifier(cfg: Config, folder: str | os.PathLike) -> dict:
+    """Config of what gives class-agnostic proposals their labels when there are no score files.
+
+    Args:
+        cfg: Runner config.
+        folder: Where the fitted weights go, as ``classifier.npz``.
+
+    Returns:
+        A ``LinearClassifier`` of the training videos through the test pipeline: no augmentation, and all
+        the meta information.
+
+    Raises:
+        ValueError: The config has no training data.
+    """
+    if cfg.get('train_dataloader') is None:
+        raise ValueError('the config has no train_dataloader: there is nothing to fit a linear classifier on')
     dataset = dict(cfg.train_dataloader.dataset)
     pipeline = cfg.test_dataloader.dataset.get('pipeline')
-    return dataset if pipeline is None else dict(dataset, pipeline=pipeline)
+    if pipeline is not None:
+        dataset['pipeline'] = pipeline
+    return dict(type='LinearClassifier', dataset=dataset, save_to=str(Path(folder) / 'classifier.npz'))
 
 
-def check_fits(model: nn.Module, checkpoint: str | os.PathLike) -> None:
+def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = False) -> None:
     """Refuse a checkpoint that mmengine would load in part, leaving random weights.
 
     Args:
         model: The model.
         checkpoint: File name.
+        part_of: The model is a part of a published one: the checkpoint may hold more, and may lack buffers
+            that are the same in every such model. Parameters and running statistics must be there.
 
     Raises:
         FileNotFoundError: No such file.
@@ -90,9 +110,12 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike) -> None:
     own = model.state_dict()
     problems = [f'{key}: {tuple(state[key].shape)}, expected {tuple(value.shape)}'
                 for key, value in own.items() if key in state and state[key].shape != value.shape]
-    problems += [f'{key}: missing' for key in own if key not in state]
-    problems += [f'{key}: not expected' for key in state if key not in own]
+    constant = {name for name, _ in model.named_buffers()
+                if part_of and not name.endswith(('running_mean', 'running_var'))}
+    problems += [f'{key}: missing' for key in own if key not in state and key not in constant]
+    if not part_of:
+        problems += [f'{key}: not expected' for key in state if key not in own]
     if problems:
         more = f' and {len(problems) - 5} more' if len(problems) > 5 else ''
         raise ValueError(f'the checkpoint {path} does not fit the model of the config: '
-                         f'{"; ".join(problems[:5])}{more}. Test with the config that it was trained with')
+                         f'{"; ".join(problems[:5])}{more}. Take the config that it was trained with')

@@ -1,12 +1,14 @@
-"""From class-agnostic proposals to detections: two sources of class scores.
+"""From class-agnostic proposals to detections: sources of class scores.
 
-Both have ``classify(video_name, features, feature_span, proposals)``, which returns ``top_k``
+All have ``classify(video_name, features, feature_span, proposals)``, which returns ``top_k``
 detections for every proposal, scored by the proposal's score times the class score. One with
 ``needs_features = False`` is asked without features and feature span. Registered in mmaction2's
 ``TASK_UTILS``, so that a config names them inside of ``TALMetric``.
 """
 from __future__ import annotations
 
+import json
+import logging
 import math
 import os
 import reprlib
@@ -18,9 +20,11 @@ import numpy as np
 from mmaction.registry import DATASETS, TASK_UTILS
 from mmengine.dist import is_main_process
 from mmengine.fileio import load
+from mmengine.logging import print_log
 from rich.progress import track
 
 from . import metainfo
+from .linear_model import LinearModel
 from .snippets import segment_means
 
 
@@ -127,8 +131,44 @@ class ScoreFile:
         return top_detections(proposals, scores[None], labels, self.top_k)
 
 
+class _SegmentClassifier:
+    """Classifies the mean feature of a segment by a linear model."""
+
+    top_k: int
+    model: LinearModel
+    name: str
+
+    def classify(self, video_name: str, features: np.ndarray, feature_span: tuple[float, float],
+                 proposals: Sequence[Mapping[str, Any]]) -> list[dict]:
+        """Give every proposal the most probable classes of its mean feature.
+
+        Args:
+            video_name: Names the video in errors.
+            features: Raw features of the video ``(C, T)``; see
+                :func:`~sola_plugin.evaluation.snippets.segment_means` for what they may be.
+            feature_span: ``(start, end)`` in seconds that they cover.
+            proposals: Dicts with ``segment`` (seconds) and ``score``.
+
+        Returns:
+            Detections ``segment, label, score``.
+
+        Raises:
+            ValueError: The features have other channels than the training data, or the training
+                data is not fit for use.
+        """
+        means = segment_means(features, feature_span, [p['segment'] for p in proposals])
+        channels = len(self.model.mean)
+        if means.shape[1] != channels:
+            raise ValueError(f'features of {video_name!r} have {means.shape[1]} channels, but '
+                             f'{self.name} was fitted on {channels}')
+        if not len(proposals):
+            return []
+        return top_detections(proposals, self.model.probabilities(means), self.model.labels.tolist(),
+                              self.top_k)
+
+
 @TASK_UTILS.register_module()
-class LinearClassifier:
+class LinearClassifier(_SegmentClassifier):
     """Linear classifier of mean features, fitted on the annotated segments of a dataset.
 
     A sample is the mean of the raw snippet features inside of one annotated segment; features are
@@ -142,50 +182,33 @@ class LinearClassifier:
             ``duration_second``, ``duration_frame``, ``feature_frame``) in the metainfo.
         top_k: Number of classes that each proposal gets.
         C: Inverse of the regularisation, scikit-learn's.
+        save_to: ``.npz`` file for the fitted weights, which :class:`StoredClassifier` reads.
     """
 
-    def __init__(self, dataset: Any, top_k: int = 2, C: float = 1.0) -> None:
-        self.dataset, self.top_k, self.C = dataset, _positive(top_k), C
+    name = 'LinearClassifier'
 
-    def classify(self, video_name: str, features: np.ndarray, feature_span: tuple[float, float],
-                 proposals: Sequence[Mapping[str, Any]]) -> list[dict]:
-        """Give every proposal the most probable classes of its mean feature.
+    def __init__(self, dataset: Any, top_k: int = 2, C: float = 1.0,
+                 save_to: str | os.PathLike | None = None) -> None:
+        self.dataset, self.top_k, self.C, self.save_to = dataset, _positive(top_k), C, save_to
 
-        Args:
-            video_name: Names the video in errors.
-            features: Raw features of the video ``(C, T)``.
-            feature_span: ``(start, end)`` in seconds that they cover.
-            proposals: Dicts with ``segment`` (seconds) and ``score``.
-
-        Returns:
-            Detections ``segment, label, score``.
-
-        Raises:
-            ValueError: The features have other channels than the training data, or the training
-                data is not fit for use.
-        """
-        means = segment_means(features, feature_span, [p['segment'] for p in proposals])
-        channels, labels, model = self._fitted
-        if means.shape[1] != channels:
-            raise ValueError(f'features of {video_name!r} have {means.shape[1]} channels, but '
-                             f'LinearClassifier was fitted on {channels}')
-        if not len(proposals):
-            return []
-        scores = np.ones((1, 1)) if model is None else model.predict_proba(means)
-        return top_detections(proposals, scores, labels, self.top_k)
+    @property
+    def settings(self) -> str:
+        """What the weights depend on, as text; of a dataset that is no config, nothing is known."""
+        dataset = dict(self.dataset) if isinstance(self.dataset, Mapping) else None
+        return json.dumps(dict(dataset=dataset, C=self.C), default=str, sort_keys=True)
 
     @cached_property
-    def _fitted(self) -> tuple[int, list[str], Any]:
-        """Channels, labels, and the fitted model (None for one label: its probability is 1)."""
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+    def model(self) -> LinearModel:  # type: ignore[override]
+        """The fitted weights."""
         samples, labels = self._training_samples()
-        if len(set(labels)) == 1:
-            return samples.shape[1], labels[:1], None
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=self.C, max_iter=1000))
-        model.fit(samples, labels)
-        return samples.shape[1], model.classes_.tolist(), model
+        model = LinearModel.fit(samples, labels, self.C, self.settings)
+        if self.save_to is not None and is_main_process():
+            try:
+                model.save(self.save_to)
+            except OSError as error:
+                print_log(f'the weights of the linear classifier are not stored: {error}', 'current',
+                          logging.WARNING)
+        return model
 
     def _training_samples(self) -> tuple[np.ndarray, list[str]]:
         """One row ``(C,)`` and one label for every annotated segment."""
@@ -205,6 +228,25 @@ class LinearClassifier:
             raise ValueError(f'LinearClassifier: none of the {len(dataset)} items of its dataset '
                              'has an annotated segment')
         return np.concatenate(means), labels
+
+
+@TASK_UTILS.register_module()
+class StoredClassifier(_SegmentClassifier):
+    """A :class:`LinearClassifier` without its training data.
+
+    Args:
+        path: File that ``LinearClassifier(save_to=...)`` has written; ``tools/test.py`` leaves a
+            ``classifier.npz`` in its work dir.
+        top_k: Number of classes that each proposal gets.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not such a file.
+    """
+
+    def __init__(self, path: str | os.PathLike, top_k: int = 2) -> None:
+        self.model, self.top_k = LinearModel.load(path), _positive(top_k)
+        self.name = f'the classifier {os.fspath(path)}'
 
 
 def _positive(top_k: int) -> int:

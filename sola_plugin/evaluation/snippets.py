@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+#: Snippets that are summed at once.
+_BLOCK = 1024
+
 
 def snippet_centers(feature_span: tuple[float, float], num_snippets: int) -> np.ndarray:
     """Return the centres of equally long snippets.
@@ -57,7 +60,8 @@ def segment_means(features: np.ndarray, feature_span: tuple[float, float],
     snippet nearest to its own centre.
 
     Args:
-        features: ``(C, T)``.
+        features: ``(C, T)``; an array, or what has ``shape`` and slices ``[:, start:stop]`` as an
+            array: of a long video, some snippets are read at a time.
         feature_span: ``(start, end)`` in seconds that the snippets cover.
         segments: ``(n, 2)`` in seconds, ``start <= end``.
 
@@ -67,8 +71,7 @@ def segment_means(features: np.ndarray, feature_span: tuple[float, float],
     Raises:
         ValueError: ``features`` is not two-dimensional.
     """
-    features = np.asarray(features, dtype=np.float64)
-    if features.ndim != 2:
+    if len(features.shape) != 2:
         raise ValueError(f'features must have shape (C, T), got {features.shape}')
     length = features.shape[1]
     centers = snippet_centers(feature_span, length)
@@ -82,5 +85,27 @@ def segment_means(features: np.ndarray, feature_span: tuple[float, float],
     empty = first >= last
     first, last = np.where(empty, nearest, first), np.where(empty, nearest + 1, last)
 
-    sums = np.concatenate([np.zeros((features.shape[0], 1)), np.cumsum(features, axis=1)], axis=1)
-    return ((sums[:, last] - sums[:, first]) / (last - first)).T
+    positions, index = np.unique([first, last], return_inverse=True)
+    sums = _sums_before(features, positions)[index.reshape(2, -1)]
+    return (sums[1] - sums[0]) / (last - first)[:, None]
+
+
+def _sums_before(features: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Sums of all snippets before some positions.
+
+    Args:
+        features: ``(C, T)``.
+        positions: ``(n,)`` in ``[0, T]``.
+
+    Returns:
+        float64 ``(n, C)``.
+    """
+    sums = np.zeros((len(positions), features.shape[0]))
+    total = np.zeros((features.shape[0], 1))
+    for start in range(0, max(positions, default=0), _BLOCK):
+        block = np.asarray(features[:, start:min(start + _BLOCK, features.shape[1])], dtype=np.float64)
+        running = np.cumsum(np.concatenate([total, block], axis=1), axis=1)
+        here = (positions >= start) & (positions < start + running.shape[1])
+        sums[here] = running[:, positions[here] - start].T
+        total = running[:, -1:]
+    return sums

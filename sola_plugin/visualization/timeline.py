@@ -134,21 +134,47 @@ def _shown(num_truth: int, top_k: int | None) -> int:
     return count
 
 
+def first_free_rows(segments: Sequence[Sequence[float]]) -> list[int]:
+    """Put every segment into the first row in which it overlaps none of the earlier ones.
+
+    Args:
+        segments: ``[start, end]`` each.
+
+    Returns:
+        Number of the row of each.
+
+    Example:
+        >>> first_free_rows([[0, 4], [3, 5], [4, 6]])
+        [0, 1, 0]
+    """
+    rows: list[list[Sequence[float]]] = []
+    chosen = []
+    for start, end in segments:
+        row = next((number for number, row in enumerate(rows)
+                    if all(end <= other[0] or other[1] <= start for other in row)), len(rows))
+        if row == len(rows):
+            rows.append([])
+        rows[row].append((start, end))
+        chosen.append(row)
+    return chosen
+
+
+def opacities(scores: Sequence[float]) -> list[float]:
+    """How strong detections are drawn: the score relative to the best, from 0.3 to 1."""
+    best = max(scores, default=0.0)
+    # Scores may be logits: without a positive best one there is no share to speak of.
+    shares = (min(max(score / best, 0.0), 1.0) if best > 0 else 1.0 for score in scores)
+    return [_MIN_OPACITY + (1 - _MIN_OPACITY) * share for share in shares]
+
+
 def _pack(items: Sequence[Mapping[str, Any]]) -> list[list[_Mark]]:
-    """Put every item into the first row in which it overlaps none of the earlier ones."""
-    best = max((item['score'] for item in items), default=0.0)
-    rows: list[list[_Mark]] = []
-    for item in items:
-        start, end = (float(value) for value in item['segment'])
-        # Scores may be logits: without a positive best one there is no share to speak of.
-        share = min(max(item['score'] / best, 0.0), 1.0) if best > 0 else 1.0
-        row = next(
-            (row for row in rows if all(end <= m.start or m.end <= start for m in row)), None
-        )
-        if row is None:
-            row = []
-            rows.append(row)
-        row.append(_Mark(start, end, item['label'], _MIN_OPACITY + (1 - _MIN_OPACITY) * share))
+    """Rows of a lane."""
+    segments = [[float(value) for value in item['segment']] for item in items]
+    chosen = first_free_rows(segments)
+    rows: list[list[_Mark]] = [[] for _ in range(max(chosen, default=-1) + 1)]
+    for row, segment, item, opacity in zip(chosen, segments, items,
+                                           opacities([item['score'] for item in items])):
+        rows[row].append(_Mark(segment[0], segment[1], item['label'], opacity))
     return rows
 
 

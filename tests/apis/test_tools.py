@@ -128,7 +128,7 @@ def test_resume_goes_on(trained, tmp_path):
 def test_four_ways_of_training(trained, tmp_path, name, model, hooks, moves):
     root, _ = trained
     cfg = config(root, tmp_path, **model)
-    cfg.custom_hooks = [dict(type='SoLaPretrainHook', matcher=TINY_MATCHER, batch_size=4, max_epochs=1,
+    cfg.custom_hooks = [dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=1,
                              **hook) for hook in hooks]
     neck = train_localizer(cfg).model.neck
     start = torch.zeros(1)

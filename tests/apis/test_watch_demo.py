@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sola_plugin.apis import stages
 from sola_plugin.apis.watch_demo import (
     METHODS,
     NUM_HEAD_STAGES,
@@ -19,6 +18,7 @@ from sola_plugin.apis.watch_demo import (
     run_head,
 )
 from sola_plugin.apis.watch_report import results_table, write_watch_report
+from sola_plugin.studies import stages
 from tests.conftest import ROOT
 
 

@@ -8,7 +8,8 @@ import torch
 from mmaction.registry import DATASETS, TASK_UTILS
 from mmaction.structures import ActionDataSample
 
-from sola_plugin.evaluation.classifiers import LinearClassifier, ScoreFile
+from sola_plugin.evaluation.classifiers import LinearClassifier, ScoreFile, StoredClassifier
+from sola_plugin.evaluation.linear_model import LinearModel
 
 PROPOSALS = [{'segment': [0., 1.], 'score': .5}, {'segment': [2., 4.], 'score': .25}]
 LABELS = ('run', 'jump', 'sleep')
@@ -192,3 +193,73 @@ def test_training_data_without_segments_are_refused():
     dataset = [item('v', torch.zeros(4, 20), [], feature_span=(0., 10.))]
     with pytest.raises(ValueError, match='none of the 1 items of its dataset has an annotated'):
         LinearClassifier(dataset).classify('v', np.zeros((4, 20)), (0., 10.), PROPOSALS)
+
+
+@pytest.mark.parametrize('labels', [LABELS, LABELS[:2], LABELS[:1]])
+def test_stored_weights_are_the_classifier_to_the_bit(tmp_path, labels):
+    path = tmp_path / 'classifier.npz'
+    fitted = LinearClassifier(training_videos(labels), top_k=3, save_to=path)
+    features = training_videos(seed=1)[0]['inputs'].numpy()
+    expected = fitted.classify('v', features, (0., 10.), PROPOSALS)
+    stored = TASK_UTILS.build(dict(type='StoredClassifier', path=path, top_k=3))
+    assert stored.classify('v', features, (0., 10.), PROPOSALS) == expected
+    assert len(expected) == 2 * len(labels)
+    assert sum(d['score'] for d in expected[:len(labels)]) == pytest.approx(.5)
+    with pytest.raises(ValueError, match="of 'v' have 7 channels, but the classifier .*npz was fitted on 4"):
+        stored.classify('v', np.zeros((7, 20)), (0., 10.), PROPOSALS)
+
+
+def test_a_place_that_cannot_be_written_is_no_reason_to_stop(tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr('sola_plugin.evaluation.classifiers.print_log',
+                        lambda text, *_: messages.append(text))
+    (tmp_path / 'file').write_text('')
+    classifier = LinearClassifier(training_videos(), save_to=tmp_path / 'file/classifier.npz')
+    assert best_labels(classifier, training_videos(seed=1)[0]) == list(LABELS)
+    assert len(messages) == 1 and 'weights of the linear classifier are not stored' in messages[0]
+
+
+@pytest.mark.parametrize('num_classes', [2, 3, 7])
+def test_linear_model_is_scikit_learns(num_classes):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(num_classes)
+    samples, labels = rng.normal(3, 5, (90, 6)), [f'c{i % num_classes}' for i in range(90)]
+    samples[:, 2] = 4.  # a channel that never changes
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(C=.5, max_iter=1000)).fit(samples, labels)
+    ours = LinearModel.fit(samples, labels, C=.5)
+    assert ours.labels.tolist() == theirs.classes_.tolist()
+    others = rng.normal(3, 50, (40, 6))
+    np.testing.assert_allclose(ours.probabilities(others), theirs.predict_proba(others), atol=1e-12)
+
+
+def test_settings_tell_training_data_apart():
+    config = dict(type='ToyVideos', seed=5)
+    assert LinearClassifier(config).settings == LinearClassifier(dict(config)).settings
+    assert len({LinearClassifier(config).settings, LinearClassifier(config, C=2.).settings,
+                LinearClassifier(dict(config, seed=6)).settings}) == 3
+
+
+@pytest.mark.parametrize('content', [b'', b'PK\x03\x04torn', b'text'])
+def test_bad_stored_classifier(tmp_path, content):
+    path = tmp_path / 'classifier.npz'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'cannot read the classifier .*classifier.npz: .*Expected a .npz'):
+        StoredClassifier(path)
+    np.savez(path, labels=np.array(['a']))
+    with pytest.raises(ValueError, match=r'cannot read the classifier .*mean'):
+        StoredClassifier(path)
+    with pytest.raises(FileNotFoundError, match='classifier .*gone.npz does not exist'):
+        StoredClassifier(tmp_path / 'gone.npz')
+
+
+def test_stored_pickles_are_not_run(tmp_path):
+    model = LinearModel.fit(np.eye(3), list(LABELS))
+    model.save(tmp_path / 'good.npz')
+    with np.load(tmp_path / 'good.npz') as file:
+        arrays = dict(file, labels=np.array(list(LABELS), dtype=object))
+    np.savez(tmp_path / 'bad.npz', **arrays)
+    with pytest.raises(ValueError, match='Object arrays cannot be loaded'):
+        StoredClassifier(tmp_path / 'bad.npz')

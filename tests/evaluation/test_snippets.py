@@ -33,6 +33,29 @@ def test_means_equal_a_loop_over_snippets():
     np.testing.assert_allclose(segment_means(features, span, segments), expected, atol=1e-12)
 
 
+def test_long_features_are_read_in_parts_and_give_the_same():
+    class Parts:
+        """Hands out few snippets at a time."""
+
+        def __init__(self, features):
+            self.features, self.shape = features, features.shape
+
+        def __getitem__(self, index):
+            assert index[0] == slice(None) and 0 <= index[1].start < index[1].stop <= self.shape[1]
+            part = self.features[index]
+            assert part.shape[1] <= 1024
+            return part
+
+    features = np.random.default_rng(0).normal(size=(3, 5000)).astype(np.float32)
+    segments = [[0, 1], [0, 5000], [1023.6, 1024.4], [1024, 2048], [3, 4096], [4999, 5000], [2000.2, 2000.3]]
+    sums = np.concatenate([np.zeros((3, 1)), np.cumsum(features.astype(np.float64), axis=1)], axis=1)
+    first, last = [0, 0, 1024, 1024, 3, 4999, 2000], [1, 5000, 1025, 2048, 4096, 5000, 2001]
+    first[2], last[2] = 1024, 1025  # no centre inside: the nearest snippet
+    expected = ((sums[:, last] - sums[:, first]) / np.subtract(last, first)).T
+    for given in (features, Parts(features)):
+        np.testing.assert_array_equal(segment_means(given, (0, 5000), segments), expected)
+
+
 def test_means_are_those_of_the_labelled_snippets():
     features = np.arange(8.)[None]
     inside = snippet_labels([[1.5, 4.5]], (0, 8), 8)

@@ -1,0 +1,75 @@
+#!/usr/bin/env python
+"""Localize actions in own videos: ``python tools/localize.py CONFIG CHECKPOINT INPUT... --out DIR``."""
+import argparse
+import functools
+import sys
+
+import torch
+from mmengine.config import Config
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.apis import localization_options as options
+from sola_plugin.apis.encoder_options import add_encoder_arguments, choose_encoder
+from sola_plugin.apis.export import select_detections
+from sola_plugin.apis.extraction import encode_video
+from sola_plugin.apis.localization import load_localizer, reading_options
+from sola_plugin.apis.localization_job import find_inputs, localize_input, write_localized
+
+#: Exit code when some inputs were skipped.
+SKIPPED = 3
+
+
+def run(args: argparse.Namespace) -> dict[str, str]:
+    """Localize all inputs; returns why others were skipped, by name."""
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    model = load_localizer(cfg, args.checkpoint, device)
+    options.check_choice(args, model)
+    encode, notes = None, []
+    if args.recognizer or args.encoder:
+        choice = choose_encoder(args)
+        encode = functools.partial(
+            encode_video, encoder=choice.encoder, sampling=choice.sampling, **choice.options)
+        notes.append(options.encoding_note(choice, model))
+    reading = dict(reading_options(model, args.layout, args.key), prefix=args.file_prefix)
+    items, skipped = find_inputs(args.inputs, reading, encode, args.videos)
+    classifier, doubt = options.choose_classifier(args, model)
+    for note in filter(None, [*notes, doubt]):
+        print(f'note: {note}', file=sys.stderr)
+    done = 0
+    for item in items:
+        try:
+            found, duration = localize_input(model, item, classifier, stride=args.feature_stride,
+                                             offset=args.feature_offset, duration=args.duration)
+        except (ValueError, OSError) as error:
+            skipped[item.name] = str(error)
+            continue
+        found = select_detections(found, args.threshold, args.top_k, args.classes)
+        write_localized(args.out, item, found, duration, model, args.threshold)
+        print(f'{item.name}: {len(found)} detections')
+        done += 1
+    print(f'{args.out}: .json, .csv, .srt and .html of {done} videos')
+    return skipped
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description='Localize actions in own videos: JSON, CSV, subtitles and a page for each. Exit code 3: '
+        'some inputs were skipped.')
+    options.add_localization_arguments(parser)
+    add_encoder_arguments(parser, required=False)
+    args = parser.parse_args()
+    try:
+        skipped = run(args)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f'error: {error}')
+    for message in skipped.values():
+        print(f'skipped {message}', file=sys.stderr)
+    if skipped:
+        sys.exit(SKIPPED)
+
+
+if __name__ == '__main__':
+    main()

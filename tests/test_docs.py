@@ -36,7 +36,7 @@ def test_the_config_of_own_data_trains_and_tests(data_root, tmp_path):
     small = ('hidden', 'num_', 'temporal')
     cfg.model.update({key: TINY_BMN[key] for key in TINY_BMN if key.startswith(small)})
     cfg.model.neck.hidden_channels = 4
-    cfg.custom_hooks[0].update(batch_size=4, max_epochs=1, matcher=dict(window=19, start=2))
+    cfg.custom_hooks[0].update(batch_size=4, max_epochs=1, pretext=dict(window=19, start=2))
     cfg.train_cfg.max_epochs, cfg.work_dir = 1, str(tmp_path / 'work')
     train_localizer(Config(cfg.to_dict()))
     assert 'TAL/mAP' in run_test(cfg, Path(cfg.work_dir) / 'epoch_1.pth')

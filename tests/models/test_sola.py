@@ -199,3 +199,22 @@ def test_standardization_uses_real_snippets_only():
     assert not list(neck.parameters())
     with pytest.raises(ValueError, match='Standardization needs in_channels'):
         Standardization()
+
+
+def test_standardize_puts_a_standardization_before_the_network(tmp_path):
+    sola = small_sola(standardize=True)
+    assert set(small_sola().state_dict()) < set(sola.state_dict())
+    x = 5 + 3 * torch.randn(2, 6, 30)
+    mask = torch.arange(30) < torch.tensor([[30], [20]])
+    sola(x, mask)  # one training batch gives the statistics
+    sola.eval()
+    plain, norm = small_sola(), sola.standardization
+    plain.load_state_dict(sola.state_dict(), strict=False)
+    torch.testing.assert_close(sola(x, mask), plain(norm(x, mask), mask))
+    torch.testing.assert_close(sola.forward_positions(x, 4, 2, 8), sola(x)[:, :, 4:20:2].transpose(1, 2))
+    save_sola(tmp_path / 'sola.pth', sola)
+    rebuilt = build_sola(tmp_path / 'sola.pth', frozen=True)
+    for mode in (False, True):  # a frozen SoLa keeps its statistics in training
+        torch.testing.assert_close(rebuilt.train(mode)(x, mask), sola(x, mask))
+    with pytest.raises(ValueError, match='standardize=True'):
+        load_sola_weights(small_sola(), tmp_path / 'sola.pth')

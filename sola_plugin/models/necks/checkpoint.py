@@ -58,7 +58,8 @@ def read_sola(path: str | os.PathLike) -> dict:
                          f'{path} holds the weights of several SoLa necks: {prefixes}')
     prefix = prefixes[0]
     state = {key[len(prefix):]: value for key, value in weights.items()
-             if key.startswith((f'{prefix}conv_network.', f'{prefix}alpha'))}
+             if key[len(prefix):].startswith(('conv_network.', 'alpha', 'standardization.'))
+             and key.startswith(prefix)}
     return dict(state_dict=state, neck=dict(checkpoint.get('neck', {})),
                 meta=dict(checkpoint.get('meta', {})))
 
@@ -110,4 +111,6 @@ def _size(state: dict[str, Tensor]) -> dict:
     sizes: dict = dict(in_channels=channels, hidden_channels=hidden)
     if 'conv_network.2.weight' in state:
         sizes['kernel_sizes'] = (first, state['conv_network.2.weight'].shape[2])
+    if any(key.startswith('standardization.') for key in state):
+        sizes['standardize'] = True
     return sizes

@@ -28,6 +28,7 @@ class TemporalSmoothing(BaseModule):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f'TemporalSmoothing expects an odd kernel_size, got {kernel_size}')
         self.kernel_size = kernel_size
+        self.reach = kernel_size // 2
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Smooth features.

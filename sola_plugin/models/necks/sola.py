@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .checkpoint import load_sola_weights
+from .standardization import Standardization
 
 
 @MODELS.register_module()
@@ -30,6 +31,8 @@ class SoLa(BaseModule):
         hidden_channels: H.
         kernel_sizes: Sizes k1 and k2 of the first two convolutions, odd, in snippets.
         dilations: Dilations of the first two convolutions.
+        standardize: Put a :class:`~.standardization.Standardization` before the network, so that SoLa starts
+            as that instead of as the identity. Not part of the paper.
         frozen: Keep the weights as they are while the head is trained ("separate" training).
         init_cfg: ``dict(type='Pretrained', checkpoint='sola.pth')`` starts from similarity matching.
 
@@ -50,6 +53,7 @@ class SoLa(BaseModule):
                  hidden_channels: int = 512,
                  kernel_sizes: Sequence[int] = (5, 1),
                  dilations: Sequence[int] = (1, 1),
+                 standardize: bool = False,
                  frozen: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -70,6 +74,7 @@ class SoLa(BaseModule):
             self._conv(hidden_channels, hidden_channels, kernel_sizes[1], dilations[1]),
             nn.ReLU(inplace=True),
             nn.Conv1d(hidden_channels, in_channels, 1))
+        self.standardization = Standardization(in_channels) if standardize else None
         self.frozen = False
         if frozen:
             self.freeze()
@@ -83,12 +88,26 @@ class SoLa(BaseModule):
     def settings(self) -> dict:
         """Config that rebuilds a neck of this size: ``dict(type='SoLa', in_channels=..., ...)``."""
         return dict(type='SoLa', in_channels=self.in_channels, hidden_channels=self.hidden_channels,
-                    kernel_sizes=self.kernel_sizes, dilations=self.dilations)
+                    kernel_sizes=self.kernel_sizes, dilations=self.dilations,
+                    standardize=self.standardization is not None)
+
+    @property
+    def reach(self) -> int:
+        """How many snippets to either side an output depends on."""
+        return sum(dilation * (size // 2) for size, dilation in zip(self.kernel_sizes, self.dilations))
 
     def freeze(self) -> None:
-        """Exclude the weights from training from now on."""
+        """Exclude the weights, and the statistics of ``standardize``, from training from now on."""
         self.frozen = True
         self.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SoLa:
+        """See ``nn.Module.train``; the statistics of a frozen SoLa stay as they are."""
+        super().train(mode)
+        if self.frozen and self.standardization is not None:
+            self.standardization.eval()
+        return self
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg=dict(type='Pretrained', checkpoint=...)``, if any.
@@ -118,6 +137,8 @@ class SoLa(BaseModule):
         """
         if x.dim() != 3 or x.shape[1] != self.in_channels:
             raise ValueError(f'SoLa expects features (N, {self.in_channels}, T), got {tuple(x.shape)}')
+        if self.standardization is not None:
+            x = self.standardization(x, mask)
         if mask is None:
             return x + torch.tanh(self.alpha) * self.conv_network(x)
         keep = mask[:, None].to(x.dtype)
@@ -149,6 +170,8 @@ class SoLa(BaseModule):
         reach = self.dilations[0] * (self.kernel_sizes[0] // 2)
         if self.kernel_sizes[1] > 1 or start < reach or last + reach >= x.shape[2]:
             return self(x)[:, :, start:last + 1:step].transpose(1, 2)
+        if self.standardization is not None:
+            x = self.standardization(x)
         first = self.conv_network[0]
         assert isinstance(first, nn.Conv1d)
         hidden = F.conv1d(x[:, :, start - reach:last + reach + 1], first.weight, first.bias, stride=step,

@@ -22,6 +22,8 @@ class Standardization(BaseModule):
         ValueError: ``in_channels`` is missing.
     """
 
+    reach = 0
+
     def __init__(self, in_channels: int | None = None) -> None:
         super().__init__()
         if in_channels is None:

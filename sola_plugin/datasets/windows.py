@@ -1,4 +1,4 @@
-"""Random windows of unlabelled features, for similarity matching."""
+"""Random windows of features, for similarity matching and other pretext tasks."""
 from __future__ import annotations
 
 import math
@@ -14,17 +14,20 @@ from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from torch.utils.data import Dataset
 
-from .feature_files import FeatureFolder
+from .feature_sources import is_source, open_features
+from .feature_store import FeatureStore
+from .snippet_classes import snippet_classes
 from .tal_feature_dataset import TALFeatureDataset
+from .transforms import snippet_span
 
 #: Reading this many whole videos may take longer than some seconds: progress is shown.
 _MANY_VIDEOS = 500
 
 
-class _Folder:
-    """Windows that are read from the feature files when they are asked for."""
+class _Store:
+    """Windows that are read from their source when they are asked for."""
 
-    def __init__(self, store: FeatureFolder, ids: Sequence[str]) -> None:
+    def __init__(self, store: FeatureStore, ids: Sequence[str]) -> None:
         self.store = store
         self.ids = ids
 
@@ -50,7 +53,7 @@ class _Memory:
 
 @DATASETS.register_module()
 class SoLaWindowDataset(Dataset):
-    """Windows of a fixed number of snippets; no annotations are needed or used.
+    """Windows of a fixed number of snippets; no annotations are needed or used, but for ``labels``.
 
     ``dataset[i, u]`` with ``u`` in ``[0, 1)`` is the window of video ``i`` that starts at snippet
     ``floor(u * (T - window + 1))``; ``dataset[i]`` is the window in the middle. The item is
@@ -60,28 +63,35 @@ class SoLaWindowDataset(Dataset):
     Args:
         features: Where the features are:
 
-            - a dict of options of :class:`~sola_plugin.datasets.feature_files.FeatureFolder`
-              (``root``, ...): every file of the folder;
-            - a ``TALFeatureDataset`` or its config (a dict with ``type``): the files of its
+            - a path, ``dict(root=..., ...)``, or a list of these, see
+              :func:`~sola_plugin.datasets.feature_sources.open_features`: every video there;
+            - a ``TALFeatureDataset`` or its config (a dict with ``type``): the features of its
               videos (with ``filter_empty=False`` also of those without annotations);
             - another dataset or config whose items hold ``inputs`` ``(C, T)``, such as mmaction2's
               ``ActivityNetDataset``: each item is made once and held in memory.
         window: Snippets in a window. Videos that are shorter are left out, with one message.
         in_memory: Read all features once, by the constructor. Pays for ``.csv``, ``.pt`` and
-            ``.pkl``, of which a window cannot be read alone.
+            ``.pkl``, of which a window cannot be read alone; where they do not fit, pack them
+            (``tools/pack_features.py``).
+        labels: Items also hold ``labels``, int64 ``(window,)``: the class of every snippet, -1 for
+            background. ``features`` must be a ``TALFeatureDataset`` with annotated videos only.
 
     Raises:
         FeatureError: Features cannot be read.
-        ValueError: ``window`` is below 1, no video is long enough, or a dataset's items are not
-            ``(C, T)``.
+        ValueError: ``window`` is below 1, no video is long enough, a dataset's items are not
+            ``(C, T)``, or there are no labels.
     """
 
-    def __init__(self, features: Any, window: int = 23, in_memory: bool = False) -> None:
+    def __init__(self, features: Any, window: int = 23, in_memory: bool = False,
+                 labels: bool = False) -> None:
         if window < 1:
             raise ValueError(f'window is {window}, expected at least 1 snippet')
         self.window = window
+        if isinstance(features, dict) and 'type' in features:
+            features = DATASETS.build(features)
         self._source = _open_source(features, in_memory)
         self._lengths = self._source.lengths()
+        self._labels = _labels_of(features, self._lengths) if labels else None
         self._usable = [index for index, length in enumerate(self._lengths) if length >= window]
         self._report_short()
 
@@ -104,7 +114,10 @@ class SoLaWindowDataset(Dataset):
             start = math.floor(position * num_starts)
         else:
             raise ValueError(f'position in video {index} is {position}, expected 0 <= u < 1')
-        return dict(inputs=torch.from_numpy(self._source.window(video, start, self.window)))
+        inputs = torch.from_numpy(self._source.window(video, start, self.window))
+        if self._labels is None:
+            return dict(inputs=inputs)
+        return dict(inputs=inputs, labels=self._labels[video][start:start + self.window])
 
     def _report_short(self) -> None:
         total = len(self._lengths)
@@ -149,20 +162,37 @@ class WindowSampler(DefaultSampler):
             yield draw % self.num_videos, float(positions[draw])
 
 
-def _open_source(features: Any, in_memory: bool) -> _Folder | _Memory:
-    if isinstance(features, dict) and 'type' not in features:
-        store = FeatureFolder(**features)
-        folder = _Folder(store, store.ids())
+def _open_source(features: Any, in_memory: bool) -> _Store | _Memory:
+    if is_source(features) or isinstance(features, dict) and 'type' not in features:
+        store = open_features(features)
+        source = _Store(store, store.ids())
     else:
-        dataset = DATASETS.build(features) if isinstance(features, dict) else features
-        if not isinstance(dataset, TALFeatureDataset):
-            indices = _with_progress(range(len(dataset)))
-            return _Memory([_inputs_of(dataset, index) for index in indices])
-        ids = [dataset.get_data_info(index)['video_name'] for index in range(len(dataset))]
-        folder = _Folder(dataset.feature_store, ids)
+        if not isinstance(features, TALFeatureDataset):
+            indices = _with_progress(range(len(features)))
+            return _Memory([_inputs_of(features, index) for index in indices])
+        ids = [features.get_data_info(index)['video_name'] for index in range(len(features))]
+        source = _Store(features.feature_store, ids)
     if not in_memory:
-        return folder
-    return _Memory([folder.store.load(video_id) for video_id in _with_progress(folder.ids)])
+        return source
+    return _Memory([source.store.load(video_id) for video_id in _with_progress(source.ids)])
+
+
+def _labels_of(dataset: Any, lengths: Sequence[int]) -> list[torch.Tensor]:
+    """Class of every snippet of every video."""
+    if not isinstance(dataset, TALFeatureDataset):
+        raise ValueError('labels=True needs features=dict(type=\'TALFeatureDataset\', ...), got '
+                         f'{type(dataset).__name__}: other sources have no annotations')
+    labels = []
+    for index, length in enumerate(lengths):
+        info = dataset.get_data_info(index)
+        if not info['gt_segments']:
+            raise ValueError(f'labels=True, but {info["video_name"]!r} has no annotated action: choose the '
+                             'labelled subset, or filter_empty=True')
+        span = snippet_span(length, info['duration'], info['feature_stride'], info['feature_offset'],
+                            info['feature_span'])
+        labels.append(torch.from_numpy(
+            snippet_classes(info['gt_segments'], info['gt_classes'], span, length)))
+    return labels
 
 
 def _inputs_of(dataset: Any, index: int) -> np.ndarray:

@@ -1,12 +1,14 @@
-"""Similarity matching as one mmengine run: used by ``tools/pretrain_sola.py`` and by the hook."""
+"""A pretext task as one mmengine run: used by ``tools/pretrain_sola.py`` and by the hook."""
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MessageHub, MMLogger
@@ -16,6 +18,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 from sola_plugin.models.necks import save_sola
+from sola_plugin.models.pretraining import Pretext
 
 from .naming import name_run
 from .random_state import keep_random_state
@@ -25,7 +28,7 @@ from .resume import resume_from_newest
 def pretraining_config(neck: dict,
                        features: dict,
                        work_dir: str | os.PathLike,
-                       matcher: dict | None = None,
+                       pretext: dict | None = None,
                        batch_size: int = 256,
                        max_epochs: int = 150,
                        windows_per_video: int = 1,
@@ -33,13 +36,13 @@ def pretraining_config(neck: dict,
                        num_workers: int = 0,
                        in_memory: bool = False,
                        seed: int | None = None) -> Config:
-    """Config of a similarity-matching run with the authors' schedule as defaults.
+    """Config of a run that trains a neck by a pretext task, with the authors' schedule as defaults.
 
     Args:
         neck: Config of the neck, with ``in_channels``.
         features: Where windows come from, see ``SoLaWindowDataset``.
         work_dir: Folder for logs, checkpoints and ``sola.pth``.
-        matcher: Arguments of ``SimilarityMatcher`` other than the neck.
+        pretext: The task, ``dict(type='SimilarityMatcher', ...)`` without the neck; ``type`` may be left out.
         batch_size: Windows in a batch, on each rank.
         max_epochs: Passes over the videos.
         windows_per_video: Windows of each video in a pass.
@@ -51,12 +54,14 @@ def pretraining_config(neck: dict,
     Returns:
         A config for :func:`pretrain`.
     """
-    matcher = dict(matcher or {})
-    dataset = dict(type='SoLaWindowDataset', features=features, in_memory=in_memory,
-                   **{key: matcher[key] for key in ('window',) if key in matcher})
+    pretext = dict(type='SimilarityMatcher') | dict(pretext or {})
+    task = _task_of(pretext['type'])
+    window = pretext.get('window', inspect.signature(task).parameters['window'].default)
+    dataset = dict(type='SoLaWindowDataset', features=features, in_memory=in_memory, window=window,
+                   labels=task.uses_labels)
     return Config(dict(
         default_scope='mmaction',
-        model=dict(type='SimilarityMatcher', neck=neck, **matcher),
+        model=dict(pretext, neck=neck),
         train_dataloader=dict(
             batch_size=batch_size, num_workers=num_workers, persistent_workers=num_workers > 0,
             sampler=dict(type='WindowSampler', windows_per_video=windows_per_video),
@@ -71,37 +76,48 @@ def pretraining_config(neck: dict,
 
 
 def pretrain(cfg: Config) -> Path:
-    """Train a neck by similarity matching and write it to ``<work_dir>/sola.pth``.
+    """Train a neck by similarity matching, or another pretext task, and write it to ``<work_dir>/sola.pth``.
 
     Args:
-        cfg: Runner config whose model is a ``SimilarityMatcher``. With ``resume=True`` the run goes on
+        cfg: Runner config whose model is a pretext task. With ``resume=True`` the run goes on
             from its newest checkpoint that can be read.
 
     Returns:
-        Path of ``sola.pth``; its ``meta`` holds the settings of the matcher, the seed, and the mean loss
+        Path of ``sola.pth``; its ``meta`` holds the settings of the task, the seed, and the mean loss
         of every epoch.
 
     Raises:
-        TypeError: The model is not a ``SimilarityMatcher``.
+        TypeError: The model is not a pretext task.
     """
-    if cfg.model.type.rpartition('.')[2] != 'SimilarityMatcher':
-        raise TypeError(f'expected a config whose model is a SimilarityMatcher, got {cfg.model.type}: '
-                        'see configs/pretrain/')
+    _task_of(cfg.model.type)
     path = Path(cfg.work_dir) / 'sola.pth'
     if cfg.get('resume') and not cfg.get('load_from'):
         resume_from_newest(cfg)
     name_run(cfg)
     runner = Runner.from_cfg(cfg)
     runner.train()
-    matcher = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    task = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if is_main_process():
         losses = _epoch_losses(runner)
-        save_sola(path, matcher.neck, meta=dict(
-            matcher=matcher.settings, seed=runner.seed, epochs=runner.epoch, iterations=runner.iter,
+        save_sola(path, task.neck, meta=dict(
+            pretext=task.settings, seed=runner.seed, epochs=runner.epoch, iterations=runner.iter,
             losses=losses))
-        runner.logger.info(f'similarity matching ended with loss {losses[-1]:.6f}: {path}')
+        runner.logger.info(f'{cfg.model.type} ended with loss {losses[-1]:.6f}: {path}')
     barrier()
     return path
+
+
+def _task_of(name: str) -> type[Pretext]:
+    """The class of a pretext task.
+
+    Raises:
+        TypeError: There is none of that name.
+    """
+    task = MODELS.get(name)
+    if not (isinstance(task, type) and issubclass(task, Pretext)):
+        raise TypeError(f'expected a pretext task such as SimilarityMatcher, got {name}: see '
+                        'configs/pretrain/')
+    return task
 
 
 def _epoch_losses(runner: Runner) -> list[float]:

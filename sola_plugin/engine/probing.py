@@ -53,7 +53,7 @@ def check_channels(dataset: TALFeatureDataset, neck: nn.Module | None, what: str
     channels = dataset.feature_store.channels
     expected = getattr(neck, 'in_channels', channels)
     if channels != expected:
-        raise ValueError(f'the features in {dataset.feature_store.root} have {channels} channels, {what} '
+        raise ValueError(f'the features in {dataset.feature_store.name} have {channels} channels, {what} '
                          f'expects {expected}: the linear probe needs the features that it was trained on')
 
 

@@ -43,7 +43,7 @@ def matching(root: Path, work_dir: Path, epochs: int = 3, hook: dict | None = No
     """Similarity matching of three iterations an epoch, with the probe if ``hook`` is not None."""
     cfg = pretraining_config(
         dict(NECK, in_channels=CHANNELS), dict(root=str(root / 'features'), layout='TC'), work_dir,
-        matcher=TINY_MATCHER, batch_size=4, max_epochs=epochs, windows_per_video=2, lr=.1, seed=0)
+        pretext=TINY_MATCHER, batch_size=4, max_epochs=epochs, windows_per_video=2, lr=.1, seed=0)
     if hook is not None:
         cfg.custom_hooks.append(dict(type='LinearProbeHook', **probe_options(root, **hook)))
     return cfg
@@ -161,7 +161,7 @@ def test_resume_goes_on_with_the_history(finished, tmp_path):
 def test_in_the_nested_run_of_the_pretraining_hook(data_root, tmp_path):
     cfg = Config(localization_config(data_root, tmp_path))
     cfg.model.neck = dict(NECK)
-    cfg.custom_hooks = [dict(type='SoLaPretrainHook', matcher=TINY_MATCHER, batch_size=4, max_epochs=1,
+    cfg.custom_hooks = [dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=1,
                              probe=probe_options(data_root))]
     cfg.train_cfg.max_epochs = 1
     runner = train_localizer(cfg)

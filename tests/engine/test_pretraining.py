@@ -34,7 +34,7 @@ def tiny_pretraining(root: Path, work_dir: Path, **options) -> Config:
     options = dict(batch_size=4, max_epochs=3, windows_per_video=2, lr=1e-2, seed=0, **options)
     features = dict(root=str(root / 'features'), layout='TC')
     return pretraining_config(dict(NECK, in_channels=CHANNELS), features, work_dir,
-                              matcher=TINY_MATCHER, **options)
+                              pretext=TINY_MATCHER, **options)
 
 
 def test_pretraining_lowers_the_loss_and_writes_a_small_file(data_root, tmp_path):
@@ -43,7 +43,7 @@ def test_pretraining_lowers_the_loss_and_writes_a_small_file(data_root, tmp_path
     checkpoint = read_sola(path)
     losses = checkpoint['meta']['losses']
     assert len(losses) == 3 and losses[-1] < losses[0] and np.isfinite(losses).all()
-    assert checkpoint['meta']['matcher'].items() >= TINY_MATCHER.items()
+    assert checkpoint['meta']['pretext'].items() >= TINY_MATCHER.items()
     assert set(checkpoint['state_dict']) == set(build_sola(path).state_dict())
     assert build_sola(path).alpha != 0
     assert path.stat().st_size < 20_000
@@ -92,7 +92,7 @@ def test_tensorboard_log(data_root, tmp_path):
 
 def test_another_model_is_refused(data_root, tmp_path):
     cfg = Config(localization_config(data_root, tmp_path))
-    with pytest.raises(TypeError, match='expected a config whose model is a SimilarityMatcher, got BMN'):
+    with pytest.raises(TypeError, match='expected a pretext task such as SimilarityMatcher, got BMN'):
         pretrain(cfg)
 
 
@@ -131,7 +131,7 @@ def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path):
 def hook_config(root: Path, work_dir: Path, **hook) -> Config:
     cfg = Config(localization_config(root, work_dir))
     cfg.model.neck = dict(NECK)
-    cfg.custom_hooks = [dict(type='SoLaPretrainHook', matcher=TINY_MATCHER, batch_size=4, max_epochs=2,
+    cfg.custom_hooks = [dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=2,
                              lr=1e-2, **hook)]
     return cfg
 
@@ -224,7 +224,7 @@ class TestHook:
     def test_other_settings_are_told(self, data_root, tmp_path, caplog):
         trained(hook_config(data_root, tmp_path / 'a'))
         cfg = hook_config(data_root, tmp_path / 'b', checkpoint=str(tmp_path / 'a/sola/sola.pth'))
-        cfg.custom_hooks[0].matcher.step = 1
+        cfg.custom_hooks[0].pretext.step = 1
         runner = train_localizer(cfg)
         log = Path(runner._log_dir, f'{runner.timestamp}.log').read_text()
         assert "was trained with {'step': 2}" in log

@@ -32,7 +32,8 @@ class SoLaPretrainHook(Hook):
         freeze: Keep the neck fixed while the head is trained ("separate"). ``False``: it goes on
             learning ("finetune").
         features: Source of windows, see ``SoLaWindowDataset``. Default: the training set.
-        matcher: Arguments of ``SimilarityMatcher`` other than the neck.
+        pretext: The task, without the neck: ``dict(type='SimilarityMatcher', ...)`` or one of its rivals;
+            ``type`` may be left out.
         probe: Arguments of :class:`LinearProbeHook`, to follow similarity matching by a linear probe.
         **schedule: ``batch_size``, ``max_epochs``, ``windows_per_video``, ``lr``, ``num_workers``,
             ``in_memory`` of :func:`~sola_plugin.engine.pretraining.pretraining_config`.
@@ -48,13 +49,13 @@ class SoLaPretrainHook(Hook):
                  checkpoint: str | None = None,
                  freeze: bool = True,
                  features: dict | None = None,
-                 matcher: dict | None = None,
+                 pretext: dict | None = None,
                  probe: dict | None = None,
                  **schedule) -> None:
         self.checkpoint = checkpoint
         self.freeze = freeze
         self.features = features
-        self.matcher = dict(matcher or {})
+        self.pretext = dict(pretext or {})
         self.probe = probe
         self.schedule = schedule
 
@@ -86,7 +87,7 @@ class SoLaPretrainHook(Hook):
 
     def _pretrain(self, runner: Runner, neck: dict, path: Path) -> None:
         features = self.features or self._training_features(runner)
-        cfg = pretraining_config(neck, features, path.parent, matcher=self.matcher, seed=runner.seed,
+        cfg = pretraining_config(neck, features, path.parent, pretext=self.pretext, seed=runner.seed,
                                  **self.schedule)
         if self.probe is not None:
             cfg.custom_hooks.append(dict(type='LinearProbeHook', **self.probe))
@@ -113,9 +114,9 @@ class SoLaPretrainHook(Hook):
 
     def _check_settings(self, path: Path) -> None:
         """Warn when the file was trained with other settings than these."""
-        used = read_sola(path)['meta'].get('matcher', {})
-        other = {key: used[key] for key, value in self.matcher.items()
+        used = read_sola(path)['meta'].get('pretext', {})
+        other = {key: used[key] for key, value in self.pretext.items()
                  if key in used and used[key] != value}
         if other:
-            print_log(f'{path} was trained with {other}, the config says {self.matcher}: delete the file '
+            print_log(f'{path} was trained with {other}, the config says {self.pretext}: delete the file '
                       'to train it again', 'current', logging.WARNING)

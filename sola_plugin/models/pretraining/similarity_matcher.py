@@ -1,17 +1,17 @@
-"""The model that similarity matching trains: neck → predictor → loss."""
+"""Similarity matching (https://arxiv.org/abs/2211.06023): neck → predictor → loss."""
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from ..losses import interval_target, similarity_matching_loss, temporal_similarity
+from .pretext import Pretext
 
 
 @MODELS.register_module()
-class SimilarityMatcher(BaseModel):
+class SimilarityMatcher(Pretext):
     """Similarity matching of windows of unlabelled features (https://arxiv.org/abs/2211.06023)::
 
         window (B, C, window) ─ neck ─ L positions, L2-normalised ─ z (stopped) ─┐
@@ -45,54 +45,36 @@ class SimilarityMatcher(BaseModel):
                  predictor_channels: int | None = 512,
                  stop_gradient: bool = True,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__(
+            neck, window, start=start, step=step, num_positions=num_positions, k=k,
+            predictor_channels=predictor_channels, stop_gradient=stop_gradient, init_cfg=init_cfg)
         last = start + step * (num_positions - 1)
         if start < 0 or step < 1 or num_positions < 2 or last >= window:
             raise ValueError(f'positions {start}, {start + step}, ..., {last} must lie inside a window '
                              f'of {window} snippets: change window, start, step or num_positions')
-        self.neck = neck if isinstance(neck, nn.Module) else MODELS.build(neck)
-        self.window = window
         self.start = start
         self.step = step
         self.num_positions = num_positions
         self.k = k
-        self.predictor_channels = predictor_channels
         self.stop_gradient = stop_gradient
-        channels: int = self.neck.in_channels  # type: ignore[assignment]
         self.predictor = None if predictor_channels is None else nn.Sequential(
-            nn.Linear(channels, predictor_channels), nn.ReLU(inplace=True),
-            nn.Linear(predictor_channels, channels))
+            nn.Linear(self.channels, predictor_channels), nn.ReLU(inplace=True),
+            nn.Linear(predictor_channels, self.channels))
         self.register_buffer('target', interval_target(num_positions, k), persistent=False)
 
-    @property
-    def settings(self) -> dict:
-        """The arguments other than the neck."""
-        names = ('window', 'start', 'step', 'num_positions', 'k', 'predictor_channels', 'stop_gradient')
-        return {name: getattr(self, name) for name in names}
+    def loss(self, inputs: Tensor, *labels: Tensor) -> dict[str, Tensor]:
+        """Similarity-matching loss of windows ``(B, C, window)``: ``dict(loss=scalar)``."""
+        return dict(loss=similarity_matching_loss(self.tensor(inputs), self.target))
 
-    def forward(self, inputs: Tensor, data_samples: list | None = None,
-                mode: str = 'loss') -> dict[str, Tensor] | Tensor:
-        """Similarity-matching loss of a batch of windows.
+    def tensor(self, inputs: Tensor) -> Tensor:
+        """Temporal similarity matrices (TSM).
 
         Args:
             inputs: Windows ``(B, C, window)``.
-            data_samples: Not used; similarity matching needs no labels.
-            mode: ``'loss'`` or ``'tensor'``.
 
         Returns:
-            ``dict(loss=scalar)``, or the TSM ``(B, L, L)`` in mode ``'tensor'``.
-
-        Raises:
-            ValueError: The windows have another length.
+            ``(B, L, L)``.
         """
-        if inputs.dim() != 3 or inputs.shape[2] != self.window:
-            raise ValueError(f'expected windows (B, C, {self.window}), got {tuple(inputs.shape)}')
-        if mode not in ('loss', 'tensor'):
-            raise ValueError(f'SimilarityMatcher has the modes loss and tensor, got {mode!r}')
-        tsm = self._temporal_similarity(inputs)
-        return tsm if mode == 'tensor' else dict(loss=similarity_matching_loss(tsm, self.target))
-
-    def _temporal_similarity(self, inputs: Tensor) -> Tensor:
         z = self.neck.forward_positions(  # type: ignore[operator]
             inputs, self.start, self.step, self.num_positions)
         # The predictor sees unit vectors; half precision keeps too few digits of their length.

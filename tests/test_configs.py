@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
+from sola_plugin.engine.pretraining import pretraining_config
 from sola_plugin.models.necks import SoLa, save_sola
 from tests.conftest import ROOT
 
@@ -46,7 +47,7 @@ def test_config(path):
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     for hook in cfg.custom_hooks:
         HOOKS.build(hook)
-    if 'test_evaluator' in cfg:
+    if cfg.get('test_evaluator') is not None:
         METRICS.build(cfg.test_evaluator)
     for dataset in datasets(cfg):
         for transform in dataset.get('pipeline') or ():
@@ -93,39 +94,95 @@ def test_each_head_has_its_configs(head, data):
 def test_base_files_are_used():
     """A base that no config names is forgotten, or misspelt in one."""
     used = {(path.parent / base).resolve()
-            for path in CONFIGS for base in Config._get_base_files(str(path))}
+            for path in [*CONFIGS, *(ROOT / 'configs/studies').glob('*.py')]
+            for base in Config._get_base_files(str(path))}
     assert used >= set((ROOT / 'configs' / '_base_').rglob('*.py'))
 
 
-@pytest.mark.parametrize(('name', 'folders', 'subsets', 'prefix', 'channels', 'first_centre'), [
-    ('activitynet_tsn400', ('csv_mean_100', ) * 2, ('training', 'validation'), 'v_', 400, None),
-    ('activitynet_tsp', ('tsp_features', ) * 2, ('training', 'validation'), 'v_', 512, 8 / 15),
-    ('thumos14_i3d', ('i3d_features', ) * 2, ('Validation', 'Test'), '', 2048, 8 / 30),
-    ('hacs_i3d', ('training', 'validation'), ('training', 'validation'), '', 2048, 0.25)])
-def test_data_as_laid_out_in_the_comments(tmp_path, name, folders, subsets, prefix, channels, first_centre):
+#: Base, folders and subsets of training and test, start of the file names, channels.
+PUBLIC_DATA = {
+    'activitynet_tsn400': (('csv_mean_100', ) * 2, ('training', 'validation'), 'v_', 400),
+    'activitynet_tsp': (('tsp_features', ) * 2, ('training', 'validation'), 'v_', 512),
+    'activitynet_i3d': (('i3d_features', ) * 2, ('training', 'validation'), 'v_', 2048),
+    'activitynet_slowfast': (('slowfast_features', ) * 2, ('training', 'validation'), 'v_', 2304),
+    'thumos14_i3d': (('i3d_features', ) * 2, ('Validation', 'Test'), '', 2048),
+    'hacs_i3d': (('training', 'validation'), ('training', 'validation'), '', 2048),
+}
+LENGTH = 100
+
+
+def lay_out(root: Path, name: str) -> Config:
+    """Make one training and one test video, whose features are all 0 and all 1."""
+    folders, subsets, prefix, channels = PUBLIC_DATA[name]
     cfg = load(ROOT / f'configs/_base_/datasets/{name}.py')
-    database, length = {}, 100
+    database = {}
     for index, (folder, subset) in enumerate(zip(folders, subsets)):
         label = cfg.get('classes', ['jump'])[0]
         database[f'id_{index}'] = dict(duration=60., subset=subset, annotations=[
             dict(segment=[10., 20.], label=label)])
-        (tmp_path / folder).mkdir(exist_ok=True)
-        features = np.full((length, channels), float(index), dtype=np.float32)
-        path = tmp_path / folder / f'{prefix}id_{index}'
+        (root / folder).mkdir(exist_ok=True)
+        features = np.full((LENGTH, channels), float(index), dtype=np.float32)
+        path = root / folder / f'{prefix}id_{index}'
         if cfg.train_dataloader.dataset.suffix == '.csv':
             header = ','.join(f'f{c}' for c in range(channels))
             np.savetxt(f'{path}.csv', features, '%g', ',', header=header, comments='')
         else:
             np.save(f'{path}.npy', features)
-    (tmp_path / cfg.train_dataloader.dataset.ann_file).write_text(json.dumps(dict(database=database)))
-    for index, dataset in enumerate(datasets(cfg)):
+    (root / cfg.train_dataloader.dataset.ann_file).write_text(json.dumps(dict(database=database)))
+    return cfg
+
+
+@pytest.mark.parametrize(('name', 'first_centre'), [
+    ('activitynet_tsn400', None), ('activitynet_tsp', 8 / 15), ('activitynet_i3d', 8 / 25),
+    ('activitynet_slowfast', None), ('thumos14_i3d', 8 / 30), ('hacs_i3d', 0.25)])
+def test_data_as_laid_out_in_the_comments(tmp_path, name, first_centre):
+    for index, dataset in enumerate(datasets(lay_out(tmp_path, name))):
         item, = DATASETS.build(dict(dataset, data_root=str(tmp_path)))
-        assert item['inputs'].shape == (channels, length) and (item['inputs'] == index).all()
+        assert item['inputs'].shape == (dataset.feat_dim, LENGTH) and (item['inputs'] == index).all()
         start, end = item['data_samples'].metainfo['feature_span']
         if first_centre is None:
             assert (start, end) == (0, 60)
         else:
-            assert start + (end - start) / length / 2 == pytest.approx(first_centre)
+            assert start + (end - start) / LENGTH / 2 == pytest.approx(first_centre)
+
+
+@pytest.mark.parametrize('name', PUBLIC_DATA)
+def test_pretraining_windows_are_of_the_training_videos(tmp_path, name):
+    lay_out(tmp_path, name)
+    cfg = load(ROOT / f"configs/pretrain/sola_{name.replace('_', '-')}.py")
+    dataset = cfg.train_dataloader.dataset
+    if 'root' in dataset.features:
+        dataset.features.root = str(tmp_path / 'training')
+    else:
+        dataset.features.data_root = str(tmp_path)
+    windows = DATASETS.build(dataset)
+    assert len(windows) == 1 and (windows[0]['inputs'] == 0).all()
+    assert windows[0]['inputs'].shape == (cfg.model.neck.in_channels, cfg.model.window)
+    assert cfg.get('test_dataloader') is None
+
+
+def test_pretraining_is_the_authors():
+    """The config, the hook's defaults and the paper's numbers are the same."""
+    cfg = load(ROOT / 'configs/pretrain/sola_hacs-i3d.py')
+    hook = pretraining_config(cfg.model.neck, cfg.train_dataloader.dataset.features, work_dir='x')
+    assert cfg.optim_wrapper == hook.optim_wrapper and cfg.train_cfg == hook.train_cfg
+    for key in ('batch_size', 'sampler', 'collate_fn'):
+        assert cfg.train_dataloader[key] == hook.train_dataloader[key]
+    assert MODELS.build(cfg.model).settings == MODELS.build(hook.model).settings
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, cfg.optim_wrapper.optimizer) == (
+        256, 150, dict(type='AdamW', lr=1e-4, fused=True))
+    assert MODELS.build(cfg.model).neck.settings == dict(
+        type='SoLa', in_channels=2048, hidden_channels=512, kernel_sizes=(5, 1), dilations=(1, 1),
+        standardize=False)
+
+
+def test_the_config_of_the_page_on_data_sets(tmp_path):
+    """A head on other features, as docs/datasets.md writes it."""
+    page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
+    code = page.split('```python\n')[1].split('```')[0].replace("'../_base_", f"'{ROOT}/configs/_base_")
+    (tmp_path / 'config.py').write_text(code)
+    cfg = load(tmp_path / 'config.py')
+    assert MODELS.build(cfg.model).feat_dim == cfg.train_dataloader.dataset.feat_dim == 2048
 
 
 def test_thumos14_windows_and_names():

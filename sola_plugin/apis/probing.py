@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,13 @@ import numpy as np
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
 from sola_plugin.datasets.tal_feature_dataset import TALFeatureDataset
 from sola_plugin.engine.probing import build_probe_dataset, check_channels, read_probe_data
 from sola_plugin.evaluation.boundary_distance import KINDS, check_edges
-from sola_plugin.evaluation.linear_probe import METRICS, SeededProbe, probe_over_seeds
+from sola_plugin.evaluation.linear_probe import METRICS, SeededProbe, linear_probe, probe_over_seeds
 from sola_plugin.evaluation.probe_data import DEFAULT_C, ProbeData
 from sola_plugin.models.necks import build_sola
 from sola_plugin.visualization import Cell, Difference
@@ -52,6 +54,25 @@ class Comparison:
     edges: tuple[float, ...]
     unit: str
     data: dict[str, dict[str, int]]
+
+
+def probe_localizer(cfg: Config, checkpoint: str | os.PathLike, **options: Any) -> dict[str, float]:
+    """Linear probe of the features that the head of a trained localizer sees.
+
+    Args:
+        cfg: Config of the localizer, with ``train_dataloader`` and ``test_dataloader``.
+        checkpoint: Its weights.
+        **options: Of :func:`~sola_plugin.evaluation.linear_probe.linear_probe`.
+
+    Returns:
+        See there.
+    """
+    model = MODELS.build(cfg.model)
+    load_checkpoint(model, os.fspath(checkpoint), map_location='cpu', strict=True)
+    train, test = (
+        read_probe_data(build_probe_dataset(loader.dataset, part), model.neck)
+        for part, loader in (('train', cfg.train_dataloader), ('test', cfg.test_dataloader)))
+    return linear_probe(train.features, train.labels, test.features, test.labels, **options)
 
 
 def compare_methods(train: Mapping, test: Mapping, checkpoints: Sequence[str] = (),

@@ -6,17 +6,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmaction.registry import MODELS
 from mmengine.config import Config
-from mmengine.runner.checkpoint import load_checkpoint
 
 from sola_plugin.datasets.watch import VALIDATION, WatchSettings, prepare_watch
 from sola_plugin.engine import pretrain
-from sola_plugin.engine.probing import build_probe_dataset, read_probe_data
-from sola_plugin.evaluation.linear_probe import linear_probe
 from sola_plugin.models.necks import read_sola
+from sola_plugin.studies.stages import run_stage
 
-from .stages import run_stage
+from .probing import probe_localizer
 from .testing import test_localizer
 from .training import train_localizer
 
@@ -150,7 +147,8 @@ def _run_method(job: Job, head: str, method: str, report: Callable[[str], None])
     checkpoint = Path(cfg.work_dir) / f'epoch_{cfg.train_cfg.max_epochs}.pth'
     trained = stage('train', train)
     tested = stage('test', lambda: test_localizer(Config(cfg.to_dict()), checkpoint))
-    probed = stage('probe', lambda: probe_features(cfg, checkpoint))
+    # scikit-learn's defaults, not the probe's: with these the figures of docs/results.md were measured.
+    probed = stage('probe', lambda: probe_localizer(cfg, checkpoint, C=1.0, tol=1e-4, max_iter=1000))
     figures = {key: tested[f'TAL/{key}'] for key in ('AR@10', 'AR@100', 'mAP', 'mAP@0.5')}
     figures.update(probe=probed['accuracy'], train_seconds=trained['seconds'],
                    test_seconds=tested['seconds'])
@@ -169,26 +167,6 @@ def has_sola(cfg: Config) -> bool:
 def config_name(head: str, method: str) -> str:
     """Name of the config, and of the folder, of a method with a head."""
     return HEADS[head] + METHODS[method]
-
-
-def probe_features(cfg: Config, checkpoint: Path) -> dict[str, float]:
-    """Linear probe of the features that the head of a trained localizer sees.
-
-    Args:
-        cfg: Config of the localizer, with ``train_dataloader`` and ``test_dataloader``.
-        checkpoint: Its weights.
-
-    Returns:
-        See :func:`~sola_plugin.evaluation.linear_probe.linear_probe`.
-    """
-    model = MODELS.build(cfg.model)
-    load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True)
-    train, test = (
-        read_probe_data(build_probe_dataset(loader.dataset, part), model.neck)
-        for part, loader in (('train', cfg.train_dataloader), ('test', cfg.test_dataloader)))
-    # scikit-learn's defaults, not the probe's: with these the figures of docs/results.md were measured.
-    return linear_probe(train.features, train.labels, test.features, test.labels, C=1.0, tol=1e-4,
-                        max_iter=1000)
 
 
 def matching_losses(folder: Path) -> list[float]:

@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmaction.registry import DATASETS
 from mmengine.config import Config
 
-from sola_plugin.models.losses import interval_target
-from sola_plugin.models.necks import build_sola, read_sola
 from sola_plugin.visualization import (
     Column,
     FigureBlock,
@@ -19,13 +16,12 @@ from sola_plugin.visualization import (
     Table,
     TableBlock,
     build_table,
-    cosine_tsm,
     plot_loss,
     plot_timeline,
-    plot_tsm,
     write_report,
 )
 
+from .tsm_gallery import tsm_figure
 from .watch_demo import BASELINE, METHODS, config_name, detections_of, matching_losses
 
 _CLASSES = ('ABD', 'ROW')
@@ -108,21 +104,10 @@ def _test_dataset(folder: Path):
 
 def _tsm_figure(folder: Path, dataset) -> FigureBlock:
     sola_file = folder / 'sola/run/sola.pth'
-    matcher = read_sola(sola_file)['meta']['matcher']
     item = dataset[0]
-    features, meta = item['inputs'], item['data_samples'].metainfo
-    with torch.no_grad():
-        adapted = build_sola(sola_file)(features[None])[0]
-    # The target counts in positions, and positions are `step` snippets apart.
-    target = interval_target(features.shape[1], matcher['k'] * matcher['step']**2)
-    start, end = meta['feature_span']
-    figure = plot_tsm(
-        {'raw features': cosine_tsm(features.numpy()), 'SoLa': cosine_tsm(adapted.numpy()),
-         'target of the training': target.numpy()},
-        seconds_per_cell=(end - start) / features.shape[1], start=start, segments=meta['annotations'],
-        classes=_CLASSES)
+    meta = item['data_samples'].metainfo
     return FigureBlock(
-        figure,
+        tsm_figure(item['inputs'], meta, {'SoLa': sola_file}, target_of=sola_file),
         f'Temporal similarity matrices (TSM) of the test stream {meta["video_name"]}: how similar the '
         'features at two moments are, as rescaled cosine. Right: what similarity matching asks for, which '
         'depends on the interval only. Coloured bars mark the true actions, which training never saw.',

@@ -5,7 +5,9 @@ other parts of the package made, and turn them into something to look at. Import
 imports matplotlib, but neither pyplot nor torch.
 """
 
+from .animation import write_gif
 from .boundary_curves import plot_boundary_accuracy
+from .comparison import plot_comparison
 from .curves import plot_loss
 from .diagnosis import (
     bucket_table,
@@ -19,6 +21,7 @@ from .render import to_html, to_markdown, to_rich, to_text
 from .report import BulletList, FigureBlock, Section, TableBlock, write_report
 from .table import Cell, Column, Difference, Table, build_table
 from .timeline import best_detections, plot_timeline
+from .timeline_page import write_timeline_page
 from .tsm import cosine_tsm, plot_tsm
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     'plot_boundary_accuracy',
     'plot_false_negatives',
     'plot_false_positives',
+    'plot_comparison',
     'plot_loss',
     'plot_sensitivity',
     'plot_timeline',
@@ -48,5 +52,7 @@ __all__ = [
     'to_markdown',
     'to_rich',
     'to_text',
+    'write_gif',
     'write_report',
+    'write_timeline_page',
 ]

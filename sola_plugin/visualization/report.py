@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from ..utils import atomic_write
 from .encode import encode_figure
+from .environment import template_environment
 from .render import to_html
 from .table import Table
 
@@ -103,7 +103,7 @@ def write_report(
         if isinstance(value, str):
             raise ValueError(f'{name!r}: expected a sequence of paragraphs, got one string')
     html = (
-        _environment()
+        template_environment()
         .get_template('report.html.j2')
         .render(
             title=title,
@@ -116,16 +116,6 @@ def write_report(
     )
     with atomic_write(path) as file:
         file.write(html)
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader('sola_plugin.visualization'),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _numbered(sections: Sequence[Section]) -> list[dict[str, Any]]:

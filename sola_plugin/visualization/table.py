@@ -61,12 +61,15 @@ class Difference:
         spread: Sample standard deviation of these differences; ``None`` for a single seed.
         n: Number of seeds.
         improved: Number of seeds that are strictly better than the baseline.
+        interval: Bootstrap interval of the mean that holds it with 95% confidence; ``None`` for a
+            single seed.
     """
 
     mean: float
     spread: float | None
     n: int
     improved: int
+    interval: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, values: Values, baseline: Values, *, higher_is_better: bool = True) -> Difference:
@@ -84,16 +87,23 @@ class Difference:
         differences = ours - theirs
         cell = Cell.of(differences)
         improved = int(np.count_nonzero(differences > 0 if higher_is_better else differences < 0))
-        return cls(cell.mean, cell.spread, cell.n, improved)
+        interval = bootstrap_interval(differences) if differences.size > 1 else None
+        return cls(cell.mean, cell.spread, cell.n, improved, interval)
 
-    def text(self, digits: int = 1) -> str:
+    def text(self, digits: int = 1, with_interval: bool = False) -> str:
         """Format for reading.
 
         Example:
-            >>> Difference.of([60.0, 58.0, 50.0], [55.0, 56.0, 51.0]).text()
+            >>> difference = Difference.of([60.0, 58.0, 50.0], [55.0, 56.0, 51.0])
+            >>> difference.text()
             '+2.0 ± 3.0 (2/3)'
+            >>> difference.text(with_interval=True)
+            '+2.0 ± 3.0 [-1.0, +5.0] (2/3)'
         """
         spread = '' if self.spread is None else f' ± {self.spread:.{digits}f}'
+        if with_interval and self.interval is not None:
+            low, high = (_fixed(value, digits, sign='+') for value in self.interval)
+            spread += f' [{low}, {high}]'
         return f'{_fixed(self.mean, digits, sign="+")}{spread} ({self.improved}/{self.n})'
 
 
@@ -147,7 +157,8 @@ def build_table(
     results: Mapping[str, Mapping[str, Values]],
     columns: Sequence[Column],
     row_title: str = 'method',
-    baseline: str | None = None,
+    baseline: str | Mapping[str, str] | None = None,
+    with_interval: bool = False,
 ) -> Table:
     """Lay out the results of several methods.
 
@@ -156,7 +167,9 @@ def build_table(
             A key that a method lacks is shown as "–".
         columns: What to show, from left to right.
         row_title: Heading of the first column.
-        baseline: Method that differences are taken to; the first one by default.
+        baseline: Method that differences are taken to; the first one by default. A mapping gives
+            every method a baseline of its own; those that it does not name have no differences.
+        with_interval: Show the 95% bootstrap interval of each difference.
 
     Returns:
         Table whose note says what the figures are.
@@ -167,20 +180,28 @@ def build_table(
     """
     if not results:
         raise ValueError('results: expected at least one method, got none')
-    baseline = next(iter(results)) if baseline is None else baseline
-    if baseline not in results:
-        raise ValueError(f'baseline {baseline!r}: expected one of {list(results)}')
+    if not isinstance(baseline, Mapping):
+        baseline = dict.fromkeys(results, next(iter(results)) if baseline is None else baseline)
+    for name in baseline.values():
+        if name not in results:
+            raise ValueError(f'baseline {name!r}: expected one of {list(results)}')
     header = [row_title]
     for column in columns:
         header += [column.title, f'Δ {column.title}'] if column.difference else [column.title]
     rows = [
         (
             method,
-            *_cells(method, values, results[baseline] if method != baseline else None, columns),
+            *_cells(
+                method,
+                values,
+                results[baseline[method]] if baseline.get(method, method) != method else None,
+                columns,
+                with_interval,
+            ),
         )
         for method, values in results.items()
     ]
-    return Table(tuple(header), tuple(rows), _note(results, columns, baseline))
+    return Table(tuple(header), tuple(rows), _note(results, columns, baseline, with_interval))
 
 
 def _cells(
@@ -188,6 +209,7 @@ def _cells(
     values: Mapping[str, Values],
     baseline: Mapping[str, Values] | None,
     columns: Sequence[Column],
+    with_interval: bool,
 ) -> list[str]:
     cells = []
     for column in columns:
@@ -196,7 +218,7 @@ def _cells(
         try:
             cells.append(MISSING if own is None else _scaled_cell(own, column))
             if column.difference and own is not None and other is not None:
-                cells.append(_scaled_difference(own, other, column))
+                cells.append(_scaled_difference(own, other, column, with_interval))
             elif column.difference:
                 cells.append(MISSING)
         except ValueError as error:
@@ -208,14 +230,19 @@ def _scaled_cell(values: Values, column: Column) -> str:
     return Cell.of(_finite(values) * column.scale).text(column.digits)
 
 
-def _scaled_difference(values: Values, baseline: Values, column: Column) -> str:
+def _scaled_difference(
+    values: Values, baseline: Values, column: Column, with_interval: bool
+) -> str:
     ours, theirs = _finite(values) * column.scale, _finite(baseline) * column.scale
     difference = Difference.of(ours, theirs, higher_is_better=column.higher_is_better)
-    return difference.text(column.digits)
+    return difference.text(column.digits, with_interval)
 
 
 def _note(
-    results: Mapping[str, Mapping[str, Values]], columns: Sequence[Column], baseline: str
+    results: Mapping[str, Mapping[str, Values]],
+    columns: Sequence[Column],
+    baseline: Mapping[str, str],
+    with_interval: bool,
 ) -> str:
     counts = {
         len(values[column.key])
@@ -233,11 +260,41 @@ def _note(
         else 'One seed: no spread can be given.'
     )
     if any(column.difference for column in columns):
+        names = sorted(set(baseline.values()))
+        other = names[0] if len(names) == 1 else 'the baseline of the row'
+        interval = '95% bootstrap interval of this mean; ' if with_interval else ''
         note += (
-            f' Δ: difference to {baseline} on the same seed, averaged; in brackets the number of '
-            'seeds that improved.'
+            f' Δ: difference to {other} on the same seed, averaged; {interval}in brackets the number '
+            'of seeds that improved.'
         )
     return note
+
+
+def bootstrap_interval(
+    values: Values, confidence: float = 0.95, resamples: int = 10000
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a mean. With few values it is somewhat too narrow.
+
+    Args:
+        values: ``(n,)``, such as one difference for each seed.
+        confidence: Share of resampled means inside, in ``(0, 1)``.
+        resamples: Number of resampled means. The draws are fixed: equal values give equal intervals.
+
+    Returns:
+        Low and high end.
+
+    Raises:
+        ValueError: No values, or one that is not finite.
+
+    Example:
+        >>> bootstrap_interval([2.0, 2.0, 2.0])
+        (2.0, 2.0)
+    """
+    numbers = _finite(values)
+    draws = np.random.default_rng(0).choice(numbers, (resamples, numbers.size))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws.mean(axis=1), [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _finite(values: Values) -> np.ndarray:

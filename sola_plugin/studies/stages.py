@@ -10,6 +10,16 @@ from pathlib import Path
 from sola_plugin.utils import atomic_write
 
 
+def finished_stage(folder: Path) -> dict | None:
+    """What a stage gave; ``None`` if it is not done.
+
+    Args:
+        folder: Folder of the stage.
+    """
+    done = folder / 'stage.json'
+    return json.loads(done.read_text(encoding='utf-8')) if done.is_file() else None
+
+
 def run_stage(folder: Path, settings: str, work: Callable[[], dict]) -> dict:
     """Do a stage, or return what it gave when it was done with the same settings.
 
@@ -25,8 +35,8 @@ def run_stage(folder: Path, settings: str, work: Callable[[], dict]) -> dict:
     done, begun = folder / 'stage.json', folder / 'settings.txt'
     if begun.is_file() and begun.read_text(encoding='utf-8') != settings:
         shutil.rmtree(folder)
-    if done.is_file():
-        return json.loads(done.read_text(encoding='utf-8'))
+    if (result := finished_stage(folder)) is not None:
+        return result
     with atomic_write(begun) as file:
         file.write(settings)
     start = time.perf_counter()

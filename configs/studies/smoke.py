@@ -1,0 +1,12 @@
+# A study in half a minute, to see that everything works; its training is too short to say anything.
+_base_ = '../_base_/studies/watch.py'
+title = 'Smoke: two necks, very short training'
+head_options = {'train_cfg.max_epochs': 20}
+pretrain_options = {'train_cfg.max_epochs': 5}
+
+factors = dict(neck={
+    'standardised': dict(head='../localization/bmn_watch_standardization.py'),
+    'SoLa, frozen': dict(),
+})
+baseline = dict(neck='standardised')
+seeds = 2

@@ -1,0 +1,157 @@
+"""The stages of a study's cells: data, label-free training, head. Equal stages are shared."""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from sola_plugin.apis.probing import probe_localizer
+from sola_plugin.apis.testing import test_localizer
+from sola_plugin.apis.training import train_localizer
+from sola_plugin.datasets.watch import VALIDATION, WatchSettings, prepare_watch
+from sola_plugin.engine import pretrain
+
+from .stages import run_stage
+from .study import Cell
+
+#: Of the figures of a test, those that are kept.
+FIGURES = ('mAP', 'mAP@0.5', 'AR@10', 'AR@100')
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A piece of work that is done once, however many cells need its result.
+
+    Attributes:
+        kind: ``'data'``, ``'pretrain'`` or ``'head'``.
+        folder: Where it is done; its name tells everything that the result depends on.
+        settings: The same as text.
+        work: Does it.
+    """
+
+    kind: str
+    folder: Path
+    settings: str
+    work: Callable[[], dict]
+
+    @property
+    def name(self) -> str:
+        """Kind, and a digest of the settings."""
+        return self.folder.name
+
+    def run(self) -> dict:
+        """Do the stage unless it is done; return its plain result and ``seconds``."""
+        return run_stage(self.folder, self.settings, self.work)
+
+
+def cell_stages(cell: Cell, seed: int, work_dir: Path) -> list[Stage]:
+    """The stages of one cell and seed, each after those that it needs; the last one is the head.
+
+    Args:
+        cell: The experiment.
+        seed: Of data, label-free training and head.
+        work_dir: Folder of the study.
+
+    Returns:
+        One to three stages. The head's result holds :data:`FIGURES`, ``probe`` (fractions),
+        ``train_seconds`` and ``test_seconds``.
+    """
+    head = _config(cell.head, cell.head_options)
+    stages: list[Stage] = []
+    data = None
+    if cell.embedded is not None:
+        stages.append(_data_stage(cell.embedded, seed, work_dir))
+        data = stages[0].folder / 'data'
+    pretrained = cell.pretrain is not None and _wants_pretraining(head)
+    if pretrained:
+        stages.append(_pretrain_stage(cell, seed, work_dir, data, [stage.name for stage in stages]))
+        head.model.neck.update(_config(cell.pretrain, cell.pretrain_options).model.neck)
+    # Names of stages stand for their folders, so that a study's folder can be moved.
+    settings = _settings(head, seed, [stage.name for stage in stages])
+    if pretrained:
+        head.model.neck.init_cfg.checkpoint = str(stages[-1].folder / 'run/sola.pth')
+    if data is not None:
+        _use_data(head, data)
+    stages.append(_stage('head', settings, work_dir, lambda folder: _run_head(head, folder, seed)))
+    return stages
+
+
+def _stage(kind: str, settings: str, work_dir: Path, work: Callable[[Path], dict]) -> Stage:
+    folder = work_dir / f'{kind}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}'
+    return Stage(kind, folder, settings, lambda: work(folder))
+
+
+def _data_stage(options: Mapping[str, Any], seed: int, work_dir: Path) -> Stage:
+    options = dict(options)
+    if options.pop('validation', False):
+        options.update(VALIDATION)
+    wanted = WatchSettings(seed=seed, **options).to_json()
+    return _stage(
+        'data', json.dumps(wanted, sort_keys=True), work_dir,
+        lambda folder: prepare_watch(folder / 'data', seed, force=True, **options).encoder)
+
+
+def _pretrain_stage(cell: Cell, seed: int, work_dir: Path, data: Path | None,
+                    needs: list[str]) -> Stage:
+    cfg = _config(cell.pretrain, cell.pretrain_options)
+    features = cfg.train_dataloader.dataset.features
+    if cell.embedded is not None and cell.embedded.get('labelled') == WatchSettings.num_train:
+        features.subset = ['training']  # no stream is without labels
+    settings = _settings(cfg, seed, needs)
+    if data is not None:
+        features.data_root = str(data)
+
+    def work(folder: Path) -> dict:
+        run = _seeded(cfg, folder / 'run', seed)
+        return dict(path=str(pretrain(run)))
+
+    return _stage('pretrain', settings, work_dir, work)
+
+
+def _run_head(cfg: Config, folder: Path, seed: int) -> dict:
+    """Train, test and probe; each of them is a stage of its own, so that a kill costs one of them."""
+    run = _seeded(cfg, folder / 'run', seed)
+    checkpoint = Path(run.work_dir) / f'epoch_{run.train_cfg.max_epochs}.pth'
+
+    def train() -> dict:
+        train_localizer(Config(run.to_dict()))
+        return {}
+
+    trained = run_stage(folder / 'train', '', train)
+    tested = run_stage(folder / 'test', '', lambda: test_localizer(Config(run.to_dict()), checkpoint))
+    probed = run_stage(folder / 'probe', '', lambda: probe_localizer(run, checkpoint))
+    return dict({key: tested[f'TAL/{key}'] for key in FIGURES}, probe=probed['accuracy'],
+                train_seconds=trained['seconds'], test_seconds=tested['seconds'])
+
+
+def _config(path: Path | None, options: Mapping[str, Any]) -> Config:
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(dict(options))
+    return cfg
+
+
+def _use_data(cfg: Config, data: Path) -> None:
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(loader) is not None:
+            cfg[loader].dataset.data_root = str(data)
+
+
+def _wants_pretraining(cfg: Config) -> bool:
+    """Whether the localizer's neck starts from the weights of label-free training."""
+    neck = cfg.model.get('neck') or {}
+    return (neck.get('init_cfg') or {}).get('type') == 'Pretrained'
+
+
+def _settings(cfg: Config, seed: int, needs: list[str]) -> str:
+    return json.dumps(dict(config=cfg.to_dict(), seed=seed, needs=needs), sort_keys=True, default=repr)
+
+
+def _seeded(cfg: Config, work_dir: Path, seed: int) -> Config:
+    cfg = Config(cfg.to_dict())
+    cfg.work_dir, cfg.randomness, cfg.resume = str(work_dir), dict(seed=seed), True
+    return cfg

@@ -1,0 +1,31 @@
+"""Stages that are done once."""
+from __future__ import annotations
+
+import pytest
+
+from sola_plugin.studies.stages import run_stage
+
+
+def test_done_once_until_the_settings_change(tmp_path):
+    calls = []
+
+    def work() -> dict:
+        calls.append((tmp_path / 'a/left').exists())
+        (tmp_path / 'a/left').write_text('x')
+        return dict(value=len(calls))
+
+    assert run_stage(tmp_path / 'a', 'one', work)['value'] == 1
+    assert run_stage(tmp_path / 'a', 'one', work)['value'] == 1
+    assert run_stage(tmp_path / 'a', 'two', work)['value'] == 2
+    assert calls == [False, False]  # other settings find an empty folder
+
+
+def test_an_attempt_that_failed_is_repeated_with_what_it_left(tmp_path):
+    def failing() -> dict:
+        (tmp_path / 'a/left').write_text('x')
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(tmp_path / 'a', 'one', failing)
+    result = run_stage(tmp_path / 'a', 'one', lambda: dict(left=(tmp_path / 'a/left').read_text()))
+    assert result['left'] == 'x' and result['seconds'] >= 0

@@ -1,0 +1,182 @@
+"""Studies: the grid, the sharing of stages, real tiny runs, the report."""
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from sola_plugin.engine.pretraining import pretraining_config
+from sola_plugin.studies.cells import cell_stages
+from sola_plugin.studies.results import figures_by_cell, study_table, write_study
+from sola_plugin.studies.runner import Outcome, run_study
+from sola_plugin.studies.study import StudyError, load_study
+from tests.conftest import CHANNELS, ROOT, TINY_MATCHER, feature_dataset, localization_config
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def configs(tmp_path, data_root) -> Path:
+    """Folder with ``head.py`` (SoLa from pretraining) and ``pretrain.py`` on the tiny data."""
+    neck = dict(type='SoLa', in_channels=CHANNELS, hidden_channels=8)
+    head = localization_config(data_root, tmp_path / 'unused')
+    head['train_cfg']['max_epochs'] = 1
+    head['model']['neck'] = dict(neck, frozen=True, init_cfg=dict(type='Pretrained', checkpoint=None))
+    Config(head).dump(tmp_path / 'head.py')
+    pretraining_config(neck, feature_dataset(data_root), tmp_path / 'unused', TINY_MATCHER, batch_size=4,
+                       max_epochs=1).dump(tmp_path / 'pretrain.py')
+    return tmp_path
+
+
+STUDY = """
+title = 'Tiny'
+head = 'head.py'
+pretrain = 'pretrain.py'
+factors = dict(
+    neck={'raw': dict(head_options={'model.neck': None}),
+          'frozen': dict(),
+          'finetune': dict(head_options={'model.neck.frozen': False})},
+    epochs={'1': dict(), '2': dict(head_options={'train_cfg.max_epochs': 2})})
+baseline = dict(neck='raw')
+seeds = 2
+"""
+
+
+def test_grid_of_cells(configs):
+    study = load_study(write(configs / 'study.py', STUDY))
+    assert [cell.name for cell in study.cells] == [
+        'raw · 1', 'raw · 2', 'frozen · 1', 'frozen · 2', 'finetune · 1', 'finetune · 2']
+    assert study.seeds == (0, 1) and study.title == 'Tiny'
+    last = study.cells[-1]
+    assert last.head_options == {'model.neck.frozen': False, 'train_cfg.max_epochs': 2}
+    assert last.head == configs / 'head.py'
+    # The baseline keeps the factors that it does not name.
+    assert study.baseline_of(last).name == 'raw · 2'
+    assert load_study(configs / 'study.py', seeds=[7]).seeds == (7,)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ("pretrains = 'pretrain.py'", "unknown key 'pretrains', expected some of"),
+    ("factors = dict(a={'x': dict(haed='head.py')})", "level 'x' of 'a': unknown key 'haed'"),
+    ("factors = dict(a={'x': dict(head='no.py')})", r"head of 'x' is .*no\.py, which does not exist"),
+    ("baseline = dict(neck='rwa')", "baseline neck='rwa' is none of"),
+    ("baseline = dict(nek='raw')", "baseline nek='raw' is none of"),
+    ('seeds = 0', 'at least one seed'),
+    ('seeds = [1, 1]', 'none twice'),
+    ('head = None', 'has no head=CONFIG'),
+])
+def test_bad_study(configs, change, message):
+    with pytest.raises(StudyError, match=message):
+        load_study(write(configs / 'study.py', f'{STUDY}\n{change}\n'))
+
+
+def test_options_of_embedded_data_need_embedded_data(configs):
+    study = write(configs / 'study.py', STUDY)
+    with pytest.raises(StudyError, match='it uses its own data'):
+        load_study(study, embedded=dict(labelled=3))
+    study.write_text(f'{STUDY}\nembedded = dict(labelled=14)\n')
+    assert load_study(study, embedded=dict(split='subject')).cells[0].embedded == dict(
+        labelled=14, split='subject')
+
+
+def test_equal_stages_are_shared(configs, tmp_path):
+    study = load_study(write(configs / 'study.py', f'{STUDY}\nembedded = dict(labelled=14)\n'))
+    stages = {cell.name: cell_stages(cell, 0, tmp_path / 'work') for cell in study.cells}
+    assert [stage.kind for stage in stages['raw · 1']] == ['data', 'head']
+    assert [stage.kind for stage in stages['frozen · 1']] == ['data', 'pretrain', 'head']
+    names = {name: [stage.name for stage in own] for name, own in stages.items()}
+    assert len({own[0] for own in names.values()}) == 1
+    assert len({own[1] for name, own in names.items() if 'raw' not in name}) == 1
+    assert len({own[-1] for own in names.values()}) == len(study.cells)
+    # The seed is part of every stage, the place of the work dir of none.
+    cell = study.cells[2]
+    other_seed = [stage.name for stage in cell_stages(cell, 1, tmp_path / 'work')]
+    moved = [stage.name for stage in cell_stages(cell, 0, tmp_path / 'other')]
+    assert not set(other_seed) & set(names[cell.name]) and moved == names[cell.name]
+
+
+@pytest.fixture
+def finished(configs, tmp_path) -> tuple:
+    """A study of which half of the cells fail, after it was run; and what was reported."""
+    path = write(configs / 'study.py', """
+head = 'head.py'
+pretrain = 'pretrain.py'
+factors = dict(
+    neck={'raw': dict(head_options={'model.neck': None}), 'frozen': dict()},
+    size={'good': dict(), 'bad': dict(head_options={'model.hidden_dim_1d': 'wide'})})
+baseline = dict(neck='raw')
+seeds = 1
+""")
+    reports: list[tuple] = []
+    study = load_study(path)
+    outcomes = run_study(study, tmp_path / 'work', jobs=2, report=lambda *state: reports.append(state))
+    return study, outcomes, reports
+
+
+def test_run_report_and_run_again(finished, tmp_path):
+    """A head that cannot be built fails alone; what is done is not done again, by the tool either."""
+    study, outcomes, reports = finished
+    assert len(outcomes) == 4 and reports[-1][1:] == (5, 5)
+    bad = [outcome for outcome in outcomes if outcome.figures is None]
+    assert [outcome.cell.name for outcome in bad] == ['raw · bad', 'frozen · bad']
+    assert all('log: ' in outcome.error for outcome in bad)
+    for outcome in outcomes:
+        if outcome.figures is not None:
+            assert 0 <= outcome.figures['mAP'] <= 1 and 0.3 < outcome.figures['probe'] <= 1
+            assert ('pretrain_seconds' in outcome.figures) == (outcome.cell.levels['neck'] != 'raw')
+    written = write_study(study, outcomes, tmp_path / 'work', 'the command')
+    assert len(written.failures) == 2 and len(written.table.rows) == 2
+    text = (tmp_path / 'work/results.md').read_text()
+    assert 'the command' in text and 'frozen · bad, seed 0' in text
+    rows = list(csv.DictReader((tmp_path / 'work/results.csv').open()))
+    assert [row['neck'] for row in rows] == [outcome.cell.levels['neck'] for outcome in outcomes]
+    assert (tmp_path / 'work/results.png').read_bytes().startswith(b'\x89PNG')
+
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / 'work').glob('*/stage.json')}
+    result = tool(tmp_path, str(study.path), '--work-dir', 'work')
+    assert result.returncode == 1 and result.stderr.startswith('error: raw · bad, seed 0: ')
+    assert 'raw · good' in result.stdout and 'results.png' in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+def tool(folder: Path, *args: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(ROOT / 'tools/ablate.py'), *args], cwd=folder,
+                          capture_output=True, text=True)
+
+
+def test_table_takes_paired_differences(configs):
+    study = load_study(write(configs / 'study.py', STUDY))
+    values = {'raw · 1': [.2, .4], 'raw · 2': [.5, .5], 'frozen · 1': [.3, .6], 'frozen · 2': [.4, .5]}
+    outcomes = [Outcome(cell, seed, (), dict(mAP=values[cell.name][seed]))
+                for cell in study.cells[:4] for seed in study.seeds]
+    outcomes.append(Outcome(study.cells[4], 0, (), None, 'broke'))
+    assert list(figures_by_cell(outcomes)) == list(values)
+    rows = {row[0]: row[2] for row in study_table(study, outcomes).rows}
+    assert rows == {'raw · 1': '–', 'raw · 2': '–',
+                    'frozen · 1': '+15.0 ± 7.1 [+10.0, +20.0] (2/2)',
+                    'frozen · 2': '-5.0 ± 7.1 [-10.0, +0.0] (0/2)'}
+
+
+def test_errors_of_the_tool(tmp_path):
+    missing = tool(tmp_path, 'no_study.py')
+    assert missing.returncode == 1 and missing.stderr.startswith('error: ')
+    assert 'Traceback' not in missing.stderr
+
+
+def test_shipped_studies_can_be_read():
+    paths = sorted((ROOT / 'configs/studies').glob('*.py'))
+    assert paths
+    for path in paths:
+        study = load_study(path)
+        for cell in study.cells:
+            assert cell_stages(cell, 0, Path('work'))
+            study.baseline_of(cell)
+        names = [cell.name for cell in study.cells]
+        assert len(set(names)) == len(names)

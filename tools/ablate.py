@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Run a study: every cell of a grid over seeds, with paired differences: ``python tools/ablate.py STUDY``."""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Run a study (docs/studies.md).')
+    parser.add_argument('study', type=Path, metavar='STUDY', help='study file, see configs/studies/')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/studies/<name of the study>. '
+                        'Studies in one folder share what they have in common')
+    parser.add_argument('--seeds', type=int, nargs='+', metavar='SEED',
+                        help='these seeds instead of those of the study')
+    parser.add_argument('--jobs', type=int, default=1,
+                        help='stages that run at the same time, one thread each (default 1)')
+    parser.add_argument('--embedded', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='options of the embedded data (docs/watch.md), e.g. split=subject labelled=56; '
+                        'validation=True cuts all streams from the training part')
+    args = parser.parse_args()
+    if args.jobs < 1:
+        parser.error('--jobs expects at least 1')
+    return args
+
+
+def main() -> None:
+    """Run the command."""
+    args = parse_args()
+    from sola_plugin.studies.results import write_study
+    from sola_plugin.studies.runner import run_study
+    from sola_plugin.studies.study import StudyError, load_study
+    from sola_plugin.visualization import to_text
+
+    try:
+        study = load_study(args.study, args.seeds, args.embedded)
+    except (StudyError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')
+    work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem
+    columns = (TextColumn('{task.description:<24}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task(f'{len(study.cells)} cells x {len(study.seeds)} seeds')
+        outcomes = run_study(study, work_dir, args.jobs, lambda what, done, total: progress.update(
+            task, description=what, completed=done, total=total))
+    written = write_study(study, outcomes, work_dir, ' '.join(['python', *sys.argv]))
+    if written.table is not None:
+        print(to_text(written.table))
+    print(f'{work_dir}: {", ".join(written.files)}')
+    if written.failures:
+        sys.exit('error: ' + '\n'.join(written.failures))
+
+
+if __name__ == '__main__':
+    main()

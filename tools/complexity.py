@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Cost table of pretext tasks and localizers: ``python tools/complexity.py CONFIG...``."""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Parameters, multiply-accumulates, and time and memory of a training step, on random '
+        'features (docs/studies.md).')
+    parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG',
+                        help='config of a pretext task (configs/pretrain/) or of a localizer')
+    parser.add_argument('--snippets', type=int, default=100, help='length of a video (default 100)')
+    parser.add_argument('--batch-size', type=int, help='default: that of the config')
+    parser.add_argument('--steps', type=int, default=20, help='training steps that are timed (default 20)')
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument('--threads', type=int, default=1, help='on the CPU (default 1)')
+    parser.add_argument('--markdown', action='store_true', help='print the table as Markdown')
+    args = parser.parse_args()
+    numbers = (args.snippets, args.steps, args.threads, 1 if args.batch_size is None else args.batch_size)
+    if min(numbers) < 1:
+        parser.error('--snippets, --batch-size, --steps and --threads expect at least 1')
+    return args
+
+
+def main() -> None:
+    """Run the command."""
+    args = parse_args()
+    from sola_plugin.studies.complexity import complexity_table, measure_complexity, read_model
+    from sola_plugin.visualization import to_markdown, to_text
+
+    torch.set_num_threads(args.threads)
+    costs = {}
+    try:
+        if args.device == 'cuda' and not torch.cuda.is_available():
+            raise ValueError('--device cuda: PyTorch finds no GPU')
+        for config in track(args.configs, 'measuring', console=Console(stderr=True), transient=True,
+                            disable=not sys.stderr.isatty()):
+            model, batch_size = read_model(config)
+            costs[config] = measure_complexity(model.to(args.device), args.batch_size or batch_size,
+                                               args.snippets, args.steps)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f'error: {error}')
+    stems = [config.stem for config in costs]  # the rows, unless two files have one name
+    names = stems if len(set(stems)) == len(stems) else map(str, costs)
+    table = complexity_table(dict(zip(names, costs.values())), args.snippets)
+    print(to_markdown(table) if args.markdown else to_text(table))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,72 @@
+#!/usr/bin/env python
+"""TSM of videos, raw and behind SoLa: ``python tools/plot_tsm.py CONFIG --sola sola.pth``."""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Temporal similarity matrices of videos: raw features, SoLa, target of its training '
+        '(docs/studies.md).')
+    parser.add_argument('config', metavar='CONFIG', help='localizer config; its test videos are drawn')
+    parser.add_argument('--sola', type=Path, nargs='+', default=(), metavar='FILE',
+                        help='SoLa checkpoints; the target is that of the first which tells it')
+    parser.add_argument('--titles', nargs='+', metavar='TITLE',
+                        help='one for each checkpoint (default: SoLa; of several, the names of their '
+                        'folders)')
+    parser.add_argument('--epochs', type=Path, metavar='FOLDER',
+                        help='work dir of tools/pretrain_sola.py: an animated GIF of its epoch_<n>.pth')
+    parser.add_argument('--videos', nargs='+', metavar='ID', help='default: the first three')
+    parser.add_argument('--snippets', type=int, nargs=2, metavar=('FIRST', 'END'),
+                        help='draw this stretch only (long videos)')
+    parser.add_argument('--format', choices=('png', 'svg'), default='png', help='of the pictures')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/tsm'), metavar='FOLDER')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    args = parser.parse_args()
+    if not args.sola and args.epochs is None:
+        parser.error('give --sola FILE or --epochs FOLDER')
+    names = [path.parent.name if path.name == 'sola.pth' else path.stem for path in args.sola]
+    default = ['SoLa'] if len(names) == 1 else names
+    args.titles = args.titles or default
+    if len(set(args.titles)) != len(args.sola):
+        parser.error(f'--titles expects {len(args.sola)} different ones, got {args.titles}')
+    return args
+
+
+def main() -> None:
+    """Run the command."""
+    args = parse_args()
+    from sola_plugin.apis.tsm_gallery import epoch_frames, has_target, read_videos, tsm_figure
+    from sola_plugin.utils import atomic_write
+    from sola_plugin.visualization import encode_figure, write_gif
+
+    necks = dict(zip(args.titles, args.sola))
+    try:
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options or {})
+        target_of = next((path for path in args.sola if has_target(path)), None)
+        if necks and target_of is None:
+            print('none of the checkpoints tells the target of its training: none is drawn', file=sys.stderr)
+        for features, meta in read_videos(cfg, args.videos):
+            path = args.out / meta['video_name']
+            if necks:
+                figure = tsm_figure(features, meta, necks, target_of, args.snippets)
+                with atomic_write(f'{path}.{args.format}', 'wb') as file:
+                    file.write(encode_figure(figure, args.format).data)
+                print(f'{path}.{args.format}')
+            if args.epochs:
+                write_gif(f'{path}.gif', epoch_frames(features, meta, args.epochs, args.snippets))
+                print(f'{path}.gif')
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()

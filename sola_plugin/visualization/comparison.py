@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .bootstrap import Values, bootstrap_interval
 from .pictures import FULL_WIDTH, INK, MUTED, PALETTE, house_style, plain
-from .table import Values, bootstrap_interval
 
 #: Inches of a row.
 _ROW = 0.32

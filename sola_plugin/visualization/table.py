@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .bootstrap import Values, bootstrap_interval, finite_values
+
 #: Stands where a method has no such figure, for example the pretraining time of the raw features.
 MISSING = '–'
-
-#: One value for each seed.
-Values = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Cell:
         Raises:
             ValueError: No values, or one that is not finite.
         """
-        numbers = _finite(values)
+        numbers = finite_values(values)
         spread = float(numbers.std(ddof=1)) if numbers.size > 1 else None
         return cls(float(numbers.mean()), spread, numbers.size)
 
@@ -78,7 +77,7 @@ class Difference:
         Raises:
             ValueError: No values, different numbers of seeds, or a value that is not finite.
         """
-        ours, theirs = _finite(values), _finite(baseline)
+        ours, theirs = finite_values(values), finite_values(baseline)
         if ours.size != theirs.size:
             raise ValueError(
                 f'a paired difference needs the same seeds on both sides, got {ours.size} values '
@@ -227,13 +226,13 @@ def _cells(
 
 
 def _scaled_cell(values: Values, column: Column) -> str:
-    return Cell.of(_finite(values) * column.scale).text(column.digits)
+    return Cell.of(finite_values(values) * column.scale).text(column.digits)
 
 
 def _scaled_difference(
     values: Values, baseline: Values, column: Column, with_interval: bool
 ) -> str:
-    ours, theirs = _finite(values) * column.scale, _finite(baseline) * column.scale
+    ours, theirs = finite_values(values) * column.scale, finite_values(baseline) * column.scale
     difference = Difference.of(ours, theirs, higher_is_better=column.higher_is_better)
     return difference.text(column.digits, with_interval)
 
@@ -268,42 +267,6 @@ def _note(
             'of seeds that improved.'
         )
     return note
-
-
-def bootstrap_interval(
-    values: Values, confidence: float = 0.95, resamples: int = 10000
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean. With few values it is somewhat too narrow.
-
-    Args:
-        values: ``(n,)``, such as one difference for each seed.
-        confidence: Share of resampled means inside, in ``(0, 1)``.
-        resamples: Number of resampled means. The draws are fixed: equal values give equal intervals.
-
-    Returns:
-        Low and high end.
-
-    Raises:
-        ValueError: No values, or one that is not finite.
-
-    Example:
-        >>> bootstrap_interval([2.0, 2.0, 2.0])
-        (2.0, 2.0)
-    """
-    numbers = _finite(values)
-    draws = np.random.default_rng(0).choice(numbers, (resamples, numbers.size))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws.mean(axis=1), [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _finite(values: Values) -> np.ndarray:
-    numbers = np.asarray(values, dtype=np.float64)
-    if numbers.ndim != 1 or not numbers.size:
-        raise ValueError(f'expected one value for each of at least one seed, got {values!r}')
-    if not np.isfinite(numbers).all():
-        raise ValueError(f'expected finite values, got {numbers.tolist()}')
-    return numbers
 
 
 def _fixed(value: float, digits: int, sign: str = '') -> str:

@@ -5,7 +5,7 @@ import argparse
 from mmengine.dist import is_main_process
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, load_config
+from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, data_errors, load_config
 from sola_plugin.engine import pretrain
 
 
@@ -14,7 +14,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Train a SoLa neck by similarity matching.')
     add_runner_arguments(parser)
     add_training_arguments(parser)
-    path = pretrain(load_config(parser.parse_args()))
+    args = parser.parse_args()
+    with data_errors():
+        path = pretrain(load_config(args))
     if is_main_process():
         print(f'{path}: use it with neck=dict(type=\'SoLa\', ..., frozen=True, '
               f'init_cfg=dict(type=\'Pretrained\', checkpoint=\'{path}\'))')

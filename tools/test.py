@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.cli import add_runner_arguments, load_config
+from sola_plugin.apis.cli import add_runner_arguments, data_errors, load_config
 from sola_plugin.apis.testing import test_localizer
 
 
@@ -22,8 +22,9 @@ def main() -> None:
                         'without it a linear classifier is fitted on the training features')
     parser.add_argument('--dump', metavar='FILE', help='write the raw predictions to a .pkl file')
     args = parser.parse_args()
-    cfg = load_config(args)
-    metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump)
+    with data_errors():
+        cfg = load_config(args)
+        metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump)
     if not is_main_process():
         return
     table = Table('metric', 'percent')

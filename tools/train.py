@@ -3,7 +3,7 @@
 import argparse
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, load_config
+from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, data_errors, load_config
 from sola_plugin.apis.training import train_localizer
 
 
@@ -16,6 +16,12 @@ def main() -> None:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate to the total batch size')
     args = parser.parse_args()
+    with data_errors():
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train by the command line."""
     cfg = load_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

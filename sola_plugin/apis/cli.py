@@ -2,11 +2,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from sola_plugin.datasets.annotations import AnnotationError
+from sola_plugin.datasets.feature_readers import FeatureError
 from sola_plugin.engine.distributed import prepare_cpu_ranks
 
 
@@ -72,3 +77,15 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.resume = True
         cfg.load_from = None if resume == 'auto' else resume
     return cfg
+
+
+@contextlib.contextmanager
+def data_errors() -> Iterator[None]:
+    """End with ``error: ...`` and exit code 1 where the user's data or files are at fault.
+
+    Other errors keep their traceback: they may be ours.
+    """
+    try:
+        yield
+    except (AnnotationError, FeatureError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')

@@ -216,3 +216,19 @@ def test_wrong_features_name_the_video(trained, tmp_path):
     cfg = config(trained[0], tmp_path, feat_dim=CHANNELS * 2)
     with pytest.raises(ValueError, match=r"features of 'v_0\d' are \(16, \d+\), the localizer expects"):
         train_localizer(cfg)
+
+
+@pytest.mark.parametrize(('name', 'arguments', 'change', 'message'), [
+    ('train', [], dict(subset='trainin'), "expected one of the subsets 'training' (4 videos)"),
+    ('test', ['no.pth'], {}, 'checkpoint no.pth does not exist'),
+])
+def test_faults_of_the_data_end_without_a_traceback(trained, tmp_path, name, arguments, change, message):
+    cfg = config(trained[0], tmp_path / 'work')
+    cfg.train_dataloader.dataset.update(change)
+    cfg.dump(tmp_path / 'config.py')
+    result = subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / f'{name}.py'), str(tmp_path / 'config.py'), *arguments],
+        cwd=tmp_path, capture_output=True, text=True)
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode == 1 and last.startswith('error: ') and message in last
+    assert 'Traceback' not in result.stderr

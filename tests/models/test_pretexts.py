@@ -96,16 +96,23 @@ def test_clips_have_the_boundary_that_their_kind_says():
 
 
 def test_a_pasted_piece_is_where_the_mask_says():
+    """Against NumPy's interpolation, shortened, as it is, and stretched."""
     rng = np.random.default_rng(0)
-    windows, backgrounds = rng.normal(size=(2, 30, 3, 12)).astype(np.float32)
-    lengths = rng.integers(1, 13, 30)
-    source, start = (np.array([rng.integers(0, 13 - n) for n in lengths]) for _ in range(2))
-    pasted, mask = paste(*map(torch.from_numpy, (windows, backgrounds, source, start, lengths)))
-    for i in range(30):
+    windows, backgrounds = rng.normal(size=(2, 60, 3, 12)).astype(np.float32)
+    lengths, resized = rng.integers(1, 13, (2, 60))
+    resized[:20] = lengths[:20]
+    source, start = (np.array([rng.integers(0, 13 - n) for n in sizes]) for sizes in (lengths, resized))
+    pasted, mask = paste(*map(torch.from_numpy, (windows, backgrounds, source, lengths, start, resized)))
+    for i in range(60):
+        piece = windows[i][:, source[i]:source[i] + lengths[i]]
+        places = np.linspace(0, lengths[i] - 1, resized[i])
         expected = backgrounds[i].copy()
-        expected[:, start[i]:start[i] + lengths[i]] = windows[i][:, source[i]:source[i] + lengths[i]]
-        np.testing.assert_array_equal(pasted[i], expected)
-        assert np.flatnonzero(mask[i]).tolist() == list(range(start[i], start[i] + lengths[i]))
+        expected[:, start[i]:start[i] + resized[i]] = [
+            np.interp(places, np.arange(lengths[i]), channel) for channel in piece]
+        np.testing.assert_allclose(pasted[i], expected, atol=1e-5)
+        assert np.flatnonzero(mask[i]).tolist() == list(range(start[i], start[i] + resized[i]))
+        if i < 20:
+            np.testing.assert_array_equal(pasted[i], expected)
 
 
 def test_only_background_has_no_action_loss():
@@ -121,6 +128,7 @@ def test_only_background_has_no_action_loss():
     (lambda: BoundarySensitive(neck(), window=20, margin=6), r'at least 4 \* margin'),
     (lambda: PseudoActionLocalization(neck(), window=10, piece=(3, 11)), 'shortest <= longest <= window'),
     (lambda: PseudoActionLocalization(neck(), temperature=0), 'temperature > 0'),
+    (lambda: PseudoActionLocalization(neck(), speed=(2, 1)), '0 < slowest <= fastest'),
     (lambda: TemporallySensitive(neck(), num_classes=0), 'num_classes is 0'),
 ])
 def test_bad_arguments(build, message):

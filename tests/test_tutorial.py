@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,9 @@ def project(tmp_path_factory) -> Path:
 @pytest.fixture(scope='module')
 def printed(project) -> str:
     """What the commands of the page print, run in one shell, which stops at the first that fails."""
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    # `python` of the page is the one that runs the tests, whether its environment is activated or not.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
+    environment = dict(os.environ, PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
     done = subprocess.run(['bash', '-e'], input='\n'.join(blocks('bash')), cwd=project, env=environment,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

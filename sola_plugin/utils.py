@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib
 import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -94,3 +95,21 @@ def first_few(items: Iterable[Any], count: int = 3) -> str:
     texts = [str(item) for item in items]
     more = f' and {len(texts) - count} more' if len(texts) > count else ''
     return ', '.join(texts[:count]) + more
+
+
+def lazy_names(package: str, module_of: Mapping[str, str]) -> Callable[[str], Any]:
+    """Make a package's ``__getattr__`` that imports names when they are asked for.
+
+    Args:
+        package: ``__name__`` of the package.
+        module_of: Name → the package's module that defines it.
+
+    Returns:
+        Function from a name to what it names; it raises ``AttributeError`` for other names.
+    """
+    def get(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(f'module {package!r} has no attribute {name!r}')
+        return getattr(importlib.import_module(f'{package}.{module_of[name]}'), name)
+
+    return get

@@ -5,8 +5,7 @@ mmengine (``file_pair``, ``result_files``) do without them.
 """
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from sola_plugin.utils import lazy_names
 
 _MODULE_OF = {
     'add_runner_arguments': 'cli',
@@ -24,8 +23,4 @@ _MODULE_OF = {
 
 __all__ = list(_MODULE_OF)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(importlib.import_module(f'{__name__}.{_MODULE_OF[name]}'), name)
+__getattr__ = lazy_names(__name__, _MODULE_OF)

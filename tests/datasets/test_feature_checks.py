@@ -5,10 +5,8 @@ import dataclasses
 import pickle
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
-import torch
 
 from sola_plugin.datasets.feature_checks import (
     check_files,
@@ -23,6 +21,7 @@ from sola_plugin.datasets.feature_facts import describe, read_facts
 from sola_plugin.datasets.feature_files import FeatureFolder
 from sola_plugin.datasets.feature_readers import SUFFIXES, LayoutError
 from sola_plugin.datasets.findings import Finding
+from tests.write_features import write
 
 C = 12
 
@@ -31,23 +30,6 @@ def features(length: int, seed: int = 0) -> np.ndarray:
     """Float32 ``(length, C)`` in which neighbouring snippets are alike."""
     steps = np.random.default_rng(seed).normal(size=(length, C))
     return (steps + np.cumsum(steps, axis=0)).astype(np.float32)
-
-
-def write(path: Path, array: np.ndarray) -> None:
-    """Write an array in the format of the file's name."""
-    if path.suffix == '.npy':
-        np.save(path, array)
-    elif path.suffix == '.npz':
-        np.savez(path, features=array)
-    elif path.suffix == '.csv':
-        np.savetxt(path, array, delimiter=',', fmt='%.9g')
-    elif path.suffix == '.pt':
-        torch.save(torch.from_numpy(array), path)
-    elif path.suffix == '.pkl':
-        path.write_bytes(pickle.dumps(array))
-    else:
-        with h5py.File(path, 'w') as file:
-            file['features'] = array
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import torch
 
 from sola_plugin.datasets.feature_files import FeatureError, FeatureFolder
 from sola_plugin.datasets.feature_readers import SUFFIXES
+from tests.write_features import write
 
 C = 6
 
@@ -21,23 +22,6 @@ C = 6
 def features(length: int, seed: int = 0) -> np.ndarray:
     """Float32 ``(length, C)``."""
     return np.random.default_rng(seed).normal(size=(length, C)).astype(np.float32)
-
-
-def write(path: Path, array: np.ndarray) -> None:
-    """Write an array as it lies in the format of the file's name."""
-    if path.suffix == '.npy':
-        np.save(path, array)
-    elif path.suffix == '.npz':
-        np.savez_compressed(path, features=array)
-    elif path.suffix == '.csv':
-        np.savetxt(path, array, delimiter=',', fmt='%.9g')
-    elif path.suffix == '.pt':
-        torch.save(torch.from_numpy(array), path)
-    elif path.suffix == '.pkl':
-        path.write_bytes(pickle.dumps(array))
-    else:
-        with h5py.File(path, 'w') as file:
-            file['group/features'] = array
 
 
 @pytest.fixture

@@ -143,26 +143,33 @@ def per_video(entries):
     return {v: [e for e in entries if e['video'] == v] for v in sorted({e['video'] for e in entries})}
 
 
+class PlainCase:
+    """A random case, its diagnosis, and what the plain implementation needs."""
+
+    def __init__(self, seed):
+        self.truth, found = random_case(seed)
+        self.thresholds, self.num_splits = [.05, .4, .75], 2
+        self.durations = {'u': 10., 'v': 14.}
+        self.buckets = {'coverage': Buckets((.3, .6)), 'length': Buckets((2, 5)),
+                        'instances': Buckets((1, 3), whole=True)}
+        self.result = diagnose(per_video(self.truth), per_video(found), self.durations, self.thresholds,
+                               self.buckets, self.num_splits)
+        self.known = Counter(t['label'] for t in self.truth)
+        self.found = [d for d in found if d['label'] in self.known]
+        self.number = len(self.truth) / len(self.known)
+        self.matchings = [plain_matching(self.truth, self.found, t) for t in self.thresholds]
+
+
 @pytest.mark.parametrize('seed', range(40))
-def test_equals_the_plain_implementation(seed):
-    truth, found = random_case(seed)
-    thresholds, num_splits = [.05, .4, .75], 2
-    durations = {'u': 10., 'v': 14.}
-    buckets = {'coverage': Buckets((.3, .6)), 'length': Buckets((2, 5)),
-               'instances': Buckets((1, 3), whole=True)}
-    result = diagnose(per_video(truth), per_video(found), durations, thresholds, buckets, num_splits)
-
-    known = Counter(t['label'] for t in truth)
-    found = [d for d in found if d['label'] in known]
-    number = len(truth) / len(known)
-    matchings = [plain_matching(truth, found, t) for t in thresholds]
-
-    top = [i for label, n in known.items() for i in ranked(found, label)[:num_splits * n]]
-    for t, (threshold, partner) in enumerate(zip(thresholds, matchings)):
+def test_false_positives_equal_the_plain_implementation(seed):
+    case = PlainCase(seed)
+    truth, found, known, number = case.truth, case.found, case.known, case.number
+    top = [i for label, n in known.items() for i in ranked(found, label)[:case.num_splits * n]]
+    for t, (threshold, partner) in enumerate(zip(case.thresholds, case.matchings)):
         kind = {i: 'true positive' if i in partner else plain_kind(truth, found[i], threshold)
                 for i in top}
         counts = Counter(kind.values())
-        assert dict(zip(KINDS, result.false_positives.counts.sum(axis=0)[t])) == {
+        assert dict(zip(KINDS, case.result.false_positives.counts.sum(axis=0)[t])) == {
             k: counts[k] for k in KINDS}
 
         def mean_ap(normalised, removed, kind=kind, partner=partner):
@@ -171,23 +178,30 @@ def test_equals_the_plain_implementation(seed):
                           if i in kind and kind[i] != removed], n, number if normalised else n)
                 for label, n in known.items()])
 
-        fp = result.false_positives
+        fp = case.result.false_positives
         assert fp.mAP[t] == pytest.approx(mean_ap(False, None))
         assert fp.mAP_N[t] == pytest.approx(mean_ap(True, None))
         for row, removed in enumerate(KINDS[1:]):
             assert fp.mAP[t] + fp.gain[row, t] == pytest.approx(mean_ap(False, removed))
             assert fp.mAP_N[t] + fp.gain_N[row, t] == pytest.approx(mean_ap(True, removed))
 
+
+@pytest.mark.parametrize('seed', range(40))
+def test_buckets_equal_the_plain_implementation(seed):
+    case = PlainCase(seed)
+    truth, found, known, number = case.truth, case.found, case.known, case.number
+    buckets, matchings = case.buckets, case.matchings
+
     def bucket_of(t):
         length = t['segment'][1] - t['segment'][0]
         same = sum((o['video'], o['label']) == (t['video'], t['label']) for o in truth)
-        values = {'coverage': length / durations[t['video']], 'length': length, 'instances': same}
+        values = {'coverage': length / case.durations[t['video']], 'length': length, 'instances': same}
         return {name: sum(values[name] > edge for edge in buckets[name].edges) for name in buckets}
 
     places = [bucket_of(t) for t in truth]
     for name, place in ((name, b) for name in buckets for b in range(3)):
         inside = [j for j in range(len(truth)) if places[j][name] == place]
-        figures = result.by_characteristic[name]
+        figures = case.result.by_characteristic[name]
         assert figures.segments[place] == len(inside)
         if not inside:
             assert np.isnan(figures.mAP_N[place]) and np.isnan(figures.missed[place])
@@ -206,4 +220,4 @@ def test_equals_the_plain_implementation(seed):
                 precisions = plain_precisions([i in partner for i in order], n, number)
                 hits += sum(precision > .05 and partner.get(i) in inside
                             for i, precision in zip(order, precisions))
-        assert figures.missed[place] == pytest.approx(1 - hits / len(inside) / len(thresholds))
+        assert figures.missed[place] == pytest.approx(1 - hits / len(inside) / len(case.thresholds))

@@ -91,11 +91,11 @@ def write_watch_report(path: Path, tables: Mapping[str, Table], folder: Path, se
 def _caption(seeds: int) -> str:
     return (f'Heads trained on the labelled streams and tested on the test streams, {seeds} seeds (data, '
             'encoder, SoLa and head change with the seed). Percent: accuracy of the linear probe (action or '
-            'background, each snippet; at scikit-learn\'s default regularisation, which holds raw features back, '
-            'see docs/evaluation.md), average recall at 10 proposals for each video, mAP at tIoU '
-            '0.5 and its mean over 0.3:0.1:0.7. "mean of 3 snippets" and "standardised" (every channel: mean '
-            '0, variance 1) are trivial baselines. Seconds of similarity matching, training and test on one '
-            'thread; seeds ran side by side.')
+            'background, each snippet; at the default regularisation of scikit-learn, which holds raw '
+            'features back, see docs/evaluation.md), average recall at 10 proposals for each video, mAP at '
+            'tIoU 0.5 and its mean over 0.3:0.1:0.7. "mean of 3 snippets" and "standardised" (every channel: '
+            'mean 0, variance 1) are trivial baselines. Seconds of similarity matching, training and test on '
+            'one thread; seeds ran side by side.')
 
 
 def _test_dataset(folder: Path):

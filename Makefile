@@ -2,13 +2,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 SEEDS ?= 3
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint clean
 
 demo: $(INSTALLED)
-	$(BIN)/python tools/demo.py --seeds $(SEEDS)
+	$(BIN)/python tools/ablate.py configs/studies/demo.py --work-dir work_dirs/demo --jobs $(JOBS) \
+		--seeds $$(seq 0 $$(($(SEEDS) - 1)))
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

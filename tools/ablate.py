@@ -24,6 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--embedded', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='options of the embedded data (docs/watch.md), e.g. split=subject labelled=56; '
                         'validation=True cuts all streams from the training part')
+    parser.add_argument('--document', type=Path, metavar='FILE.md',
+                        help='put the tables into this Markdown file too, between marks named after the '
+                        'study')
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error('--jobs expects at least 1')
@@ -33,7 +36,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the command."""
     args = parse_args()
-    from sola_plugin.studies.results import write_study
+    from sola_plugin.studies.document import update_document
+    from sola_plugin.studies.output import write_study
     from sola_plugin.studies.runner import run_study
     from sola_plugin.studies.study import StudyError, load_study
     from sola_plugin.visualization import to_text
@@ -48,9 +52,15 @@ def main() -> None:
         task = progress.add_task(f'{len(study.cells)} cells x {len(study.seeds)} seeds')
         outcomes = run_study(study, work_dir, args.jobs, lambda what, done, total: progress.update(
             task, description=what, completed=done, total=total))
-    written = write_study(study, outcomes, work_dir, ' '.join(['python', *sys.argv]))
-    if written.table is not None:
-        print(to_text(written.table))
+    block = ' '.join([study.path.stem, *(f'{key}={value}' for key, value in (args.embedded or {}).items())])
+    try:
+        written = write_study(study, outcomes, work_dir, ' '.join(['python', *sys.argv]))
+        if args.document:
+            update_document(args.document, block, written.markdown)
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+    for group, table in written.tables.items():
+        print(f'\n{group}\n' * bool(group) + to_text(table))
     print(f'{work_dir}: {", ".join(written.files)}')
     if written.failures:
         sys.exit('error: ' + '\n'.join(written.failures))

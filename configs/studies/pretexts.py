@@ -1,21 +1,19 @@
 # Similarity matching and its rivals on equal terms: the same neck, windows, batches, iterations and learning
 # rate. The temporally-sensitive task uses the labels of the labelled streams, the others none.
-_base_ = '../_base_/studies/watch.py'
+_base_ = '../_base_/studies/methods.py'
 title = 'Similarity matching and other pretext tasks'
+head = '../localization/bmn_watch.py'
 
-_std = {'model.neck.standardize': True}
 _tasks = {
-    'similarity matching': '../pretrain/sola_watch.py',
-    'boundary-sensitive': '../pretrain/boundary_watch.py',
-    'pseudo action localization': '../pretrain/pseudo_watch.py',
-    'temporally-sensitive (labels)': '../pretrain/temporally_watch.py',
+    'similarity matching': dict(pretrain='../pretrain/sola_watch.py'),
+    'boundary-sensitive': dict(pretrain='../pretrain/boundary_watch.py'),
+    'pseudo action localization': dict(pretrain='../pretrain/pseudo_watch.py'),
+    'temporally-sensitive (labels)': dict(pretrain='../pretrain/temporally_watch.py'),
 }
 
-factors = dict(pretext={
-    'raw features': dict(head='../localization/bmn_watch.py'),
-    'mean of 3 snippets': dict(head='../localization/bmn_watch_smoothing.py'),
-    'standardised': dict(head='../localization/bmn_watch_standardization.py'),
-    **{name: dict(pretrain=config) for name, config in _tasks.items()},
-    **{f'std + {name}': dict(pretrain=config, pretrain_options=_std) for name, config in _tasks.items()},
+factors = dict(method={
+    **{name: _base_._methods[name] for name in ('raw features', 'mean of 3 snippets', 'standardised')},
+    **{f'{prefix}{task}, {kind}': dict(_base_._methods[f'{prefix}SoLa, {kind}'], **config)
+       for prefix in ('', 'std + ') for kind in ('frozen', 'fine-tuned')
+       for task, config in _tasks.items()},
 })
-baseline = dict(pretext='standardised')

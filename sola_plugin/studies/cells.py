@@ -1,6 +1,7 @@
 """The stages of a study's cells: data, label-free training, head. Equal stages are shared."""
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -71,6 +72,7 @@ def cell_stages(cell: Cell, seed: int, work_dir: Path) -> list[Stage]:
     if pretrained:
         stages.append(_pretrain_stage(cell, seed, work_dir, data, [stage.name for stage in stages]))
         head.model.neck.update(_config(cell.pretrain, cell.pretrain_options).model.neck)
+        head.model.neck.init_cfg.checkpoint = None  # whatever the config names is not what is read
     # Names of stages stand for their folders, so that a study's folder can be moved.
     settings = _settings(head, seed, [stage.name for stage in stages])
     if pretrained:
@@ -131,7 +133,7 @@ def _run_head(cfg: Config, folder: Path, seed: int) -> dict:
 
 def _config(path: Path | None, options: Mapping[str, Any]) -> Config:
     cfg = Config.fromfile(path)
-    cfg.merge_from_dict(dict(options))
+    cfg.merge_from_dict(copy.deepcopy(dict(options)))  # it writes into what it is given
     return cfg
 
 

@@ -1,25 +1,16 @@
-"""What a study found: table, picture, file of all figures."""
+"""What a study found: its figures by groups, tables, Markdown, a file of all figures."""
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
-import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from sola_plugin.utils import atomic_write
-from sola_plugin.visualization import (
-    Column,
-    Table,
-    build_table,
-    encode_figure,
-    plot_comparison,
-    to_markdown,
-)
+from sola_plugin.visualization import Column, Table, build_table, to_markdown
 
 from .runner import Outcome
-from .study import Study
+from .study import Cell, Study
 
 _COLUMNS = (
     Column('mAP', 'mAP', scale=100, difference=True),
@@ -31,104 +22,110 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Written:
-    """What :func:`write_study` gave.
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One cell of which every seed succeeded.
 
     Attributes:
-        table: ``None`` if no cell succeeded with every seed.
-        files: Names in the study's folder.
-        failures: One line for each cell and seed that failed.
+        cell: The experiment.
+        outcomes: One for each seed.
     """
 
-    table: Table | None
-    files: tuple[str, ...]
-    failures: tuple[str, ...]
+    cell: Cell
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def figures(self) -> dict[str, list[float]]:
+        """Name of the figure → one value for each seed."""
+        own = [outcome.figures or {} for outcome in self.outcomes]
+        return {key: [figures[key] for figures in own] for key in own[0]}
 
 
-def write_study(study: Study, outcomes: Sequence[Outcome], work_dir: Path, command: str) -> Written:
-    """Write ``results.md``, ``results.csv`` and ``results.png``.
+def study_groups(study: Study, outcomes: Sequence[Outcome]) -> dict[str, dict[str, Row]]:
+    """Sort the cells into groups of one baseline each, by the factors that the baseline does not name.
 
     Args:
         study: The study.
         outcomes: Of :func:`~.runner.run_study`.
-        work_dir: Where to.
-        command: What was called.
 
     Returns:
-        Table, names of the files, and failures.
+        Name of the group (empty if there is only one) → name of the row → the row. Cells of which a seed
+        failed are left out.
     """
-    failed = tuple(f'{o.cell.name or study.title}, seed {o.seed}: {o.error}'
-                   for o in outcomes if o.figures is None)
-    write_figures(work_dir / 'results.csv', outcomes)
-    figures = figures_by_cell(outcomes)
-    text = [f'## {study.title}', '', f'`{command}`, commit `{commit()}`', '']
-    table, files = None, ['results.csv', 'results.md']
-    if figures:
-        table = study_table(study, outcomes)
-        _write_picture(work_dir / 'results.png', study, figures)
-        text += [to_markdown(table), '']
-        files.append('results.png')
-    if failed:
-        text += ['Failed, and left out of the table:', '', *(f'- {line}' for line in failed), '']
-    with atomic_write(work_dir / 'results.md') as file:
-        file.write('\n'.join(text))
-    return Written(table, tuple(files), failed)
-
-
-def commit() -> str:
-    """Commit of the code that runs, with ``+`` if files were changed since; ``'unknown'`` outside of git."""
-    folder = Path(__file__).parent
-    try:
-        return subprocess.run(['git', 'describe', '--always', '--dirty=+', '--abbrev=7', '--exclude=*'],
-                              cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return 'unknown'
-
-
-def _write_picture(path: Path, study: Study, figures: dict[str, dict[str, list[float]]]) -> None:
-    baselines = {study.baseline_of(cell).name for cell in study.cells} & set(figures)
-    figure = plot_comparison(
-        {name: [100 * value for value in own['mAP']] for name, own in figures.items()},
-        baseline=baselines.pop() if study.baseline and len(baselines) == 1 else None)
-    with atomic_write(path, 'wb') as file:
-        file.write(encode_figure(figure, 'png').data)
-
-
-def figures_by_cell(outcomes: Sequence[Outcome]) -> dict[str, dict[str, list[float]]]:
-    """Figures of the cells of which every seed succeeded.
-
-    Args:
-        outcomes: Of :func:`~.runner.run_study`.
-
-    Returns:
-        Name of the cell → name of the figure → one value for each seed.
-    """
+    own = [factor for factor in study.cells[0].levels if factor in study.baseline or not study.baseline]
     cells: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         cells.setdefault(outcome.cell.name, []).append(outcome)
-    return {name: {key: [o.figures[key] for o in own if o.figures] for key in own[0].figures or ()}
-            for name, own in cells.items() if all(o.figures for o in own)}
+    groups: dict[str, dict[str, Row]] = {}
+    for of_cell in cells.values():
+        if all(outcome.figures is not None for outcome in of_cell):
+            levels = of_cell[0].cell.levels
+            group = ' · '.join(level for factor, level in levels.items() if factor not in own)
+            name = ' · '.join(levels[factor] for factor in own) or study.title
+            groups.setdefault(group, {})[name] = Row(of_cell[0].cell, tuple(of_cell))
+    return groups
 
 
-def study_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
+def study_tables(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Table]:
     """Mean, spread, and paired difference to the baseline with a bootstrap interval.
 
     Args:
         study: The study.
-        outcomes: Of :func:`~.runner.run_study`. Cells of which a seed failed are left out.
+        outcomes: Of :func:`~.runner.run_study`.
 
     Returns:
-        One row for each cell.
-
-    Raises:
-        ValueError: No cell succeeded with every seed.
+        Name of the group → table with one row for each cell of it; see :func:`study_groups`.
     """
-    figures = figures_by_cell(outcomes)
-    baselines = {cell.name: study.baseline_of(cell).name for cell in study.cells if study.baseline}
-    known = {name: other for name, other in baselines.items() if name in figures and other in figures}
-    factors = ' · '.join(study.cells[0].levels) or 'cell'
-    return build_table(figures, _COLUMNS, row_title=factors, baseline=known, with_interval=True)
+    title = ' · '.join(factor for factor in study.cells[0].levels
+                       if factor in study.baseline or not study.baseline) or 'cell'
+    return {group: _table(rows, title, baseline_row(study)) for group, rows in
+            study_groups(study, outcomes).items()}
+
+
+def baseline_row(study: Study) -> str:
+    """Name of the row, in every group, that differences are taken to; empty if there is none."""
+    return ' · '.join(study.baseline[factor] for factor in study.cells[0].levels if factor in study.baseline)
+
+
+def _table(rows: Mapping[str, Row], title: str, baseline: str) -> Table:
+    known = dict.fromkeys(rows, baseline) if baseline in rows else {}
+    return build_table({name: row.figures for name, row in rows.items()}, _COLUMNS, row_title=title,
+                       baseline=known, with_interval=True)
+
+
+def failures(study: Study, outcomes: Sequence[Outcome]) -> list[str]:
+    """One line for each cell and seed that failed.
+
+    Args:
+        study: The study.
+        outcomes: Of :func:`~.runner.run_study`.
+    """
+    return [f'{outcome.cell.name or study.title}, seed {outcome.seed}: {outcome.error}'
+            for outcome in outcomes if outcome.figures is None]
+
+
+def study_markdown(study: Study, outcomes: Sequence[Outcome], command: str) -> str:
+    """All tables as Markdown, with the command and the versions of the code that measured them.
+
+    Args:
+        study: The study.
+        outcomes: Of :func:`~.runner.run_study`.
+        command: What was called.
+    """
+    lines = [f'## {study.title}', '', f'`{command}`, measured at commit {code_versions(outcomes)}.', '']
+    tables = study_tables(study, outcomes)
+    for number, (group, table) in enumerate(tables.items(), start=1):
+        if number < len(tables):
+            table = dataclasses.replace(table, note='')  # one note for all of them
+        lines += [f'### {group}', ''] * bool(group) + [to_markdown(table)]
+    if failed := failures(study, outcomes):
+        lines += ['Failed, and left out of the table:', '', *(f'- {line}' for line in failed), '']
+    return '\n'.join(lines)
+
+
+def code_versions(outcomes: Sequence[Outcome]) -> str:
+    """Versions of the code that did the stages; see :func:`~.stages.code_version`."""
+    return ' and '.join(sorted(set().union(*(outcome.code for outcome in outcomes)))) or '-'
 
 
 def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
@@ -139,13 +136,10 @@ def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
         outcomes: Of :func:`~.runner.run_study`.
     """
     keys = list(dict.fromkeys(key for outcome in outcomes for key in outcome.figures or ()))
+    factors = list(outcomes[0].cell.levels) if outcomes else []
     with atomic_write(path) as file:
         writer = csv.writer(file)
-        writer.writerow([*_factors(outcomes), 'seed', *keys, 'error'])
+        writer.writerow([*factors, 'seed', *keys, 'error'])
         for outcome in outcomes:
             values = [(outcome.figures or {}).get(key, '') for key in keys]
             writer.writerow([*outcome.cell.levels.values(), outcome.seed, *values, outcome.error])
-
-
-def _factors(outcomes: Sequence[Outcome]) -> list[str]:
-    return list(outcomes[0].cell.levels) if outcomes else []

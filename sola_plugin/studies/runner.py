@@ -26,6 +26,7 @@ class Outcome:
         figures: What the head's stage gave, and ``pretrain_seconds`` where there was one; ``None``: it
             failed.
         error: Why, and where the log is; empty if it did not fail.
+        code: Versions of the code that did the stages.
     """
 
     cell: Cell
@@ -33,6 +34,7 @@ class Outcome:
     stages: tuple[Stage, ...]
     figures: dict[str, float] | None
     error: str = ''
+    code: frozenset[str] = frozenset()
 
 
 def run_study(study: Study, work_dir: Path, jobs: int = 1,
@@ -136,9 +138,10 @@ def _outcome(cell: Cell, seed: int, stages: list[Stage], errors: dict[Path, str]
     for stage in stages:
         if stage.folder in errors:
             return Outcome(cell, seed, tuple(stages), None, errors[stage.folder])
-    figures = dict(finished_stage(stages[-1].folder) or {})
-    figures.pop('seconds')
-    for stage in stages:
-        if stage.kind == 'pretrain':
-            figures['pretrain_seconds'] = (finished_stage(stage.folder) or {})['seconds']
-    return Outcome(cell, seed, tuple(stages), figures)
+    results = {stage.kind: finished_stage(stage.folder) or {} for stage in stages}
+    figures = {key: value for key, value in results['head'].items() if key not in ('seconds', 'code')}
+    if 'pretrain' in results:
+        figures['pretrain_seconds'] = results['pretrain']['seconds']
+    # Work dirs of earlier versions do not tell.
+    code = frozenset(result.get('code', 'unknown') for result in results.values())
+    return Outcome(cell, seed, tuple(stages), figures, code=code)

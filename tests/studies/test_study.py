@@ -11,7 +11,8 @@ from mmengine.config import Config
 
 from sola_plugin.engine.pretraining import pretraining_config
 from sola_plugin.studies.cells import cell_stages
-from sola_plugin.studies.results import figures_by_cell, study_table, write_study
+from sola_plugin.studies.output import write_study
+from sola_plugin.studies.results import study_groups, study_markdown, study_tables
 from sola_plugin.studies.runner import Outcome, run_study
 from sola_plugin.studies.study import StudyError, load_study
 from tests.conftest import CHANNELS, ROOT, TINY_MATCHER, feature_dataset, localization_config
@@ -132,7 +133,7 @@ def test_run_report_and_run_again(finished, tmp_path):
             assert 0 <= outcome.figures['mAP'] <= 1 and 0.3 < outcome.figures['probe'] <= 1
             assert ('pretrain_seconds' in outcome.figures) == (outcome.cell.levels['neck'] != 'raw')
     written = write_study(study, outcomes, tmp_path / 'work', 'the command')
-    assert len(written.failures) == 2 and len(written.table.rows) == 2
+    assert len(written.failures) == 2 and [row[0] for row in written.tables['good'].rows] == ['raw', 'frozen']
     text = (tmp_path / 'work/results.md').read_text()
     assert 'the command' in text and 'frozen · bad, seed 0' in text
     rows = list(csv.DictReader((tmp_path / 'work/results.csv').open()))
@@ -140,9 +141,11 @@ def test_run_report_and_run_again(finished, tmp_path):
     assert (tmp_path / 'work/results.png').read_bytes().startswith(b'\x89PNG')
 
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / 'work').glob('*/stage.json')}
-    result = tool(tmp_path, str(study.path), '--work-dir', 'work')
+    page = write(tmp_path / 'page.md', 'By hand.\n')
+    result = tool(tmp_path, str(study.path), '--work-dir', 'work', '--document', 'page.md')
     assert result.returncode == 1 and result.stderr.startswith('error: raw · bad, seed 0: ')
-    assert 'raw · good' in result.stdout and 'results.png' in result.stdout
+    assert 'good' in result.stdout and 'results.png' in result.stdout
+    assert page.read_text().startswith('By hand.\n\n<!-- begin study -->\n## study\n')
     assert {path: path.stat().st_mtime_ns for path in done} == done
 
 
@@ -151,17 +154,43 @@ def tool(folder: Path, *args: str) -> subprocess.CompletedProcess:
                           capture_output=True, text=True)
 
 
-def test_table_takes_paired_differences(configs):
+def outcomes_of(study, values: dict[str, list[float]]) -> list[Outcome]:
+    return [Outcome(cell, seed, (), dict(mAP=values[cell.name][seed]), code=frozenset({f'c{seed}'}))
+            for cell in study.cells if cell.name in values for seed in study.seeds]
+
+
+def test_table_takes_paired_differences_group_by_group(configs):
     study = load_study(write(configs / 'study.py', STUDY))
-    values = {'raw · 1': [.2, .4], 'raw · 2': [.5, .5], 'frozen · 1': [.3, .6], 'frozen · 2': [.4, .5]}
-    outcomes = [Outcome(cell, seed, (), dict(mAP=values[cell.name][seed]))
-                for cell in study.cells[:4] for seed in study.seeds]
+    outcomes = outcomes_of(study, {'raw · 1': [.2, .4], 'raw · 2': [.5, .5], 'frozen · 1': [.3, .6],
+                                   'frozen · 2': [.4, .5]})
     outcomes.append(Outcome(study.cells[4], 0, (), None, 'broke'))
-    assert list(figures_by_cell(outcomes)) == list(values)
-    rows = {row[0]: row[2] for row in study_table(study, outcomes).rows}
-    assert rows == {'raw · 1': '–', 'raw · 2': '–',
-                    'frozen · 1': '+15.0 ± 7.1 [+10.0, +20.0] (2/2)',
-                    'frozen · 2': '-5.0 ± 7.1 [-10.0, +0.0] (0/2)'}
+    assert {group: list(rows) for group, rows in study_groups(study, outcomes).items()} == {
+        '1': ['raw', 'frozen'], '2': ['raw', 'frozen']}
+    differences = {group: {row[0]: row[2] for row in table.rows}
+                   for group, table in study_tables(study, outcomes).items()}
+    assert differences == {'1': {'raw': '–', 'frozen': '+15.0 ± 7.1 [+10.0, +20.0] (2/2)'},
+                           '2': {'raw': '–', 'frozen': '-5.0 ± 7.1 [-10.0, +0.0] (0/2)'}}
+    text = study_markdown(study, outcomes, 'the command')
+    assert text.count('Mean ± standard deviation') == 1  # one note for both tables
+    assert '`the command`, measured at commit c0 and c1.' in text
+    assert text.index('### 1') < text.index('+15.0') < text.index('### 2') < text.index('-5.0')
+    assert f'- {study.cells[4].name}, seed 0: broke' in text
+
+
+def test_without_its_baseline_a_group_has_no_differences(configs):
+    study = load_study(write(configs / 'study.py', STUDY))
+    table = study_tables(study, outcomes_of(study, {'frozen · 1': [.3, .6]}))['1']
+    assert [row[2] for row in table.rows] == ['–']
+    # Without any baseline all cells are one group.
+    study = load_study(write(configs / 'study.py', f'{STUDY}\nbaseline = None\n'))
+    tables = study_tables(study, outcomes_of(study, {'raw · 1': [.2, .4], 'raw · 2': [.5, .5]}))
+    assert [row[0] for row in tables[''].rows] == ['raw · 1', 'raw · 2']
+
+
+def test_a_study_may_lack_factors(configs):
+    study = load_study(write(configs / 'study.py', "head = 'head.py'\ntitle = 'One'\nseeds = 2\n"))
+    table = study_tables(study, [Outcome(study.cells[0], seed, (), dict(mAP=.5)) for seed in (0, 1)])['']
+    assert [row[:2] for row in table.rows] == [('One', '50.0 ± 0.0')]
 
 
 def test_errors_of_the_tool(tmp_path):

@@ -1,0 +1,28 @@
+# What a head can be trained on, in the order of the tables. "unified" is the control of "fine-tuned": the
+# same network, trained with the head alone, without similarity matching.
+_base_ = 'watch.py'
+
+_sola = dict(type='SoLa', hidden_channels=64)
+_pretrained = dict(_sola, init_cfg=dict(type='Pretrained', checkpoint=None))
+_std = {'model.neck.standardize': True}
+
+_methods = {
+    'raw features': dict(),
+    'mean of 3 snippets': dict(head_options={'model.neck': dict(type='TemporalSmoothing', kernel_size=3)}),
+    'standardised': dict(head_options={'model.neck': dict(type='Standardization')}),
+    'SoLa, frozen': dict(head_options={'model.neck': dict(_pretrained, frozen=True)}),
+    'SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}),
+    'SoLa, unified': dict(head_options={'model.neck': _sola}),
+    'std + SoLa, frozen': dict(
+        head_options={'model.neck': dict(_pretrained, frozen=True)}, pretrain_options=_std),
+    'std + SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}, pretrain_options=_std),
+    'std + SoLa, unified': dict(head_options={'model.neck': dict(_sola, standardize=True)}),
+}
+_regimes = {
+    'few labels': dict(),
+    'all labels': dict(embedded=dict(labelled=56)),
+    'few labels, other subjects in the test': dict(embedded=dict(split='subject')),
+    'few labels, encoder knows the actions': dict(
+        embedded=dict(encoder_classes=['ABD', 'ROW', 'FEL', 'PEN'])),
+}
+baseline = dict(method='standardised')

@@ -24,7 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--steps', type=int, default=20, help='training steps that are timed (default 20)')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--threads', type=int, default=1, help='on the CPU (default 1)')
-    parser.add_argument('--markdown', action='store_true', help='print the table as Markdown')
+    parser.add_argument('--document', type=Path, metavar='FILE.md',
+                        help='put the table into this Markdown file too, between marks named complexity')
     args = parser.parse_args()
     numbers = (args.snippets, args.steps, args.threads, 1 if args.batch_size is None else args.batch_size)
     if min(numbers) < 1:
@@ -36,6 +37,8 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     from sola_plugin.studies.complexity import complexity_table, measure_complexity, read_model
+    from sola_plugin.studies.document import update_document
+    from sola_plugin.studies.stages import code_version
     from sola_plugin.visualization import to_markdown, to_text
 
     torch.set_num_threads(args.threads)
@@ -53,7 +56,14 @@ def main() -> None:
     stems = [config.stem for config in costs]  # the rows, unless two files have one name
     names = stems if len(set(stems)) == len(stems) else map(str, costs)
     table = complexity_table(dict(zip(names, costs.values())), args.snippets)
-    print(to_markdown(table) if args.markdown else to_text(table))
+    print(to_text(table))
+    if args.document:
+        command = ' '.join(['python', *sys.argv])
+        try:
+            update_document(args.document, 'complexity', f'## Costs\n\n`{command}`, measured at commit '
+                            f'{code_version()}.\n\n{to_markdown(table)}')
+        except (ValueError, OSError) as error:
+            sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

@@ -197,9 +197,14 @@ def tool(monkeypatch):
 def test_tool(tool, tmp_path, capsys):
     """Two files of one name are told apart."""
     copy = Path(shutil.copytree(CONFIGS, tmp_path / 'configs')) / 'pretrain/sola_watch.py'
-    tool(CONFIGS / 'pretrain/sola_watch.py', copy, '--steps', 1, '--markdown')
-    rows = [line.split(' | ') for line in capsys.readouterr().out.splitlines() if 'sola_watch' in line]
+    page = tmp_path / 'page.md'
+    tool(CONFIGS / 'pretrain/sola_watch.py', copy, '--steps', 1, '--document', page)
+    lines = page.read_text().splitlines()
+    assert lines[:2] == ['<!-- begin complexity -->', '## Costs']
+    assert f'{copy} --steps 1' in lines[3]
+    rows = [line.split(' | ') for line in lines if line.startswith('| /')]
     assert [row[0] for row in rows] == [f'| {CONFIGS}/pretrain/sola_watch.py', f'| {copy}']
+    assert '53,505' in capsys.readouterr().out
     assert rows[0][1:6] == ['53,505', '53,505', '86,529', '5.3', '32']
     tool(copy, '--steps', 1, '--batch-size', 4, '--snippets', 50)
     assert capsys.readouterr().out.splitlines()[2].split()[:6] == [

@@ -1,9 +1,13 @@
 """Stages that are done once."""
 from __future__ import annotations
 
+import importlib.metadata
+import re
+
 import pytest
 
-from sola_plugin.studies.stages import run_stage
+from sola_plugin.studies import stages
+from sola_plugin.studies.stages import code_version, run_stage
 
 
 def test_done_once_until_the_settings_change(tmp_path):
@@ -29,3 +33,16 @@ def test_an_attempt_that_failed_is_repeated_with_what_it_left(tmp_path):
         run_stage(tmp_path / 'a', 'one', failing)
     result = run_stage(tmp_path / 'a', 'one', lambda: dict(left=(tmp_path / 'a/left').read_text()))
     assert result['left'] == 'x' and result['seconds'] >= 0
+
+
+def test_results_tell_the_code_that_made_them(tmp_path, monkeypatch):
+    result = run_stage(tmp_path / 'a', 'one', dict)
+    assert result['code'] == code_version() and re.fullmatch(r'[0-9a-f]{7,}\+?', result['code'])
+    # A stage that is done keeps its version.
+    monkeypatch.setattr(stages, 'code_version', lambda: 'later')
+    assert run_stage(tmp_path / 'a', 'one', dict) == result
+
+
+def test_outside_of_git_the_code_tells_its_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, '__file__', str(tmp_path / 'site-packages/sola_plugin/studies/stages.py'))
+    assert code_version.__wrapped__() == importlib.metadata.version('sola_plugin')

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,13 @@ def test_run_report_and_run_again(finished, tmp_path):
     rows = list(csv.DictReader((tmp_path / 'work/results.csv').open()))
     assert [row['neck'] for row in rows] == [outcome.cell.levels['neck'] for outcome in outcomes]
     assert (tmp_path / 'work/results.png').read_bytes().startswith(b'\x89PNG')
+    page = (tmp_path / 'work/report.html').read_text()
+    # Seeds; for each test video its TSM and its detections; the loss of the one neck that was trained.
+    videos = page.count('Temporal similarity matrices (TSM) of')
+    assert videos and page.count('True actions of') == videos
+    assert len(re.findall(r'<img [^>]*src="data:', page)) == 2 + 2 * videos
+    assert 'Loss of label-free training (frozen)' in page and 'raw · bad, seed 0' in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
 
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / 'work').glob('*/stage.json')}
     page = write(tmp_path / 'page.md', 'By hand.\n')

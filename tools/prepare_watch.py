@@ -23,6 +23,10 @@ def parse_args() -> argparse.Namespace:
                         help=f'training streams with labels, of {defaults.num_train}')
     parser.add_argument('--encoder-classes', nargs='+', default=defaults.encoder_classes,
                         metavar='EXERCISE', help=f'what the encoder learns: {" ".join(EXERCISES)}')
+    parser.add_argument('--two-stream', action='store_true',
+                        help='also features_accelerometer/ and features_gyroscope/, one encoder each')
+    parser.add_argument('--foreign', type=int, default=defaults.foreign, metavar='N',
+                        help='streams of another data set: other people, other exercises')
     parser.add_argument('--validation', action='store_true',
                         help='cut everything from the training part, to choose settings with')
     parser.add_argument('--force', action='store_true', help='write over a complete folder')
@@ -40,8 +44,8 @@ def prepare(args: argparse.Namespace) -> WatchSummary:
 
         return prepare_watch(
             args.out, args.seed, split=args.split, labelled=args.labelled,
-            encoder_classes=args.encoder_classes, force=args.force, progress=show,
-            **(VALIDATION if args.validation else {}))
+            encoder_classes=args.encoder_classes, two_stream=args.two_stream, foreign=args.foreign,
+            force=args.force, progress=show, **(VALIDATION if args.validation else {}))
 
 
 def main() -> None:
@@ -53,9 +57,12 @@ def main() -> None:
     sizes, encoder = summary.sizes, summary.encoder
     print(f'{summary.out_dir}:', 'written' if summary.written else 'complete, left as it is')
     print(f'streams: {sizes["training"]} labelled, {sizes["unlabelled"]} unlabelled, '
-          f'{sizes["testing"]} for testing; each {sizes["snippets"]} x {sizes["channels"]}')
+          f'{sizes["testing"]} for testing, {sizes["foreign"]} foreign; '
+          f'each {sizes["snippets"]} x {sizes["channels"]}')
     print(f'encoder: {", ".join(encoder["classes"])}; {encoder["held_out_accuracy"]:.1%} of '
           f'{encoder["held_out_windows"]} held-out windows right')
+    for folder, accuracy in encoder['held_out_accuracy_of_sensors'].items():
+        print(f'{folder}: {accuracy:.1%} right')
     print('next: python tools/pretrain_sola.py configs/pretrain/sola_watch.py\n'
           '      python tools/train.py configs/localization/bmn_watch.py')
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..utils import atomic_write
 from .watch_encoder import (
     FEATURE_CHANNELS,
+    SIGNAL_CHANNELS,
     STRIDE,
     WINDOW,
     Progress,
@@ -27,11 +28,10 @@ from .watch_encoder import (
     train_encoder,
     window_accuracy,
 )
+from .watch_plan import RECIPE, VALIDATION, StreamPlan, WatchSettings, draw_subjects, plan_streams
 from .watch_streams import (
-    EXERCISES,
     NUM_SNIPPETS,
     SAMPLE_RATE,
-    SIDES,
     STREAM_SAMPLES,
     Recording,
     annotate,
@@ -40,80 +40,18 @@ from .watch_streams import (
     read_recordings,
 )
 
+__all__ = ['VALIDATION', 'WatchSettings', 'WatchSummary', 'prepare_watch']
+
+#: Folders of features, and the signal channels that the encoder of each sees. The last two are written
+#: on demand: one sensor each, as the two streams of video features are RGB and flow.
+FOLDERS = {
+    'features': slice(0, SIGNAL_CHANNELS),
+    'features_accelerometer': slice(0, 3),
+    'features_gyroscope': slice(3, 6),
+}
 #: Seconds between two snippets; start of the first cell when cells are centred on their snippets.
 FEATURE_STRIDE = STRIDE / SAMPLE_RATE
 FEATURE_OFFSET = (WINDOW - STRIDE) / 2 / SAMPLE_RATE
-#: Parts of the recordings with which settings are chosen: neither touches the test part, 0.76 to 1.
-VALIDATION: dict[str, tuple[float, float]] = {'train_part': (0.0, 0.53), 'test_part': (0.55, 0.74)}
-#: Raised whenever the same settings give other files than before.
-RECIPE = 1
-
-
-@dataclass(frozen=True)
-class WatchSettings:
-    """Everything that the written files depend on.
-
-    Args:
-        seed: Fixes subjects, cuts and encoder.
-        split: ``'time'``: the same 7 subjects in training and testing; ``'subject'``: 4 of them in
-            training, the other 3 in testing.
-        labelled: Training streams with labels; the others are the subset ``unlabelled``.
-        encoder_classes: Exercises that the encoder learns to tell apart.
-        train_part: Stretch of each recording, as fractions of it, that the training streams are cut
-            from and the encoder is trained on.
-        test_part: Stretch for the testing streams and for the encoder's held-out accuracy.
-        num_train: Number of training streams, labelled or not.
-        num_test: Number of testing streams.
-        encoder_steps: Training steps of the encoder.
-
-    Raises:
-        ValueError: A value is out of range, a class is unknown, or the two parts overlap.
-    """
-
-    seed: int = 0
-    split: str = 'time'
-    labelled: int = 14
-    encoder_classes: Sequence[str] = ('IR', 'ER', 'TRAP')
-    train_part: tuple[float, float] = (0.0, 0.74)
-    test_part: tuple[float, float] = (0.76, 1.0)
-    num_train: int = 56
-    num_test: int = 42
-    encoder_steps: int = 400
-
-    def __post_init__(self) -> None:
-        if self.split not in ('time', 'subject'):
-            raise ValueError(f"split is {self.split!r}, expected 'time' or 'subject'")
-        if not 1 <= self.labelled <= self.num_train:
-            raise ValueError(
-                f'labelled is {self.labelled}, expected 1 to num_train = {self.num_train}')
-        for name, least in (('num_test', 1), ('encoder_steps', 1), ('seed', 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f'{name} is {getattr(self, name)}, expected at least {least}')
-        self._check_classes()
-        self._check_parts()
-
-    def _check_classes(self) -> None:
-        classes = self.encoder_classes
-        if isinstance(classes, str):
-            raise ValueError(f'encoder_classes is the text {classes!r}, expected a list of names')
-        if unknown := [name for name in classes if name not in EXERCISES]:
-            raise ValueError(f'unknown encoder_classes {unknown}: expected some of {EXERCISES}')
-        if len(classes) < 2 or len(set(classes)) < len(classes):
-            raise ValueError(f'encoder_classes are {classes}, expected two or more, each once')
-
-    def _check_parts(self) -> None:
-        for name in ('train_part', 'test_part'):
-            start, stop = getattr(self, name)
-            if not 0 <= start < stop <= 1:
-                raise ValueError(f'{name} is {[start, stop]}, expected 0 <= start < stop <= 1')
-        if max(self.train_part[0], self.test_part[0]) < min(self.train_part[1], self.test_part[1]):
-            raise ValueError(
-                f'train_part {self.train_part} and test_part {self.test_part} overlap: '
-                'training and testing must not share a sample')
-
-    def to_json(self) -> dict[str, Any]:
-        """The settings and the recipe's number as they read back from a JSON file."""
-        return json.loads(json.dumps({'recipe': RECIPE, **asdict(self)}))
 
 
 @dataclass(frozen=True)
@@ -127,7 +65,8 @@ class WatchSummary:
         source: Package, version and SHA-256 of the array.
         sizes: Streams of each subset, snippets of a stream, channels of a snippet.
         subjects: Subject numbers of ``encoder``, ``training`` and ``testing``.
-        encoder: Classes of the encoder, its accuracy on the held-out windows, their number.
+        encoder: Classes of the encoder, its accuracy on the held-out windows, their number; with
+            ``two_stream`` also the accuracy of the encoder of either sensor, by folder.
         streams: By video id: subject, side and the cuts that the stream is composed of.
     """
 
@@ -151,10 +90,11 @@ def prepare_watch(
 ) -> WatchSummary:
     """Write the embedded data set: features, annotations, and how they came about.
 
-    Files, in this order: ``features/<video id>.npy``, float32 ``(256, 128)`` = (T, C);
-    ``annotations.json``, ActivityNet's ``database`` form with subsets ``training``, ``unlabelled``
-    (no annotations) and ``testing``, seconds; ``dataset.json``, whose presence means that all is
-    there. Equal settings give equal bytes.
+    Files, in this order: ``features/<video id>.npy``, float32 ``(256, 128)`` = (T, C), and with
+    ``two_stream`` likewise ``features_accelerometer/`` and ``features_gyroscope/``;
+    ``annotations.json``, ActivityNet's ``database`` form with subsets ``training``, ``unlabelled``,
+    ``testing`` and ``foreign`` (no annotations in the second and last), seconds; ``dataset.json``,
+    whose presence means that all is there. Equal settings give equal bytes.
 
     Args:
         out_dir: Folder to write to.
@@ -174,10 +114,11 @@ def prepare_watch(
         return _found(out_dir, marker, wanted)
     source = find_watch_file()
     recordings = read_recordings(source)
-    subjects = _draw_subjects(wanted, recordings)
-    encoder, report = _make_encoder(wanted, recordings, subjects['encoder'], progress)
+    subjects = draw_subjects(wanted, recordings)
+    encoders, report = _make_encoders(wanted, recordings, subjects['encoder'], progress)
     _clear(out_dir, marker)
-    streams, database = _write_streams(out_dir, wanted, recordings, subjects, encoder, progress)
+    streams, database = _write_streams(
+        out_dir, plan_streams(wanted, subjects), recordings, encoders, progress)
     _write_json(out_dir / 'annotations.json', {
         'version': f'sola_plugin watch {RECIPE}', 'feature_stride': FEATURE_STRIDE,
         'feature_offset': FEATURE_OFFSET, 'database': database})
@@ -187,7 +128,8 @@ def prepare_watch(
                    'sha256': hashlib.sha256(source.read_bytes()).hexdigest()},
         'sizes': {
             'training': wanted.labelled, 'unlabelled': wanted.num_train - wanted.labelled,
-            'testing': wanted.num_test, 'snippets': NUM_SNIPPETS, 'channels': FEATURE_CHANNELS},
+            'testing': wanted.num_test, 'foreign': wanted.foreign, 'snippets': NUM_SNIPPETS,
+            'channels': FEATURE_CHANNELS},
         'subjects': subjects, 'encoder': report, 'streams': streams,
     }
     _write_json(marker, content)
@@ -213,65 +155,59 @@ def _found(out_dir: Path, marker: Path, wanted: WatchSettings) -> WatchSummary:
 def _clear(out_dir: Path, marker: Path) -> None:
     """Remove what an earlier run left; the mark of completeness goes first."""
     marker.unlink(missing_ok=True)
-    for feature_file in (out_dir / 'features').glob('watch_*.npy'):
-        feature_file.unlink()
+    for folder in FOLDERS:
+        for feature_file in (out_dir / folder).glob('watch_*.npy'):
+            feature_file.unlink()
 
 
-def _draw_subjects(settings: WatchSettings, recordings: list[Recording]) -> dict[str, list[int]]:
-    numbers = np.unique([recording.subject for recording in recordings])
-    order = np.random.default_rng((settings.seed, 1)).permutation(numbers).tolist()
-    encoder, others = order[:3], order[3:]
-    training, testing = (others, others) if settings.split == 'time' else (others[:4], others[4:])
-    return {'encoder': sorted(encoder), 'training': sorted(training), 'testing': sorted(testing)}
-
-
-def _make_encoder(
+def _make_encoders(
     settings: WatchSettings,
     recordings: list[Recording],
     subjects: list[int],
     progress: Progress | None,
-) -> tuple[SnippetEncoder, dict[str, Any]]:
-    """Train the encoder on its own subjects and report its accuracy on what they did later."""
+) -> tuple[dict[str, SnippetEncoder], dict[str, Any]]:
+    """Train encoders on their own subjects and report their accuracy on what these did later."""
     classes = list(settings.encoder_classes)
     own = [r for r in recordings if r.subject in subjects and r.exercise in classes]
     labels = [classes.index(r.exercise) for r in own]
     clips, held_out = ([r.signal[slice(*r.part(part))] for r in own]
                        for part in (settings.train_part, settings.test_part))
-    encoder = train_encoder(clips, labels, settings.seed, settings.encoder_steps, progress=progress)
-    accuracy, windows = window_accuracy(encoder, held_out, labels)
-    return encoder, {'classes': classes, 'held_out_accuracy': accuracy, 'held_out_windows': windows}
+    encoders, accuracy, windows = {}, {}, 0
+    for folder in FOLDERS if settings.two_stream else ['features']:
+        encoders[folder] = train_encoder(
+            _signals(folder, clips), labels, settings.seed, settings.encoder_steps, progress=progress)
+        accuracy[folder], windows = window_accuracy(
+            encoders[folder], _signals(folder, held_out), labels)
+    return encoders, {'classes': classes, 'held_out_accuracy': accuracy.pop('features'),
+                      'held_out_windows': windows, 'held_out_accuracy_of_sensors': accuracy}
+
+
+def _signals(folder: str, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The channels of signals that the encoder of a folder sees."""
+    return [signal[:, FOLDERS[folder]] for signal in signals]
 
 
 def _write_streams(
     out_dir: Path,
-    settings: WatchSettings,
+    plans: list[StreamPlan],
     recordings: list[Recording],
-    subjects: dict[str, list[int]],
-    encoder: SnippetEncoder,
+    encoders: dict[str, SnippetEncoder],
     progress: Progress | None,
 ) -> tuple[dict[str, dict], dict[str, dict]]:
     """Compose, encode and write every stream; return their provenance and the annotations."""
-    plans = [('train', index) for index in range(settings.num_train)]
-    plans += [('test', index) for index in range(settings.num_test)]
     streams, database = {}, {}
-    for done, (kind, index) in enumerate(plans, start=1):
-        training = kind == 'train'
-        # Round robin over subjects, then arms, spreads the first streams, which get labels, evenly.
-        turn, place = divmod(index, len(subjects[f'{kind}ing']))
-        subject, side = subjects[f'{kind}ing'][place], SIDES[turn % 2]
-        arm = {r.exercise: r for r in recordings if (r.subject, r.side) == (subject, side)}
-        signal, cuts = compose_stream(
-            arm, settings.train_part if training else settings.test_part,
-            np.random.default_rng((settings.seed, 2 + training, index)))
-        video = f'watch_{kind}_{index:03d}_s{subject:02d}_{side}'
-        with atomic_write(out_dir / 'features' / f'{video}.npy', 'wb') as file:
-            np.save(file, extract_features(encoder, signal))
-        unlabelled = training and index >= settings.labelled
-        streams[video] = {'subject': subject, 'side': side, 'cuts': [asdict(cut) for cut in cuts]}
-        database[video] = {
-            'subset': 'unlabelled' if unlabelled else f'{kind}ing',
+    for done, plan in enumerate(plans, start=1):
+        arm = {r.exercise: r for r in recordings if (r.subject, r.side) == (plan.subject, plan.side)}
+        signal, cuts = compose_stream(arm, plan.part, np.random.default_rng(plan.seed), *plan.groups)
+        for folder, encoder in encoders.items():
+            with atomic_write(out_dir / folder / f'{plan.video}.npy', 'wb') as file:
+                np.save(file, extract_features(encoder, *_signals(folder, [signal])))
+        streams[plan.video] = {
+            'subject': plan.subject, 'side': plan.side, 'cuts': [asdict(cut) for cut in cuts]}
+        database[plan.video] = {
+            'subset': plan.subset,
             'duration': STREAM_SAMPLES / SAMPLE_RATE,
-            'annotations': [] if unlabelled else annotate(cuts),
+            'annotations': annotate(cuts) if plan.annotated else [],
         }
         if progress:
             progress('composing and encoding streams', done, len(plans))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 #: Samples that one snippet covers, and samples from one snippet to the next.
 WINDOW, STRIDE = 32, 16
-#: Channels of the signal (three axes of acceleration, three of rotation) and of the features.
+#: Channels of the whole signal (three axes of acceleration, then three of rotation) and of the features.
 SIGNAL_CHANNELS, FEATURE_CHANNELS = 6, 128
 
 Progress = Callable[[str, int, int], None]
@@ -26,19 +26,21 @@ class SnippetEncoder(nn.Module):
 
     Args:
         num_classes: Number of trimmed exercises to tell apart.
-        mean: Mean of each signal channel over the training clips, shape ``(6,)``.
+        mean: Mean of each signal channel over the training clips, shape ``(S,)``.
         std: Standard deviation likewise.
+        signal_channels: S, 6 for the whole signal, 3 for one sensor.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, num_classes: int, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, num_classes: int, mean: Tensor, std: Tensor,
+                 signal_channels: int = SIGNAL_CHANNELS) -> None:
         super().__init__()
         self.register_buffer('mean', mean[:, None])
         self.register_buffer('std', std[:, None])
         self.convolutions = nn.Sequential(
-            *_block(SIGNAL_CHANNELS, 32, kernel_size=5, stride=1),
+            *_block(signal_channels, 32, kernel_size=5, stride=1),
             *_block(32, 64, kernel_size=5, stride=2),
             *_block(64, 128, kernel_size=3, stride=2),
             *_block(128, FEATURE_CHANNELS, kernel_size=3, stride=1),
@@ -46,11 +48,11 @@ class SnippetEncoder(nn.Module):
         self.classifier = nn.Linear(FEATURE_CHANNELS, num_classes)
 
     def extract(self, windows: Tensor) -> Tensor:
-        """Signal windows ``(N, 6, 32)`` to pooled features ``(N, 128)``, each at least 0."""
+        """Signal windows ``(N, S, 32)`` to pooled features ``(N, 128)``, each at least 0."""
         return self.convolutions((windows - self.mean) / self.std).mean(dim=2)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Signal windows ``(N, 6, 32)`` to class logits ``(N, num_classes)``."""
+        """Signal windows ``(N, S, 32)`` to class logits ``(N, num_classes)``."""
         return self.classifier(self.extract(windows))
 
 
@@ -74,7 +76,7 @@ def train_encoder(
     Each step draws `batch_size` windows: a clip at random, then a start at random within the clip.
 
     Args:
-        clips: Trimmed signals, float32 ``(n, 6)`` with ``n >= 32``.
+        clips: Trimmed signals, float32 ``(n, S)`` with ``n >= 32``.
         labels: Class of each clip, ``0 .. num_classes - 1``.
         seed: Fixes the initial weights and the windows drawn; torch's own generator is left alone.
         steps: Number of AdamW steps.
@@ -95,7 +97,8 @@ def train_encoder(
         encoder = SnippetEncoder(
             num_classes=int(targets.max()) + 1,
             mean=torch.from_numpy(everything.mean(axis=0)),
-            std=torch.from_numpy(everything.std(axis=0)))
+            std=torch.from_numpy(everything.std(axis=0)),
+            signal_channels=everything.shape[1])
         optimizer = torch.optim.AdamW(encoder.parameters(), lr=lr)
         for step in range(steps):
             chosen = generator.integers(len(clips), size=batch_size)
@@ -116,7 +119,7 @@ def extract_features(encoder: SnippetEncoder, signal: np.ndarray) -> np.ndarray:
 
     Args:
         encoder: A frozen encoder.
-        signal: float32 ``(n, 6)`` with ``n >= 32``.
+        signal: float32 ``(n, S)`` with ``n >= 32``.
 
     Returns:
         float32 ``(T, 128)`` with ``T = (n - 32) // 16 + 1``; snippet ``i`` covers samples

@@ -22,6 +22,8 @@ SAMPLE_RATE = 50
 SIDES = ('left', 'right')
 EXERCISES = ('PEN', 'ABD', 'FEL', 'IR', 'ER', 'TRAP', 'ROW')
 ACTIONS, DISTRACTORS = ('ABD', 'ROW'), ('FEL', 'PEN')
+#: The same of streams of another data set.
+FOREIGN_ACTIONS, FOREIGN_DISTRACTORS = ('TRAP',), ('IR', 'ER')
 NUM_SNIPPETS = 256
 STREAM_SAMPLES = STRIDE * (NUM_SNIPPETS - 1) + WINDOW
 #: Samples of a cross-fade: 0.5 s.
@@ -125,6 +127,8 @@ def compose_stream(
     recordings: Mapping[str, Recording],
     part: tuple[float, float],
     generator: np.random.Generator,
+    actions: tuple[str, ...] = ACTIONS,
+    distractors: tuple[str, ...] = DISTRACTORS,
 ) -> tuple[np.ndarray, list[Cut]]:
     """Compose one untrimmed stream of one arm's recordings.
 
@@ -135,6 +139,8 @@ def compose_stream(
         recordings: By exercise: the arm's recording of each action and distractor.
         part: Fractions of the recordings that the bouts are cut from.
         generator: Draws exercises, lengths and places.
+        actions: Exercises of one group.
+        distractors: Exercises of the other.
 
     Returns:
         The signal, float32 ``(4112, 6)``, and the cuts in order; neighbours overlap by `FADE`.
@@ -145,10 +151,10 @@ def compose_stream(
     cuts: list[Cut] = []
     position = 0
     while not cuts or cuts[-1].end < STREAM_SAMPLES:
-        names = ACTIONS if cuts and cuts[-1].label in DISTRACTORS else DISTRACTORS
+        names = actions if cuts and cuts[-1].label in distractors else distractors
         cut = _draw_cut(recordings, names, part, position, generator)
-        if cut.label in ACTIONS and cut.end >= STREAM_SAMPLES:
-            cut = _draw_cut(recordings, DISTRACTORS, part, position, generator)
+        if cut.label in actions and cut.end >= STREAM_SAMPLES:
+            cut = _draw_cut(recordings, distractors, part, position, generator)
         cuts.append(cut)
         position = cut.end - FADE
     last = cuts[-1]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from sola_plugin.datasets import watch
-from sola_plugin.datasets.watch import VALIDATION, WatchSettings, prepare_watch
+from sola_plugin.datasets.watch import VALIDATION, prepare_watch
 from sola_plugin.datasets.watch_encoder import train_encoder
 from sola_plugin.datasets.watch_streams import ACTIONS, find_watch_file, read_recordings
 
@@ -104,9 +104,10 @@ def test_summary_is_what_dataset_json_holds(summary):
     content = read_json(summary.out_dir / 'dataset.json')
     assert summary.written
     assert content['settings'] == {'recipe': 1, 'seed': 0, 'split': 'time', **SMALL,
+                                   'two_stream': False, 'foreign': 0,
                                    'encoder_classes': ['IR', 'ER', 'TRAP'],
                                    'train_part': [0.0, 0.74], 'test_part': [0.76, 1.0]}
-    assert content['sizes'] == {'training': 7, 'unlabelled': 7, 'testing': 7,
+    assert content['sizes'] == {'training': 7, 'unlabelled': 7, 'testing': 7, 'foreign': 0,
                                 'snippets': 256, 'channels': 128}
     assert content['source']['version'] == '1.2.5'
     assert 0 <= content['encoder']['held_out_accuracy'] <= 1
@@ -138,15 +139,6 @@ def test_validation_keeps_off_the_test_part(tmp_path, recordings):
     for entry in database(summary).values():
         for start, end in (note['segment'] for note in entry['annotations']):
             assert 3 - 1e-9 <= end - start <= 8 + 1e-9
-
-
-@pytest.mark.parametrize(('split', 'sizes'), [('time', (3, 7, 7)), ('subject', (3, 4, 3))])
-def test_subjects_of_encoder_and_streams(recordings, split, sizes):
-    subjects = watch._draw_subjects(WatchSettings(split=split), recordings)
-    encoder, training, testing = (set(subjects[key]) for key in ('encoder', 'training', 'testing'))
-    assert (len(encoder), len(training), len(testing)) == sizes
-    assert not encoder & (training | testing)
-    assert (training == testing) if split == 'time' else not training & testing
 
 
 def test_encoder_sees_only_its_own_subjects_exercises_and_part(tmp_path, monkeypatch, recordings):
@@ -235,6 +227,8 @@ def test_killed_in_the_middle_then_run_again(tmp_path):
     ({'labelled': 0}, r'labelled is 0'),
     ({'num_test': 0}, r'num_test is 0, expected at least 1'),
     ({'seed': -1}, r'seed is -1, expected at least 0'),
+    ({'foreign': -1}, r'foreign is -1, expected at least 0'),
+    ({'two_stream': 'no'}, r"two_stream is 'no', expected True or False"),
     ({'split': 'person'}, r"split is 'person', expected 'time' or 'subject'"),
     ({'encoder_classes': ('IR', 'RUN', 'SIT')}, r"unknown encoder_classes \['RUN', 'SIT'\]"),
     ({'encoder_classes': ('IR', 'IR')}, r'expected two or more, each once'),
@@ -278,10 +272,20 @@ def test_tool(tmp_path, tool, capsys):
     tool(tmp_path, '--labelled', 5, '--split', 'subject', '--validation')
     printed = capsys.readouterr().out
     assert 'written' in printed
-    assert '5 labelled, 9 unlabelled, 7 for testing' in printed
+    assert '5 labelled, 9 unlabelled, 7 for testing, 0 foreign' in printed
+    assert 'features_' not in printed
     assert 'next: python tools/pretrain_sola.py' in printed
     assert read_json(tmp_path / 'dataset.json')['settings']['train_part'] == [0.0, 0.53]
     tool(tmp_path, '--labelled', 5, '--split', 'subject', '--validation')
     assert 'complete, left as it is' in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r'error: .*split is subject there, time asked'):
         tool(tmp_path, '--labelled', 5, '--validation')
+
+
+def test_tool_with_two_streams_and_foreign_streams(tmp_path, tool, capsys):
+    tool(tmp_path, '--two-stream', '--foreign', 2)
+    printed = capsys.readouterr().out
+    assert '7 for testing, 2 foreign' in printed
+    for folder in ('features_accelerometer', 'features_gyroscope'):
+        assert f'{folder}: ' in printed
+        assert len(list((tmp_path / folder).iterdir())) == 23

@@ -1,5 +1,6 @@
 # Similarity matching and its rivals on equal terms: the same neck, windows, batches, iterations and learning
-# rate. The temporally-sensitive task uses the labels of the labelled streams, the others none.
+# rate. The temporally-sensitive task uses the labels of the labelled streams (14: with another number its
+# windows_per_video must change), the others none.
 _base_ = '../_base_/studies/methods.py'
 title = 'Similarity matching and other pretext tasks'
 head = '../localization/bmn_watch.py'

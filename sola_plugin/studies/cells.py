@@ -102,8 +102,9 @@ def _pretrain_stage(cell: Cell, seed: int, work_dir: Path, data: Path | None,
                     needs: list[str]) -> Stage:
     cfg = _config(cell.pretrain, cell.pretrain_options)
     features = cfg.train_dataloader.dataset.features
-    if cell.embedded is not None and cell.embedded.get('labelled') == WatchSettings.num_train:
-        features.subset = ['training']  # no stream is without labels
+    no_unlabelled = cell.embedded is not None and cell.embedded.get('labelled') == WatchSettings.num_train
+    if no_unlabelled and 'unlabelled' in features.subset:
+        features.subset = [subset for subset in features.subset if subset != 'unlabelled']
     settings = _settings(cfg, seed, needs)
     if data is not None:
         features.data_root = str(data)

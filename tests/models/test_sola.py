@@ -218,3 +218,20 @@ def test_standardize_puts_a_standardization_before_the_network(tmp_path):
         torch.testing.assert_close(rebuilt.train(mode)(x, mask), sola(x, mask))
     with pytest.raises(ValueError, match='standardize=True'):
         load_sola_weights(small_sola(), tmp_path / 'sola.pth')
+
+
+@pytest.mark.parametrize('frozen', [False, True])
+def test_statistics_of_pretraining_are_kept_by_a_frozen_sola_only(tmp_path, frozen):
+    other = small_sola(standardize=True)
+    for _ in range(100):
+        other(5 + 3 * torch.randn(2, 6, 30))
+    save_sola(tmp_path / 'sola.pth', other)
+    sola = small_sola(standardize=True, frozen=frozen,
+                      init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'sola.pth')))
+    sola.init_weights()
+    mean = sola.standardization.norm.running_mean
+    torch.testing.assert_close(mean, other.standardization.norm.running_mean)
+    x = torch.randn(2, 6, 30)
+    sola(x)  # one batch of the head's training
+    expected = other.standardization.norm.running_mean if frozen else x.mean((0, 2))
+    torch.testing.assert_close(mean, expected)

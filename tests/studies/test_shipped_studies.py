@@ -1,10 +1,13 @@
 """Shipped studies whose levels change several settings that must fit each other."""
 from __future__ import annotations
 
+import json
 import math
 
+import pytest
 from mmengine.config import Config
 
+from sola_plugin.studies.cells import cell_stages
 from sola_plugin.studies.study import load_study
 from tests.conftest import ROOT
 
@@ -41,3 +44,20 @@ def test_transfer_study_takes_equally_many_iterations():
         assert f'({number})' in cell.name
         windows = number * loader.sampler.windows_per_video
         assert math.ceil(windows / loader.batch_size) * cfg.train_cfg.max_epochs == 2500
+
+
+@pytest.mark.parametrize(('study', 'labelled', 'subsets'), [
+    ('transfer', 14, [['training', 'unlabelled'], ['foreign'], ['training', 'unlabelled', 'foreign']]),
+    ('transfer', 56, [['training'], ['foreign'], ['training', 'foreign']]),
+    ('pretexts', 56, [['training'], ['training'], ['training'], 'training']),
+])
+def test_pretraining_reads_the_subsets_there_are(study, labelled, subsets, tmp_path):
+    """With all streams labelled none is left for the subset 'unlabelled', which would be an error."""
+    cells = load_study(ROOT / f'configs/studies/{study}.py', embedded=dict(labelled=labelled)).cells
+    found: dict[str, list | str] = {}
+    for cell in cells:
+        for stage in cell_stages(cell, 0, tmp_path):
+            if stage.kind == 'pretrain':
+                features = json.loads(stage.settings)['config']['train_dataloader']['dataset']['features']
+                found.setdefault(stage.name, features['subset'])
+    assert list(found.values())[:len(subsets)] == subsets

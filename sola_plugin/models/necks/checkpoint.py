@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 from mmaction.registry import MODELS
@@ -9,6 +10,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from sola_plugin.utils import atomic_write
+
+if TYPE_CHECKING:
+    from .sola import SoLa
 
 #: The key that tells where in a checkpoint the weights of SoLa are.
 _MARK = 'conv_network.0.weight'
@@ -64,7 +68,7 @@ def read_sola(path: str | os.PathLike) -> dict:
                 meta=dict(checkpoint.get('meta', {})))
 
 
-def load_sola_weights(neck: nn.Module, path: str | os.PathLike) -> None:
+def load_sola_weights(neck: SoLa, path: str | os.PathLike) -> None:
     """Load the weights of a SoLa checkpoint into a neck of the same size.
 
     Args:
@@ -86,6 +90,10 @@ def load_sola_weights(neck: nn.Module, path: str | os.PathLike) -> None:
         raise ValueError(f'the SoLa checkpoint {os.fspath(path)} does not fit the neck '
                          f'({"; ".join(wrong)}). The checkpoint fits neck=dict(type=\'SoLa\', {fitting})')
     neck.load_state_dict(state)
+    if neck.standardization is not None:
+        # A neck that goes on learning must not average its statistics with those of pretraining, which may
+        # have been on other data. A frozen one keeps them.
+        neck.standardization.restart()
 
 
 def build_sola(path: str | os.PathLike, **options) -> nn.Module:

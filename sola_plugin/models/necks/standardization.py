@@ -30,6 +30,11 @@ class Standardization(BaseModule):
             raise ValueError('Standardization needs in_channels, the number of channels of the features')
         self.norm = nn.BatchNorm1d(in_channels, affine=False, momentum=None)
 
+    def restart(self) -> None:
+        """Let the next batch of training replace the statistics; until then they are used as they are."""
+        assert self.norm.num_batches_tracked is not None
+        self.norm.num_batches_tracked.zero_()
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Standardise features.
 

@@ -7,10 +7,10 @@ import sys
 from mmengine.config import Config, DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.check_text import check_json, check_text
-from sola_plugin.apis.dataset_check import DatasetReport, check_config, check_files
-from sola_plugin.apis.dataset_parts import progress_bar
-from sola_plugin.apis.reach import map_reach
+from sola_plugin.apis.checks.dataset import DatasetReport, check_config, check_files
+from sola_plugin.apis.checks.parts import progress_bar
+from sola_plugin.apis.checks.reach import map_reach
+from sola_plugin.apis.checks.text import check_json, check_text
 from sola_plugin.utils import atomic_write
 
 

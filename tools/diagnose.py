@@ -5,8 +5,8 @@ import json
 import shlex
 import sys
 
-from sola_plugin.apis.diagnosis import diagnosis_text, write_diagnosis_report
-from sola_plugin.apis.file_pair import add_pair_arguments, pair_options, read_pair
+from sola_plugin.apis.detections.diagnosis import diagnosis_text, write_diagnosis_report
+from sola_plugin.apis.detections.file_pair import add_pair_arguments, pair_options, read_pair
 from sola_plugin.evaluation.characteristics import PRESETS
 from sola_plugin.evaluation.diagnosis import diagnose
 from sola_plugin.evaluation.tiou import resolve_thresholds

@@ -4,8 +4,8 @@ import argparse
 import json
 import sys
 
-from sola_plugin.apis.evaluation_text import evaluation_text
-from sola_plugin.apis.file_pair import add_pair_arguments, pair_options, read_pair, words
+from sola_plugin.apis.detections.file_pair import add_pair_arguments, pair_options, read_pair, words
+from sola_plugin.apis.detections.text import evaluation_text
 from sola_plugin.evaluation import TALEvaluator
 from sola_plugin.utils import atomic_write
 

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.encoder_options import add_encoder_arguments, choose_encoder
-from sola_plugin.apis.extraction_folder import ExtractionResult
-from sola_plugin.apis.extraction_job import extract_features, find_videos
+from sola_plugin.apis.extraction.folder import ExtractionResult
+from sola_plugin.apis.extraction.job import extract_features, find_videos
+from sola_plugin.apis.extraction.options import add_encoder_arguments, choose_encoder
 from sola_plugin.engine.distributed import divide_among_ranks
 
 #: Exit code when some videos were skipped.

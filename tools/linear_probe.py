@@ -10,8 +10,7 @@ import sys
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.probe_report import probe_table, write_probe_figure, write_probe_report
-from sola_plugin.apis.probing import (
+from sola_plugin.apis.probing.methods import (
     EDGES,
     NECKS,
     compare_methods,
@@ -19,6 +18,7 @@ from sola_plugin.apis.probing import (
     make_datasets,
     read_datasets,
 )
+from sola_plugin.apis.probing.report import probe_table, write_probe_figure, write_probe_report
 from sola_plugin.evaluation.probe_data import DEFAULT_C, UNITS
 from sola_plugin.utils import atomic_write
 from sola_plugin.visualization import to_text

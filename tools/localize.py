@@ -8,12 +8,12 @@ import torch
 from mmengine.config import Config
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis import localization_options as options
-from sola_plugin.apis.encoder_options import add_encoder_arguments, choose_encoder
-from sola_plugin.apis.export import select_detections
-from sola_plugin.apis.extraction import encode_video
-from sola_plugin.apis.localization import load_localizer, reading_options
-from sola_plugin.apis.localization_job import find_inputs, localize_input, write_localized
+from sola_plugin.apis.extraction.encoding import encode_video
+from sola_plugin.apis.extraction.options import add_encoder_arguments, choose_encoder
+from sola_plugin.apis.localization import options
+from sola_plugin.apis.localization.export import select_detections
+from sola_plugin.apis.localization.job import find_inputs, localize_input, write_localized
+from sola_plugin.apis.localization.localizing import load_localizer, reading_options
 
 #: Exit code when some inputs were skipped.
 SKIPPED = 3

@@ -1,7 +1,7 @@
 """What tools and users call: configs from the command line, training, testing, result files.
 
 The names below are imported when they are asked for, so that the modules that need neither torch nor
-mmengine (``file_pair``, ``result_files``) do without them.
+mmengine (``detections``) do without them.
 """
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sola_plugin.utils import lazy_names
 
 _MODULE_OF = {
     'add_runner_arguments': 'cli',
-    'check_config': 'dataset_check',
-    'check_dataset': 'dataset_check',
-    'check_files': 'dataset_check',
+    'check_config': 'checks.dataset',
+    'check_dataset': 'checks.dataset',
+    'check_files': 'checks.dataset',
     'load_config': 'cli',
-    'load_localizer': 'localization',
-    'load_results': 'result_files',
-    'localize': 'localization',
-    'read_pair': 'file_pair',
+    'load_localizer': 'localization.localizing',
+    'load_results': 'detections.result_files',
+    'localize': 'localization.localizing',
+    'read_pair': 'detections.file_pair',
     'test_localizer': 'testing',
     'train_localizer': 'training',
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from sola_plugin.apis.probing import probe_localizer
+from sola_plugin.apis.probing.methods import probe_localizer
 from sola_plugin.apis.testing import test_localizer
 from sola_plugin.apis.training import train_localizer
 from sola_plugin.datasets.watch import VALIDATION, WatchSettings, prepare_watch

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from sola_plugin.apis.check_text import check_json, check_text
-from sola_plugin.apis.dataset_check import DatasetReport, check_config, check_dataset, check_files
-from sola_plugin.apis.reach import map_reach
+from sola_plugin.apis.checks.dataset import DatasetReport, check_config, check_dataset, check_files
+from sola_plugin.apis.checks.reach import map_reach
+from sola_plugin.apis.checks.text import check_json, check_text
 from sola_plugin.datasets.annotations import load_annotations
 from sola_plugin.datasets.feature_files import FeatureFolder
 from sola_plugin.datasets.findings import Finding
@@ -77,7 +77,7 @@ def test_each_file_is_read_once(data_root, tmp_path, monkeypatch):
 
 
 def test_quick_reads_a_sample_and_says_so(tmp_path, data_root, monkeypatch):
-    monkeypatch.setattr('sola_plugin.apis.dataset_parts._NUM_QUICK', 2)
+    monkeypatch.setattr('sola_plugin.apis.checks.parts._NUM_QUICK', 2)
     report = check_config(config(data_root, tmp_path), quick=True)
     messages = [one.message for one in report.findings if one.kind == 'quick']
     assert messages == ['train: 2 of 4 feature files were read (--quick)',

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sola_plugin.apis.export import select_detections, viewing_threshold, write_csv, write_srt
+from sola_plugin.apis.localization.export import select_detections, viewing_threshold, write_csv, write_srt
 
 
 def detection(start: float, end: float, score: float, **label: str) -> dict:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from mmaction.registry import DATASETS
 
-from sola_plugin.apis.extraction import SnippetSampling, build_recognizer_encoder, encode_video
-from sola_plugin.apis.extraction_job import extract_features, find_videos
+from sola_plugin.apis.extraction.encoding import SnippetSampling, build_recognizer_encoder, encode_video
+from sola_plugin.apis.extraction.job import extract_features, find_videos
 from sola_plugin.datasets.annotation_conversion import convert_annotations
 from sola_plugin.datasets.annotation_formats.tables import read_durations
 from sola_plugin.evaluation.snippets import snippet_centers
@@ -211,8 +211,8 @@ def test_two_ranks_share_the_work(tool, folder):
 
 def test_each_rank_takes_every_other_video(folder, monkeypatch):
     seen = []
-    monkeypatch.setattr('sola_plugin.apis.extraction_job.divide_among_ranks', lambda: (1, 2))
-    monkeypatch.setattr('sola_plugin.apis.extraction_job.encode_video', lambda path, *rest, **options: (
+    monkeypatch.setattr('sola_plugin.apis.extraction.job.divide_among_ranks', lambda: (1, 2))
+    monkeypatch.setattr('sola_plugin.apis.extraction.job.encode_video', lambda path, *rest, **options: (
         seen.append(path.name), encode_video(path, *rest, **options))[1])
     extract_features(find_videos('videos'), 'out', lambda s: s.float().mean((1, 2, 3)), SnippetSampling(4, 2))
     by_size = sorted((path for path in Path('videos').rglob('*.*')), key=lambda path: -path.stat().st_size)
@@ -255,7 +255,7 @@ def test_a_replaced_video_is_encoded_again(tool, folder):
 def test_different_frame_rates(tool, folder, monkeypatch):
     write_video(folder / 'videos/v_25.mp4', [100] * 60, fps=25)
     warnings = []
-    monkeypatch.setattr('sola_plugin.apis.extraction_folder.print_log',
+    monkeypatch.setattr('sola_plugin.apis.extraction.folder.print_log',
                         lambda text, *_: warnings.append(text))
     code, printed, _ = tool('videos', 'out', '--length', 4)
     assert code == 0 and 'no one feature_stride fits all videos: see features.json, or take --fps' in printed

@@ -13,7 +13,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 from torch import nn
 
-from sola_plugin.apis.extraction import (
+from sola_plugin.apis.extraction.encoding import (
     SnippetSampling,
     VideoError,
     build_encoder,

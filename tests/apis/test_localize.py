@@ -9,10 +9,11 @@ import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 
-from sola_plugin.apis import load_localizer, localization, localize, video_features
-from sola_plugin.apis.localization import class_names, find_classifier
+from sola_plugin.apis import load_localizer, localize
+from sola_plugin.apis.localization import localizing, video_features
+from sola_plugin.apis.localization.localizing import class_names, find_classifier
+from sola_plugin.apis.localization.video_features import LazyFeatures, check_length, time_axis
 from sola_plugin.apis.testing import test_localizer as run_test
-from sola_plugin.apis.video_features import LazyFeatures, check_length, time_axis
 from sola_plugin.datasets.feature_files import FeatureError, FeatureFolder
 from sola_plugin.evaluation.classifiers import LinearClassifier, StoredClassifier
 from sola_plugin.evaluation.results_io import read_detections
@@ -183,7 +184,7 @@ def test_bad_time_axis(given, message):
 def log(monkeypatch) -> list[str]:
     """Messages of the library."""
     messages: list[str] = []
-    for module in (video_features, localization):
+    for module in (video_features, localizing):
         monkeypatch.setattr(module, 'print_log', lambda message, *_: messages.append(message))
     return messages
 

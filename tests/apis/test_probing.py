@@ -12,8 +12,13 @@ import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 
-from sola_plugin.apis.probe_report import distance_table, probe_table, write_probe_figure, write_probe_report
-from sola_plugin.apis.probing import Comparison, compare_methods, comparison_to_json, read_datasets
+from sola_plugin.apis.probing.methods import Comparison, compare_methods, comparison_to_json, read_datasets
+from sola_plugin.apis.probing.report import (
+    distance_table,
+    probe_table,
+    write_probe_figure,
+    write_probe_report,
+)
 from sola_plugin.evaluation.linear_probe import METRICS, linear_probe
 from sola_plugin.models.necks import save_sola
 from tests.conftest import CHANNELS, ROOT, STRIDE, feature_dataset, localization_config, make_dataset

@@ -9,7 +9,7 @@ import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
-from sola_plugin.apis.reach import Extent, MapReach, PointReach, map_reach, reach_of
+from sola_plugin.apis.checks.reach import Extent, MapReach, PointReach, map_reach, reach_of
 from sola_plugin.evaluation import segment_iou
 from sola_plugin.models.localizers import TEM
 from tests.conftest import CHANNELS, TINY_BMN

@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-from sola_plugin.apis.result_files import label_ids, load_results, read_names
+from sola_plugin.apis.detections.result_files import label_ids, load_results, read_names
 
 EXPECTED = {'v_a': [{'segment': [0.5, 2.0], 'score': 0.75, 'label': 'run'},
                     {'segment': [3.0, 4.0], 'score': 0.5, 'label': 'jump'}],

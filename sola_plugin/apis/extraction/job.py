@@ -12,8 +12,8 @@ from mmengine.dist import all_gather_object, barrier, broadcast_object_list
 from sola_plugin.datasets.videos import VIDEO_SUFFIXES, VideoError
 from sola_plugin.engine.distributed import divide_among_ranks
 
-from .extraction import Encoder, SnippetSampling, encode_video
-from .extraction_folder import ExtractionFolder, ExtractionResult
+from .encoding import Encoder, SnippetSampling, encode_video
+from .folder import ExtractionFolder, ExtractionResult
 
 #: Called with what is being done, and how many videos of this rank are done, of how many.
 Report = Callable[[str, int, int], Any]
@@ -55,14 +55,14 @@ def extract_features(videos: Mapping[str, Path], out: str | os.PathLike, encoder
     Args:
         videos: Paths by id.
         out: Folder of the features.
-        encoder: See :data:`~sola_plugin.apis.extraction.Encoder`.
+        encoder: See :data:`~sola_plugin.apis.extraction.encoding.Encoder`.
         sampling: Which frames make a snippet.
         settings: What else the features depend on, plain values for ``features.json``. A job is resumed
             with the same settings only.
         dtype: ``'float32'`` or ``'float16'``.
         report: Told of the progress.
         **options: ``batch_size``, ``amp``, ``prepare``, ``allow_short`` of
-            :func:`~sola_plugin.apis.extraction.encode_video`.
+            :func:`~sola_plugin.apis.extraction.encoding.encode_video`.
 
     Returns:
         What is in the folder, and what was skipped; the same on all ranks.

@@ -15,10 +15,10 @@ from sola_plugin.datasets.annotations import Video
 from sola_plugin.datasets.findings import LEVELS, Finding
 from sola_plugin.datasets.transforms import snippet_span
 
-from .dataset_parts import Part, Progress, build_parts, open_features, read_annotations, read_features
+from ..detections.result_files import read_names
 from .grid_oracle import GridOracle, grid_oracle, oracle_findings
+from .parts import Part, Progress, build_parts, open_features, read_annotations, read_features
 from .reach import Extent, Reach, reach_of
-from .result_files import read_names
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import nn
 
 from sola_plugin.evaluation.classifiers import ScoreFile, StoredClassifier
 
-from .encoder_options import EncoderChoice
-from .localization import class_names, find_classifier
+from ..extraction.options import EncoderChoice
+from .localizing import class_names, find_classifier
 from .video_features import dataset_options
 
 #: What of ``features.json`` decides what features look like.
@@ -61,7 +61,7 @@ def choose_classifier(args: argparse.Namespace, model: nn.Module) -> tuple[Any, 
 
     Args:
         args: Parsed arguments of :func:`add_localization_arguments`.
-        model: Result of :func:`~sola_plugin.apis.localization.load_localizer`.
+        model: Result of :func:`~sola_plugin.apis.localization.localizing.load_localizer`.
 
     Returns:
         An object with ``classify``, or ``None``; and what the user should know of it, perhaps nothing.
@@ -85,7 +85,7 @@ def check_choice(args: argparse.Namespace, model: nn.Module) -> None:
 
     Args:
         args: Parsed arguments of :func:`add_localization_arguments`.
-        model: Result of :func:`~sola_plugin.apis.localization.load_localizer`.
+        model: Result of :func:`~sola_plugin.apis.localization.localizing.load_localizer`.
 
     Raises:
         ValueError: ``--top-k`` is below 1, or a label of ``--classes`` is none of the model's.
@@ -103,7 +103,7 @@ def encoding_note(choice: EncoderChoice, model: nn.Module) -> str:
 
     Args:
         choice: What encodes the videos now.
-        model: Result of :func:`~sola_plugin.apis.localization.load_localizer`.
+        model: Result of :func:`~sola_plugin.apis.localization.localizing.load_localizer`.
 
     Returns:
         What differs from the ``features.json`` of ``tools/extract_features.py``; empty if nothing does, or if

@@ -17,9 +17,9 @@ from sola_plugin.datasets.videos import VIDEO_SUFFIXES
 from sola_plugin.evaluation.results_io import write_detections
 from sola_plugin.visualization.timeline_page import clock, write_timeline_page
 
+from ..extraction.encoding import VideoFeatures
 from .export import NO_LABEL, viewing_threshold, write_csv, write_srt
-from .extraction import VideoFeatures
-from .localization import class_names, detect_actions
+from .localizing import class_names, detect_actions
 from .video_features import (
     LazyFeatures,
     array_features,
@@ -123,9 +123,9 @@ def localize_input(model: nn.Module, item: LocalizationInput, classifier: Any = 
     """Localize one input.
 
     Args:
-        model: Result of :func:`~sola_plugin.apis.localization.load_localizer`.
+        model: Result of :func:`~sola_plugin.apis.localization.localizing.load_localizer`.
         item: The input.
-        classifier: See :func:`~sola_plugin.apis.localization.localize`.
+        classifier: See :func:`~sola_plugin.apis.localization.localizing.localize`.
         **given: ``stride``, ``offset`` and ``duration`` that come before what is known otherwise.
 
     Returns:
@@ -153,7 +153,7 @@ def write_localized(folder: Path, item: LocalizationInput, detections: Sequence[
         duration: Length of the video in seconds.
         model: The localizer, for its name and its classes.
         threshold: Smallest score in the subtitles, and at first on the page; ``None``: see
-            :func:`~sola_plugin.apis.export.viewing_threshold`.
+            :func:`~sola_plugin.apis.localization.export.viewing_threshold`.
     """
     path = folder / _file_name(item.name)
     threshold = viewing_threshold(detections) if threshold is None else threshold

@@ -21,8 +21,8 @@ from sola_plugin.visualization import (
     write_report,
 )
 
-from .evaluation_text import coverage_text
 from .file_pair import FilePair
+from .text import coverage_text
 
 _DEFINITIONS = (
     'True positive: takes a true segment of its video and class that no better detection has taken.',

@@ -9,7 +9,7 @@ from sola_plugin.datasets.findings import LEVELS, Finding
 from sola_plugin.evaluation.tiou import threshold_name
 from sola_plugin.visualization import Table, to_text
 
-from .dataset_check import DatasetReport
+from .dataset import DatasetReport
 
 _TITLES = dict(zip(LEVELS, ('errors', 'warnings', 'information')))
 _WIDTH = 110

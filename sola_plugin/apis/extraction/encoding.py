@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from sola_plugin.datasets.videos import SnippetSampling, Video, VideoError, frame_rate, read_snippets
 from sola_plugin.models.encoders import RecognizerEncoder
 
-from .testing import check_fits
+from ..testing import check_fits
 
 __all__ = ['Encoder', 'SnippetSampling', 'VideoError', 'VideoFeatures', 'build_encoder',
            'build_recognizer_encoder', 'encode_video']

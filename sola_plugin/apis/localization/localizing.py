@@ -20,7 +20,7 @@ from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.models.localizers import TEM, TCANet
 from sola_plugin.models.localizers.map_head import MapHead
 
-from .testing import check_fits, linear_classifier
+from ..testing import check_fits, linear_classifier
 from .video_features import (
     LazyFeatures,
     TimeAxis,

@@ -10,8 +10,8 @@ import torch
 
 from sola_plugin.models.encoders import FrameTransform, center_view
 
-from .extraction import Encoder, SnippetSampling, build_encoder, build_recognizer_encoder
-from .extraction_folder import weights_hash
+from .encoding import Encoder, SnippetSampling, build_encoder, build_recognizer_encoder
+from .folder import weights_hash
 
 #: Frames of a snippet, for encoders that have no length of their own.
 _USUAL_LENGTH = 16
@@ -25,7 +25,7 @@ class EncoderChoice:
         encoder: The frozen encoder.
         sampling: Which frames make a snippet.
         options: ``batch_size``, ``amp`` and ``prepare`` for
-            :func:`~sola_plugin.apis.extraction.encode_video`.
+            :func:`~sola_plugin.apis.extraction.encoding.encode_video`.
         settings: What the features depend on beside the sampling, plain values.
     """
 

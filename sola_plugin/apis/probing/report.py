@@ -20,7 +20,7 @@ from sola_plugin.visualization import (
     write_report,
 )
 
-from .probing import BASELINE, Comparison
+from .methods import BASELINE, Comparison
 
 _COLUMNS = {'accuracy': 'accuracy', 'balanced_accuracy': 'balanced', 'average_precision': 'AP'}
 _TITLES = {'start': 'Background → action', 'end': 'Action → background'}

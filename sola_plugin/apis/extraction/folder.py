@@ -18,7 +18,7 @@ from sola_plugin.datasets.annotation_formats.tables import write_table
 from sola_plugin.datasets.videos import VideoError
 from sola_plugin.utils import atomic_write
 
-from .extraction import Encoder, VideoFeatures
+from .encoding import Encoder, VideoFeatures
 
 #: Two time axes are the same if their strides differ by less, relatively: 36 ms in an hour.
 _SAME_STRIDE = 1e-5

@@ -29,14 +29,6 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope='session')
-def _unformatted_configs():
-    """mmengine lays out the text of a config for every Runner: seconds, where it has long paths."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
-        yield
-
-
 @pytest.fixture(scope='session')
 def reference_sola() -> dict[str, np.ndarray]:
     """Inputs, weights and results of the authors' SoLa code."""

@@ -156,6 +156,44 @@ def test_stock_config_of_the_installed_package_is_read(tmp_path):
     assert Config.fromfile(tmp_path / 'config.py').model.type == 'BMN'
 
 
+class TestRepeatedLayout:
+    """The text of a config is laid out once, as mmengine does it."""
+
+    def test_the_same_text_is_laid_out_once(self):
+        seen = []
+
+        def lay_out(text, style_config, verify=False):
+            seen.append(text)
+            return f'{text} {style_config} {verify}', True
+
+        module = types.SimpleNamespace(FormatCode=lay_out)
+        _compat.repeated_layout(module)
+        assert [module.FormatCode(text, style_config=dict(based_on_style='pep8')) for text in 'aba'] == [
+            (f"{text} {{'based_on_style': 'pep8'}} False", True) for text in 'aba']
+        assert seen == ['a', 'b']
+        assert module.FormatCode('a', style_config=dict(column_limit=9), verify=True) == (
+            "a {'column_limit': 9} True", True)
+
+    def test_a_dump_is_what_mmengine_writes_and_loads_back(self, tmp_path):
+        from mmengine.config import config
+
+        cfg = Config(dict(model=dict(type='BMN', path='a' * 60, sizes=[1, 2]), names=['x', 'y z']))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(config, 'FormatCode', config.FormatCode.__wrapped__)
+            stock = cfg.pretty_text
+        cfg.names.append('more')  # a config that was changed is laid out again
+        assert cfg.pretty_text != stock
+        cfg.names.pop()
+        cfg.dump(tmp_path / 'config.py')
+        assert (tmp_path / 'config.py').read_text() == stock == cfg.pretty_text
+        assert Config.fromfile(tmp_path / 'config.py').to_dict() == cfg.to_dict()
+
+    def test_an_mmengine_without_layout_is_left_alone(self):
+        module = types.SimpleNamespace()
+        _compat.repeated_layout(module)
+        assert vars(module) == {}
+
+
 class TestWeightsOnly:
     """mmengine's checkpoints load, and nothing else does."""
 

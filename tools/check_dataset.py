@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     add('--layout', choices=['TC', 'CT'], help='order of the axes in the files')
     add('--feat-dim', type=int, metavar='C', help='channels of the features')
     add('--stride', type=float, metavar='S', dest='feature_stride', help='seconds between two snippets')
-    add('--offset', type=float, default=0., metavar='S', dest='feature_offset',
+    add('--offset', type=float, metavar='S', dest='feature_offset',
         help='second at which the first snippet starts')
     add('--temporal-dim', type=int, metavar='T', help='oracle of videos resized to T cells')
     add('--window', type=int, metavar='W', help='oracle of windows of W snippets, instead')

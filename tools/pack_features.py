@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sola_plugin.datasets.annotations import choose_subset, load_annotations
+from sola_plugin.datasets.feature_description import describe_source
 from sola_plugin.datasets.feature_sources import open_features
 from sola_plugin.datasets.packed_features import DTYPES, PackedIndex
 from sola_plugin.datasets.packing import pack_features, verify_packed
@@ -63,9 +64,11 @@ def run(args: argparse.Namespace, bar: Progress) -> PackedIndex:
     if args.verify:
         return verify_packed(args.paths[0], show)
     *sources, out = args.paths
-    source = open_features(sources if len(sources) > 1 else sources[0], suffix=args.suffix, key=args.key,
+    paths = sources if len(sources) > 1 else sources[0]
+    source = open_features(paths, suffix=args.suffix, key=args.key,
                            layout=args.layout, feat_dim=args.feat_dim, max_stretch=args.max_stretch)
-    return pack_features(source, out, chosen_ids(args), args.dtype, args.missing, show)
+    return pack_features(source, out, chosen_ids(args), args.dtype, args.missing, show,
+                         describe_source(paths))
 
 
 def main() -> None:

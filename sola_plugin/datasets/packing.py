@@ -8,14 +8,15 @@ import json
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from sola_plugin.utils import first_few
+from sola_plugin.utils import atomic_write, first_few
 
+from .feature_description import DESCRIPTION_NAME
 from .feature_readers import FeatureError
 from .feature_store import FeatureStore
 from .packed_features import DATA_NAME, DTYPES, INDEX_NAME, VERSION, PackedFeatures, PackedIndex
@@ -27,8 +28,8 @@ Progress = Callable[[int, int], None]
 
 
 def pack_features(source: FeatureStore, out: str | os.PathLike, ids: Sequence[str] | None = None,
-                  dtype: str = 'float32', missing: str = 'error',
-                  progress: Progress | None = None) -> PackedIndex:
+                  dtype: str = 'float32', missing: str = 'error', progress: Progress | None = None,
+                  description: Mapping[str, Any] | None = None) -> PackedIndex:
     """Write a packed folder, or find it complete.
 
     Everything is written to ``<out>.partial``, which is renamed at the end. After a kill or a full disk the
@@ -42,6 +43,8 @@ def pack_features(source: FeatureStore, out: str | os.PathLike, ids: Sequence[st
         dtype: ``'float32'``, or ``'float16'`` for half the size and 3 decimal digits.
         missing: What to do with ``ids`` that have no features: ``'error'``, or ``'skip'`` with a warning.
         progress: Told of every video.
+        description: What is noted of ``source``, to be noted of the packed folder as well; see
+            :func:`~sola_plugin.datasets.feature_description.describe_source`.
 
     Returns:
         The index that was written, or that of the complete folder.
@@ -65,6 +68,9 @@ def pack_features(source: FeatureStore, out: str | os.PathLike, ids: Sequence[st
     partial.mkdir(parents=True, exist_ok=True)
     entries = _write_all(source, partial, ids, dtype, progress)
     with _kept(partial, len(ids), len(ids)):
+        if description:
+            with atomic_write(partial / DESCRIPTION_NAME) as file:
+                json.dump(dict(description, channels=source.channels, dtype=dtype), file, indent=1)
         PackedIndex(dtype, source.channels, ids, [entry.length for entry in entries],
                     [entry.crc32 for entry in entries], [entry.stamps for entry in entries]).write(partial)
     # It opens only if no other process has written to the same file.

@@ -22,6 +22,7 @@ from .annotations import (
     load_annotations,
 )
 from .feature_checks import fits_duration
+from .feature_description import settle_time
 from .feature_readers import FeatureError
 from .feature_sources import open_features, rooted
 from .feature_store import FeatureStore
@@ -50,9 +51,12 @@ class TALFeatureDataset(BaseDataset):
             :class:`~sola_plugin.datasets.feature_files.FeatureFolder`. Fused sources may have their own;
             ``feat_dim`` is that of all together.
         file_prefix: Start of the feature files' (arrays', packed) names that is not part of the video id.
-        feature_stride: Seconds between two snippets. ``None``: the features cover what the
-            annotations say (``feature_frame``), or else the whole video.
-        feature_offset: Seconds at which the first snippet starts; needs ``feature_stride``.
+        feature_stride: Seconds between two snippets. ``None``: what is noted in ``features.json`` beside
+            the features (by ``tools/extract_features.py``; of fused sources, if all have the same).
+            Without it the features cover what the annotations say (``feature_frame``), or else the
+            whole video.
+        feature_offset: Second at which the first snippet starts; needs a stride. ``None``: likewise, or
+            else 0.
         missing: What to do with videos that have no features: ``'error'``, or ``'skip'`` with a
             warning.
         filter_empty: Whether to leave out videos without a usable segment. ``None``: in training
@@ -70,7 +74,8 @@ class TALFeatureDataset(BaseDataset):
 
     Raises:
         AnnotationError: The annotations cannot be used, or have no such subset or classes.
-        FeatureError: Videos have no features, or these cannot be read.
+        FeatureError: Videos have no features, or these cannot be read, or ``features.json`` says another
+            stride or offset.
         ValueError: An argument is none of the known ones, or no video is left.
     """
 
@@ -81,7 +86,7 @@ class TALFeatureDataset(BaseDataset):
                  classes: Sequence[str] | None = None, suffix: str | None = None,
                  file_prefix: str = '', key: str | None = None, layout: str | None = None,
                  feat_dim: int | None = None, feature_stride: float | None = None,
-                 feature_offset: float = 0.0, missing: str = 'error',
+                 feature_offset: float | None = None, missing: str = 'error',
                  filter_empty: bool | None = None,
                  pipeline: Sequence[dict | Callable] | None = None, test_mode: bool = False,
                  **kwargs) -> None:
@@ -89,14 +94,12 @@ class TALFeatureDataset(BaseDataset):
             raise ValueError(f"missing is {missing!r}, expected 'error' or 'skip'")
         if feature_stride is not None and feature_stride <= 0:
             raise ValueError(f'feature_stride is {feature_stride}, expected seconds above 0')
-        if feature_stride is None and feature_offset:
-            raise ValueError(f'feature_offset is {feature_offset}, which needs feature_stride')
         data_prefix = dict(features='') if data_prefix is None else dict(data_prefix)
         if 'features' not in data_prefix:
             raise ValueError(f'data_prefix is {data_prefix}, expected dict(features=FOLDER)')
         self.subsets = (subset,) if isinstance(subset, str) else subset
-        self.feature_stride = feature_stride
-        self.feature_offset = feature_offset
+        self.feature_stride, self.feature_offset = settle_time(
+            rooted(data_prefix['features'], data_root or ''), feature_stride, feature_offset)
         self.missing = missing
         self.filter_empty = not test_mode if filter_empty is None else filter_empty
         self._classes = classes

@@ -38,6 +38,16 @@ class _Store:
         return self.store.window(self.ids[index], start, length)
 
 
+class _Items:
+    """Features that are the items of another dataset."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def load(self, index: int) -> np.ndarray:
+        return _inputs_of(self.dataset, index)
+
+
 class _Memory:
     """Windows of features that are held in memory, float32 ``(C, T)`` each."""
 
@@ -89,7 +99,11 @@ class SoLaWindowDataset(Dataset):
         self.window = window
         if isinstance(features, dict) and 'type' in features:
             features = DATASETS.build(features)
-        self._source = _open_source(features, in_memory)
+        store, ids = open_videos(features)
+        if in_memory or isinstance(store, _Items):
+            self._source: _Store | _Memory = _Memory([store.load(video) for video in _with_progress(ids)])
+        else:
+            self._source = _Store(store, ids)
         self._lengths = self._source.lengths()
         self._labels = _labels_of(features, self._lengths) if labels else None
         self._usable = [index for index, length in enumerate(self._lengths) if length >= window]
@@ -162,19 +176,24 @@ class WindowSampler(DefaultSampler):
             yield draw % self.num_videos, float(positions[draw])
 
 
-def _open_source(features: Any, in_memory: bool) -> _Store | _Memory:
-    if is_source(features) or isinstance(features, dict) and 'type' not in features:
+def open_videos(features: Any) -> tuple[FeatureStore | _Items, Sequence[Any]]:
+    """Open what windows are cut from.
+
+    Args:
+        features: See :class:`SoLaWindowDataset`.
+
+    Returns:
+        What has ``load``, and the videos that it is to load: ids, or the numbers of a dataset's items.
+    """
+    if isinstance(features, dict) and 'type' in features:
+        features = DATASETS.build(features)
+    if is_source(features) or isinstance(features, dict):
         store = open_features(features)
-        source = _Store(store, store.ids())
-    else:
-        if not isinstance(features, TALFeatureDataset):
-            indices = _with_progress(range(len(features)))
-            return _Memory([_inputs_of(features, index) for index in indices])
-        ids = [features.get_data_info(index)['video_name'] for index in range(len(features))]
-        source = _Store(features.feature_store, ids)
-    if not in_memory:
-        return source
-    return _Memory([source.store.load(video_id) for video_id in _with_progress(source.ids)])
+        return store, store.ids()
+    if not isinstance(features, TALFeatureDataset):
+        return _Items(features), range(len(features))
+    ids = [features.get_data_info(index)['video_name'] for index in range(len(features))]
+    return features.feature_store, ids
 
 
 def _labels_of(dataset: Any, lengths: Sequence[int]) -> list[torch.Tensor]:

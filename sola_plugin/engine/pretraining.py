@@ -23,6 +23,9 @@ from sola_plugin.models.pretraining import Pretext
 from .naming import name_run
 from .random_state import keep_random_state
 from .resume import resume_from_newest
+from .trained_on import features_of, schedule_of
+
+_RECORD = 'features of similarity matching'
 
 
 def pretraining_config(neck: dict,
@@ -83,8 +86,9 @@ def pretrain(cfg: Config) -> Path:
             from its newest checkpoint that can be read.
 
     Returns:
-        Path of ``sola.pth``; its ``meta`` holds the settings of the task, the seed, and the mean loss
-        of every epoch.
+        Path of ``sola.pth``; its ``meta`` holds the settings of the task, the schedule, the features
+        (:func:`~sola_plugin.datasets.feature_record.record_features`), the seed, and the mean loss of
+        every epoch.
 
     Raises:
         TypeError: The model is not a pretext task.
@@ -95,13 +99,15 @@ def pretrain(cfg: Config) -> Path:
         resume_from_newest(cfg)
     name_run(cfg)
     runner = Runner.from_cfg(cfg)
+    # Part of the checkpoints: a run that is resumed keeps the record of the features that it began with.
+    runner.message_hub.update_info(_RECORD, features_of(cfg))
     runner.train()
     task = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if is_main_process():
         losses = _epoch_losses(runner)
         save_sola(path, task.neck, meta=dict(
-            pretext=task.settings, seed=runner.seed, epochs=runner.epoch, iterations=runner.iter,
-            losses=losses))
+            pretext=task.settings, schedule=schedule_of(cfg), features=runner.message_hub.get_info(_RECORD),
+            seed=runner.seed, epochs=runner.epoch, iterations=runner.iter, losses=losses))
         runner.logger.info(f'{cfg.model.type} ended with loss {losses[-1]:.6f}: {path}')
     barrier()
     return path

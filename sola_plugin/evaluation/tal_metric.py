@@ -127,20 +127,42 @@ class TALMetric(BaseMetric):
         return self.classifier.classify(name, features.float().cpu().numpy(),
                                         metainfo.feature_span(meta), proposals)
 
-    def compute_metrics(self, results: list[dict]) -> OrderedDict:
-        """Compute the figures over all videos, and write the files. Runs on the main rank only.
+    def evaluate(self, size: int) -> dict:
+        """Compute the figures over all videos, and write the files.
 
         Args:
-            results: What :meth:`process` stored, from all ranks.
+            size: Number of videos.
 
         Returns:
             ``mAP`` and ``mAP@<tIoU>``, ``AR@<n>`` and ``auc``, ``Recall@<k>x`` and
-            ``Recall@<k>x@<tIoU>``; fractions in ``[0, 1]``.
+            ``Recall@<k>x@<tIoU>``, each after the prefix; fractions in ``[0, 1]``, the same on all ranks.
 
         Raises:
             ValueError: No video has annotations, or all metrics need classes but nothing gives
                 them.
+            RuntimeError: The same on the other ranks, with the error of the main rank.
         """
+        figures = super().evaluate(size)
+        for figure in figures.values():
+            if isinstance(figure, _Failure):
+                raise figure.error
+        return figures
+
+    def compute_metrics(self, results: list[dict]) -> Mapping[str, Any]:
+        """Give mmengine the figures, or why there are none. Runs on the main rank only.
+
+        An error raised here would leave the other ranks waiting for the figures until the time-out of
+        the process group. As a result it reaches them, and :meth:`evaluate` raises it on every rank.
+
+        Args:
+            results: What :meth:`process` stored, from all ranks.
+        """
+        try:
+            return self._figures(results)
+        except Exception as error:
+            return {'error': _Failure(error)}
+
+    def _figures(self, results: list[dict]) -> OrderedDict:
         videos = dict(sorted({r['video_name']: r for r in results}.items()))
         ground_truth = {name: r['annotations'] for name, r in videos.items()}
         proposals = {name: r['proposals'] for name, r in videos.items()}
@@ -174,6 +196,17 @@ class TALMetric(BaseMetric):
                 raise ValueError(message)
             print_log(message, logger='current', level=logging.WARNING)
         return None
+
+
+class _Failure:
+    """An error in the place of a figure. Other ranks get its text: not every error can be pickled."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple:
+        text = f'TALMetric failed on the main rank: {type(self.error).__name__}: {self.error}'
+        return _Failure, (RuntimeError(text),)
 
 
 def _report_coverage(ground_truth: PerVideo, detections: PerVideo) -> None:

@@ -107,8 +107,7 @@ def test_the_dataset_sees_the_action_where_it_is(tool, folder, fps):
                         durations=Path('out/durations.txt'))
     dataset = DATASETS.build(dict(
         type='TALFeatureDataset', ann_file='annotations.json', data_prefix=dict(features='out'),
-        feat_dim=written['channels'], feature_stride=written['feature_stride'],
-        feature_offset=written['feature_offset']))
+        feat_dim=written['channels']))
     item = dataset[0]
     start, end = item['data_samples'].feature_span
     centers = snippet_centers((start, end), item['inputs'].shape[1])

@@ -139,7 +139,7 @@ def test_proposals_without_a_classifier(bmn, tmp_path, classes, label):
         assert find_classifier(model, tmp_path) is None
 
 
-def test_time_axis_of_the_features(bmn, actionformer):
+def test_time_axis_of_the_features(bmn, actionformer, tmp_path):
     model = load_localizer(*actionformer)
     features = np.load(feature_file(bmn)).T
     length = features.shape[1]
@@ -156,6 +156,11 @@ def test_time_axis_of_the_features(bmn, actionformer):
     del model.cfg.test_dataloader.dataset['feature_stride']
     for a, b in zip(localize(model, features, duration=1.), base, strict=True):
         np.testing.assert_allclose(a['segment'], np.array(b['segment']) / (length * STRIDE))
+    # What is noted beside the features of the config stands for what the config leaves out.
+    model.cfg.test_dataloader.dataset.data_prefix = dict(features=[str(tmp_path)])
+    (tmp_path / 'features.json').write_text(json.dumps(dict(feature_stride=STRIDE, feature_offset=2)))
+    for a, b in zip(localize(model, features), base, strict=True):
+        np.testing.assert_allclose(a['segment'], 2 + np.array(b['segment']))
 
 
 @pytest.mark.parametrize(('options', 'given', 'expected'), [

@@ -155,7 +155,7 @@ def test_tool_compares_the_encoder_with_that_of_the_training(tool, actionformer,
     folder = ['--cfg-options', 'test_dataloader.dataset.data_root=trained',
               'test_dataloader.dataset.data_prefix.features=']
     code, _, errors = tool(*actionformer, video, '--out', 'found', *options, *folder)
-    assert code == 0 and errors == ('note: trained/features.json: the training had other features: '
+    assert code == 0 and errors == ('note: trained/: the training had other features: '
                                     'snippet_stride 4, now 1; fps 30, now None\n')
     Path('trained/features.json').write_text(json.dumps(dict(used, snippet_stride=1, fps=None)))
     assert tool(*actionformer, video, '--out', 'found', *options, *folder)[2] == ''

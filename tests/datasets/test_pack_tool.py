@@ -71,6 +71,18 @@ def test_packs_a_subset_and_verifies(root):
     assert result.stderr.strip().startswith('error: ') and not result.stdout
 
 
+def test_what_is_noted_of_the_features_is_carried_on(root):
+    noted = dict(encoder='a', dtype='float32', feature_stride=0.5, feature_offset=0.25)
+    (root / 'features/features.json').write_text(json.dumps(dict(noted, channels=C, videos={}, failed={})))
+    assert tool(root / 'features', root / 'a', '--dtype', 'float16').returncode == 0
+    assert json.loads((root / 'a/features.json').read_text()) == dict(noted, channels=C, dtype='float16')
+    assert tool(root / 'features', root / 'a', root / 'both', '--suffix', '.npy').returncode == 0
+    assert json.loads((root / 'both/features.json').read_text()) == dict(noted, channels=2 * C)
+    shutil.copytree(root / 'features', root / 'silent', ignore=shutil.ignore_patterns('*.json'))
+    assert tool(root / 'silent', root / 'b').returncode == 0
+    assert not (root / 'b/features.json').exists()
+
+
 @pytest.mark.parametrize('arguments', [
     ['a'], ['--verify', 'a', 'b'], ['a', 'b', '--subset', 'x'],
     ['a', 'b', '--ids', 'x', '--annotations', 'y']])

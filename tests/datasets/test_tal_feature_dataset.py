@@ -107,6 +107,19 @@ def test_stride_and_offset_set_the_span(root):
     np.testing.assert_allclose(sample.gt_instances.gt_bbox, [[0, 0.3], [0.7, 1]], atol=1e-12)
 
 
+@pytest.mark.parametrize('lazy', [False, True])
+def test_stride_and_offset_that_are_noted_beside_the_features(root, lazy):
+    (root / 'features/features.json').write_text(json.dumps(dict(feature_stride=0.5, feature_offset=3.0)))
+    dataset = build(root, lazy_init=lazy)
+    assert (dataset.feature_stride, dataset.feature_offset) == (0.5, 3.0)
+    dataset.full_init()
+    assert dataset[0]['data_samples'].metainfo['feature_span'] == (3.0, 13.0)
+    with pytest.raises(FeatureError, match='feature_stride is 1, but the features.json of .* says 0.5'):
+        build(root, feature_stride=1.0, lazy_init=lazy)
+    with pytest.raises(FeatureError, match='feature_offset is 0, but the features.json of .* says 3: leave'):
+        build(root, feature_stride=0.5, feature_offset=0.0, lazy_init=lazy)
+
+
 def test_segments_that_are_not_covered_are_left_out_with_their_labels(root):
     sample = build(root, feature_stride=0.5)[0]['data_samples']  # seconds 0 to 10
     np.testing.assert_allclose(sample.gt_instances.gt_bbox, [[0.2, 0.6]], atol=1e-12)

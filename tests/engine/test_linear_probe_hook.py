@@ -79,14 +79,6 @@ def figures_by_hand(root: Path, neck: nn.Module | None) -> dict[str, float]:
     return linear_probe(*parts)
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _plain_config_text():
-    """mmengine formats the config for every checkpoint, which takes longer than these runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Config, 'pretty_text', property(lambda self: repr(self.to_dict())))
-        yield
-
-
 def noisy_dataset(root: Path) -> Path:
     """The tiny data, with actions that cannot be told apart without errors."""
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,13 +222,75 @@ class TestHook:
         with pytest.raises(ValueError, match='does not fit the neck .*hidden_channels=4'):
             trained(cfg)
 
-    def test_other_settings_are_told(self, data_root, tmp_path, caplog):
+    def test_a_chosen_neck_may_be_another_one(self, data_root, tmp_path):
+        """Transfer from other data: what differs is logged."""
         trained(hook_config(data_root, tmp_path / 'a'))
+        change_features(data_root)
         cfg = hook_config(data_root, tmp_path / 'b', checkpoint=str(tmp_path / 'a/sola/sola.pth'))
         cfg.custom_hooks[0].pretext.step = 1
         runner = train_localizer(cfg)
         log = Path(runner._log_dir, f'{runner.timestamp}.log').read_text()
-        assert "was trained with {'step': 2}" in log
+        assert 'was trained otherwise than the config says: step=2, now 1; other features in 4 of 4' in log
+
+
+def change_features(root: Path) -> None:
+    """Put features of the same shapes in the place of those that are there."""
+    for path in (root / 'features').iterdir():
+        np.save(path, 2 * np.load(path))
+
+
+class TestFoundNeck:
+    """A neck in the work dir, which nobody chose, must be that of the config."""
+
+    @pytest.fixture
+    def work(self, data_root, tmp_path) -> Path:
+        trained(hook_config(data_root, tmp_path / 'work'))
+        return tmp_path / 'work'
+
+    def test_of_other_features_is_refused_until_it_is_deleted(self, data_root, work):
+        change_features(data_root)
+        with pytest.raises(ValueError, match=(
+                r"sola.pth was trained otherwise than the config says: other features in 4 of 4 videos that "
+                r"were looked at: 'v_00', .* Delete the folder .*sola to train it again, or choose this "
+                r"neck: SoLaPretrainHook with checkpoint='.*sola.pth'")):
+            trained(hook_config(data_root, work))
+        # The checkpoints beside the file would bring the old neck back.
+        (work / 'sola/sola.pth').unlink()
+        with pytest.raises(ValueError, match='other features in 4 of 4'):
+            trained(hook_config(data_root, work))
+        shutil.rmtree(work / 'sola')
+        assert trained(hook_config(data_root, work)).neck.frozen
+
+    def test_of_other_settings_is_refused(self, data_root, work):
+        for change, message in (
+                (dict(max_epochs=3), 'max_epochs=2, now 3'), (dict(lr=.1), 'lr=0.01, now 0.1'),
+                (dict(pretext=dict(TINY_MATCHER, k=4.)), 'k=16.0, now 4.0'),
+                (dict(features=feature_dataset(data_root)), '4 videos, now 6')):
+            cfg = hook_config(data_root, work)
+            cfg.custom_hooks[0].update(change)
+            with pytest.raises(ValueError, match=f'than the config says: {message}. Delete'):
+                trained(cfg)
+        cfg = hook_config(data_root, work)
+        cfg.model.neck.dilations = (2, 1)  # does not show in the weights
+        with pytest.raises(ValueError, match=r'dilations=\(1, 1\), now \(2, 1\)'):
+            trained(cfg)
+
+    def test_of_moved_features_is_used(self, data_root, work, tmp_path):
+        written = (work / 'sola/sola.pth').stat().st_mtime_ns
+        shutil.copytree(data_root, tmp_path / 'moved/far', copy_function=shutil.copyfile)
+        shutil.rmtree(data_root)
+        shutil.move(work, tmp_path / 'other')
+        trained(hook_config(tmp_path / 'moved/far', tmp_path / 'other'))
+        assert (tmp_path / 'other/sola/sola.pth').stat().st_mtime_ns == written
+
+    def test_without_a_record_is_used(self, data_root, work):
+        """Written before there was one."""
+        checkpoint = torch.load(work / 'sola/sola.pth')
+        for key in ('features', 'schedule'):
+            assert checkpoint['meta'].pop(key)
+        torch.save(checkpoint, work / 'sola/sola.pth')
+        change_features(data_root)
+        assert trained(hook_config(data_root, work)).neck.frozen
 
 
 def test_hook_on_two_processes(tmp_path):

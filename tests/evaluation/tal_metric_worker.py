@@ -22,4 +22,11 @@ if __name__ == '__main__':
     feed(metric, [*videos, videos[0]][rank::2], batch_size=3)
     figures = metric.evaluate(len(videos))
     (folder / f'rank{rank}.json').write_text(json.dumps(figures))
+    # An error on the main rank reaches the other one, which waits for the figures.
+    metric = TALMetric(metrics='mAP')
+    feed(metric, make_videos(4, labelled=False)[rank::2], batch_size=1)
+    try:
+        metric.evaluate(4)
+    except Exception as error:
+        (folder / f'error{rank}.txt').write_text(f'{type(error).__name__}: {error}')
     dist.destroy_process_group()

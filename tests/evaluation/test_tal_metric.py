@@ -88,6 +88,9 @@ def test_two_processes_equal_one(tmp_path):
     written = json.loads((tmp_path / 'metrics.json').read_text())
     assert written['mAP']['average'] == expected['TAL/mAP']
     assert written['Recall@kx']['5']['average'] == expected['TAL/Recall@5x']
+    error, told = ((tmp_path / f'error{rank}.txt').read_text() for rank in range(2))
+    assert error.startswith('ValueError: TALMetric: the proposals of 4 of 4 videos have no label')
+    assert told == f'RuntimeError: TALMetric failed on the main rank: {error}'
 
 
 def test_files(tmp_path):

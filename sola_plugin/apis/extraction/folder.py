@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from sola_plugin.datasets.annotation_formats.tables import write_table
+from sola_plugin.datasets.feature_description import DESCRIPTION_NAME
 from sola_plugin.datasets.videos import VideoError
 from sola_plugin.utils import atomic_write
 
@@ -115,7 +116,7 @@ class ExtractionFolder:
     def describe(self, result: ExtractionResult) -> None:
         """Write ``features.json``, and ``durations.txt`` for ``tools/convert_annotations.py``."""
         records = self._records()
-        _write_json(self.root / 'features.json', dict(
+        _write_json(self.root / DESCRIPTION_NAME, dict(
             self.settings, feature_stride=result.feature_stride, feature_offset=result.feature_offset,
             channels=next((record['channels'] for record in records.values()), None),
             videos=records, failed=result.failed))

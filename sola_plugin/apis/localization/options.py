@@ -11,11 +11,12 @@ from typing import Any
 from mmengine.config import DictAction
 from torch import nn
 
+from sola_plugin.datasets.feature_description import describe_source
 from sola_plugin.evaluation.classifiers import ScoreFile, StoredClassifier
 
 from ..extraction.options import EncoderChoice
 from .localizing import class_names, find_classifier
-from .video_features import dataset_options
+from .video_features import dataset_options, features_of
 
 #: What of ``features.json`` decides what features look like.
 _ENCODING = ('weights_sha256', 'frames', 'snippet_length', 'snippet_stride', 'fps')
@@ -110,16 +111,13 @@ def encoding_note(choice: EncoderChoice, model: nn.Module) -> str:
         there is no such file.
     """
     options = dataset_options(model.cfg)
-    prefix = (options.get('data_prefix') or {}).get('features', '')
-    if not isinstance(prefix, str):
+    if not options:
         return ''
-    path = Path(options.get('data_root') or '', prefix, 'features.json')
-    if not path.is_file():
-        return ''
-    used = json.loads(path.read_text(encoding='utf-8'))
+    source = features_of(options)
+    used = describe_source(source)
     sampling = choice.sampling
     now = dict(choice.settings, snippet_length=sampling.length, snippet_stride=sampling.stride,
                fps=sampling.fps)
     others = [f'{key} {used[key]!r}, now {now[key]!r}' for key in _ENCODING
               if key in used and used[key] != json.loads(json.dumps(now[key]))]
-    return f'{path}: the training had other features: {"; ".join(others)}' if others else ''
+    return f'{source}: the training had other features: {"; ".join(others)}' if others else ''

@@ -12,8 +12,10 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from sola_plugin.datasets.feature_description import settle_time
 from sola_plugin.datasets.feature_files import FeatureError, FeatureFolder
 from sola_plugin.datasets.feature_readers import SUFFIXES
+from sola_plugin.datasets.feature_sources import rooted
 from sola_plugin.datasets.feature_store import FeatureStore
 
 #: Formats of which a part cannot be read without the rest.
@@ -118,10 +120,22 @@ def dataset_options(cfg: Config | None) -> dict[str, Any]:
         cfg: Runner config; ``None``: nothing is known.
 
     Returns:
-        The settings of a ``TALFeatureDataset``; empty for other datasets.
+        The settings of a ``TALFeatureDataset``, with the stride and offset that are noted beside its
+        features; empty for other datasets.
     """
     dataset = ((cfg or {}).get('test_dataloader') or {}).get('dataset') or {}
-    return dict(dataset) if dataset.get('type') == 'TALFeatureDataset' else {}
+    if dataset.get('type') != 'TALFeatureDataset':
+        return {}
+    options = dict(dataset)
+    options['feature_stride'], options['feature_offset'] = settle_time(
+        features_of(options), options.get('feature_stride'), options.get('feature_offset'))
+    return options
+
+
+def features_of(options: Mapping[str, Any]) -> Any:
+    """The source of features that the settings of a ``TALFeatureDataset`` name."""
+    prefix = options.get('data_prefix') or {}
+    return rooted(prefix.get('features', ''), options.get('data_root') or '')
 
 
 class TimeAxis(NamedTuple):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mmaction.registry import HOOKS
+from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -17,6 +18,7 @@ from sola_plugin.models.necks import SoLa, load_sola_weights, read_sola
 from ..distributed import prepare_cpu_ranks
 from ..pretraining import nested_run, pretrain, pretraining_config
 from ..resume import newest_checkpoint
+from ..trained_on import changes_since
 
 
 @HOOKS.register_module()
@@ -24,11 +26,16 @@ class SoLaPretrainHook(Hook):
     """Train the model's SoLa neck by similarity matching, then let the head's training begin.
 
     The windows are cut from the features of the run's own training set, or from ``features``. Nothing is
-    done when ``checkpoint`` exists (its neck is loaded) or when the run was resumed (its neck is in the
+    trained when the file of the neck exists (it is loaded) or when the run was resumed (its neck is in the
     resumed checkpoint). A run killed during similarity matching goes on there when it is started again.
 
+    A neck that is found in the work dir must be the one that this config would train: on other features, of
+    another neck, task or schedule it is an error that names what changed. The user did not choose that
+    file, may not know of it, and nothing in the results would tell. A file given by ``checkpoint`` was
+    chosen, perhaps to transfer a neck from other data: what differs is logged.
+
     Args:
-        checkpoint: File of the trained neck. Default: ``<work_dir>/sola/sola.pth``.
+        checkpoint: File of the trained neck; made if there is none. Default: ``<work_dir>/sola/sola.pth``.
         freeze: Keep the neck fixed while the head is trained ("separate"). ``False``: it goes on
             learning ("finetune").
         features: Source of windows, see ``SoLaWindowDataset``. Default: the training set.
@@ -39,7 +46,8 @@ class SoLaPretrainHook(Hook):
             ``in_memory`` of :func:`~sola_plugin.engine.pretraining.pretraining_config`.
 
     Raises:
-        ValueError: The model has no SoLa neck, or the checkpoint is of another size.
+        ValueError: The model has no SoLa neck, the checkpoint is of another size, or the neck in the work
+            dir was trained on other features or with other settings.
     """
 
     # Before hooks that look at the model at the start of training, such as EMAHook.
@@ -73,11 +81,13 @@ class SoLaPretrainHook(Hook):
                              f'to model (the neck is {type(neck).__name__})')
         if runner.iter == 0:
             path = Path(self.checkpoint or os.path.join(runner.work_dir, 'sola', 'sola.pth'))
+            cfg = self._config(runner, neck.settings, path)
             if path.is_file():
                 print_log(f'similarity matching is done already: {path}', 'current')
-                self._check_settings(path)
             else:
-                self._pretrain(runner, neck.settings, path)
+                self._pretrain(runner, cfg, path)
+            # Also after training: it may have gone on with what other features had left behind.
+            self._compare(path, cfg)
             load_sola_weights(neck, path)
         if self.freeze and not neck.frozen:
             neck.freeze()
@@ -85,10 +95,17 @@ class SoLaPretrainHook(Hook):
                 # The wrapper waits for the gradients of what was trainable when it was made.
                 runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
 
-    def _pretrain(self, runner: Runner, neck: dict, path: Path) -> None:
-        features = self.features or self._training_features(runner)
-        cfg = pretraining_config(neck, features, path.parent, pretext=self.pretext, seed=runner.seed,
-                                 **self.schedule)
+    def _config(self, runner: Runner, neck: dict, path: Path) -> Config:
+        features = self.features or runner.cfg.get('train_dataloader', {}).get('dataset')
+        if not (self.features or isinstance(features, dict)):
+            features = None  # a dataset that was built outside the config
+        return pretraining_config(neck, features, path.parent, pretext=self.pretext, seed=runner.seed,
+                                  **self.schedule)
+
+    def _pretrain(self, runner: Runner, cfg: Config, path: Path) -> None:
+        if cfg.train_dataloader.dataset.features is None:
+            raise ValueError('SoLaPretrainHook cannot see the features of a dataset that was built outside '
+                             'the config: give the hook features=dict(root=...)')
         if self.probe is not None:
             cfg.custom_hooks.append(dict(type='LinearProbeHook', **self.probe))
         # A run that was killed during similarity matching left checkpoints there.
@@ -104,19 +121,13 @@ class SoLaPretrainHook(Hook):
             written.replace(path)
         barrier()
 
-    @staticmethod
-    def _training_features(runner: Runner) -> dict:
-        dataset = runner.cfg.get('train_dataloader', {}).get('dataset')
-        if not isinstance(dataset, dict):
-            raise ValueError('SoLaPretrainHook cannot see the features of a dataset that was built outside '
-                             'the config: give the hook features=dict(root=...)')
-        return dataset
-
-    def _check_settings(self, path: Path) -> None:
-        """Warn when the file was trained with other settings than these."""
-        used = read_sola(path)['meta'].get('pretext', {})
-        other = {key: used[key] for key, value in self.pretext.items()
-                 if key in used and used[key] != value}
-        if other:
-            print_log(f'{path} was trained with {other}, the config says {self.pretext}: delete the file '
-                      'to train it again', 'current', logging.WARNING)
+    def _compare(self, path: Path, cfg: Config) -> None:
+        """Compare a trained neck with the config that would train it."""
+        changes = changes_since(read_sola(path), cfg)
+        if not changes:
+            return
+        message = f'{path} was trained otherwise than the config says: {"; ".join(changes)}'
+        if self.checkpoint is None:
+            raise ValueError(f'{message}. Delete the folder {path.parent} to train it again, or choose this '
+                             f'neck: SoLaPretrainHook with checkpoint={str(path)!r}')
+        print_log(message, 'current', logging.WARNING)

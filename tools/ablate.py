@@ -24,6 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--embedded', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='options of the embedded data (docs/watch.md), e.g. split=subject labelled=56; '
                         'validation=True cuts all streams from the training part')
+    parser.add_argument('--own', type=Path, nargs=2, metavar=('HEAD', 'PRETRAIN'),
+                        help='your localizer config and your config of label-free training, with your data, '
+                        'in place of the study\'s')
     parser.add_argument('--document', type=Path, metavar='FILE.md',
                         help='put the tables into this Markdown file too, between marks named after the '
                         'study')
@@ -43,7 +46,8 @@ def main() -> None:
     from sola_plugin.visualization import to_text
 
     try:
-        study = load_study(args.study, args.seeds, args.embedded)
+        own = dict(zip(('head', 'pretrain'), args.own or ()))
+        study = load_study(args.study, args.seeds, args.embedded, own)
     except (StudyError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem

@@ -5,7 +5,7 @@ head_options = {'train_cfg.max_epochs': 20}
 pretrain_options = {'train_cfg.max_epochs': 5}
 
 factors = dict(neck={
-    'standardised': dict(head='../localization/bmn_watch_standardization.py'),
+    'standardised': dict(head_options={'model.neck': dict(_delete_=True, type='Standardization')}),
     'SoLa, frozen': dict(),
 })
 baseline = dict(neck='standardised')

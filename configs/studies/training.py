@@ -4,12 +4,10 @@ _base_ = '../_base_/studies/methods.py'
 title = 'Separate (frozen), fine-tuned, unified and joint training'
 head = '../localization/bmn_watch.py'
 
-_joint = '../localization/bmn_watch_sola_joint.py'
-
 factors = dict(method={
     **_base_._methods,
-    **{f'{prefix}SoLa, joint (weight {weight})': dict(
-        head=_joint, head_options={'model.similarity_matching.weight': weight, **options})
-       for prefix, options in (('', {}), ('std + ', {'model.neck.standardize': True}))
-       for weight in (1.0, 0.1)},
+    **{f'{prefix}SoLa, joint (weight {weight})': dict(head_options={
+        **_base_._methods[f'{prefix}SoLa, unified'].head_options,
+        'model.similarity_matching': dict(weight=weight, predictor_channels=128),
+    }) for prefix in ('', 'std + ') for weight in (1.0, 0.1)},
 })

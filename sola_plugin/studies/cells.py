@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from sola_plugin.apis.probing.methods import probe_localizer
 from sola_plugin.apis.testing import test_localizer
@@ -20,7 +20,7 @@ from sola_plugin.engine import pretrain
 from .stages import run_stage
 from .study import Cell
 
-#: Of the figures of a test, those that are kept.
+#: Of the figures of a test, those that are kept, where the evaluator gives them.
 FIGURES = ('mAP', 'mAP@0.5', 'AR@10', 'AR@100')
 
 
@@ -68,15 +68,18 @@ def cell_stages(cell: Cell, seed: int, work_dir: Path) -> list[Stage]:
     if cell.embedded is not None:
         stages.append(_data_stage(cell.embedded, seed, work_dir))
         data = stages[0].folder / 'data'
-    pretrained = cell.pretrain is not None and _wants_pretraining(head)
+    neck = head.model.get('neck') or ConfigDict()
+    if cell.pretrain is not None and neck.get('type') == 'SoLa':
+        # Of one size with and without label-free training: the second is the control of the first.
+        neck.update(_config(cell.pretrain, cell.pretrain_options).model.neck)
+    pretrained = cell.pretrain is not None and (neck.get('init_cfg') or {}).get('type') == 'Pretrained'
     if pretrained:
         stages.append(_pretrain_stage(cell, seed, work_dir, data, [stage.name for stage in stages]))
-        head.model.neck.update(_config(cell.pretrain, cell.pretrain_options).model.neck)
-        head.model.neck.init_cfg.checkpoint = None  # whatever the config names is not what is read
+        neck.init_cfg.checkpoint = None  # whatever the config names is not what is read
     # Names of stages stand for their folders, so that a study's folder can be moved.
     settings = _settings(head, seed, [stage.name for stage in stages])
     if pretrained:
-        head.model.neck.init_cfg.checkpoint = str(stages[-1].folder / 'run/sola.pth')
+        neck.init_cfg.checkpoint = str(stages[-1].folder / 'run/sola.pth')
     if data is not None:
         _use_data(head, data)
     stages.append(_stage('head', settings, work_dir, lambda folder: _run_head(head, folder, seed)))
@@ -128,7 +131,8 @@ def _run_head(cfg: Config, folder: Path, seed: int) -> dict:
     trained = run_stage(folder / 'train', '', train)
     tested = run_stage(folder / 'test', '', lambda: test_localizer(Config(run.to_dict()), checkpoint))
     probed = run_stage(folder / 'probe', '', lambda: probe_localizer(run, checkpoint))
-    return dict({key: tested[f'TAL/{key}'] for key in FIGURES}, probe=probed['accuracy'],
+    figures = {key: tested[f'TAL/{key}'] for key in FIGURES if f'TAL/{key}' in tested}
+    return dict(figures, probe=probed['accuracy'],
                 train_seconds=trained['seconds'], test_seconds=tested['seconds'])
 
 
@@ -142,12 +146,6 @@ def _use_data(cfg: Config, data: Path) -> None:
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(loader) is not None:
             cfg[loader].dataset.data_root = str(data)
-
-
-def _wants_pretraining(cfg: Config) -> bool:
-    """Whether the localizer's neck starts from the weights of label-free training."""
-    neck = cfg.model.get('neck') or {}
-    return (neck.get('init_cfg') or {}).get('type') == 'Pretrained'
 
 
 def _settings(cfg: Config, seed: int, needs: list[str]) -> str:

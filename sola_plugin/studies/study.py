@@ -71,7 +71,8 @@ class Study:
 
 
 def load_study(path: str | os.PathLike, seeds: int | Sequence[int] | None = None,
-               embedded: Mapping[str, Any] | None = None) -> Study:
+               embedded: Mapping[str, Any] | None = None,
+               own: Mapping[str, os.PathLike] | None = None) -> Study:
     """Read a study file (docs/studies.md).
 
     Args:
@@ -80,16 +81,22 @@ def load_study(path: str | os.PathLike, seeds: int | Sequence[int] | None = None
             to the file.
         seeds: Overrides the file's number of seeds, or list of them.
         embedded: Overrides options of the embedded data.
+        own: ``dict(head=..., pretrain=...)``: asks the study's question on the data of these configs
+            instead of the embedded data.
 
     Returns:
         The study.
 
     Raises:
-        StudyError: A key or level is not known, or a config file does not exist.
+        StudyError: A key or level is not known, a config file does not exist, or with ``own`` a level has
+            a config or data of its own.
         FileNotFoundError: There is no such file.
     """
     path = Path(path)
     content = Config.fromfile(path).to_dict()
+    if own:
+        content.update({key: Path(value).absolute() for key, value in own.items()}, embedded=None)
+        _refuse_levels_of_their_own(path, content.get('factors') or {})
     known = {*_CONFIGS, *_OPTIONS, 'factors', 'baseline', 'seeds', 'title'}
     _refuse_unknown(path, '', content, known)
     factors = content.get('factors')
@@ -133,6 +140,14 @@ def _cell(path: Path, shared: Mapping[str, Any], factors: Mapping[str, Mapping[s
     if embedded:
         merged['embedded'] = {**merged['embedded'], **embedded}
     return Cell(dict(zip(factors, levels)), **merged)
+
+
+def _refuse_levels_of_their_own(path: Path, factors: Mapping[str, Mapping[str, Any]]) -> None:
+    for factor, levels in factors.items():
+        for level, changes in levels.items():
+            if found := {*_CONFIGS, 'embedded'} & set(changes):
+                raise StudyError(f'{path}: level {level!r} of {factor!r} has its own {found.pop()}, so it '
+                                 'cannot be asked on other data; write a study of your own (docs/studies.md)')
 
 
 def _refuse_unknown(path: Path, where: str, content: Mapping[str, Any], known: set[str]) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -86,6 +87,50 @@ def test_options_of_embedded_data_need_embedded_data(configs):
     study.write_text(f'{STUDY}\nembedded = dict(labelled=14)\n')
     assert load_study(study, embedded=dict(split='subject')).cells[0].embedded == dict(
         labelled=14, split='subject')
+
+
+OPTIONS_ONLY = """
+head = 'study_head.py'
+pretrain = 'study_pretrain.py'
+embedded = dict(labelled=14)
+factors = dict(neck={
+    'raw': dict(head_options={'model.neck': None}),
+    'unified': dict(head_options={'model.neck': dict(_delete_=True, type='SoLa', hidden_channels=64)}),
+    'frozen': dict()})
+baseline = dict(neck='raw')
+seeds = 1
+"""
+
+
+def test_a_study_is_asked_on_own_data(configs, tmp_path):
+    path = write(configs / 'study.py', OPTIONS_ONLY)
+    own = dict(head=configs / 'head.py', pretrain=configs / 'pretrain.py')
+    study = load_study(path, own=own)
+    stages = {cell.name: cell_stages(cell, 0, tmp_path) for cell in study.cells}
+    assert {name: [stage.kind for stage in found] for name, found in stages.items()} == {
+        'raw': ['head'], 'unified': ['head'], 'frozen': ['pretrain', 'head']}
+    necks = {name: json.loads(found[-1].settings)['config']['model']['neck']
+             for name, found in stages.items()}
+    # The control has the size of the neck that is trained without labels, whatever the study says.
+    assert necks['unified']['hidden_channels'] == necks['frozen']['hidden_channels'] == 8
+    assert 'init_cfg' not in necks['unified']
+
+
+@pytest.mark.parametrize('study', ['training', 'receptive_field', 'target', 'predictor', 'smoke'])
+def test_shipped_studies_that_docs_name_can_be_asked_on_own_data(study, tmp_path):
+    own = dict(head=ROOT / 'configs/localization/bmn_thumos14_sola.py',
+               pretrain=ROOT / 'configs/pretrain/sola_thumos14-i3d.py')
+    for cell in load_study(ROOT / f'configs/studies/{study}.py', own=own).cells:
+        config = json.loads(cell_stages(cell, 0, tmp_path)[-1].settings)['config']
+        assert config['train_dataloader']['dataset']['data_root'].startswith('data/thumos14')
+        if config['model']['neck'] and config['model']['neck']['type'] == 'SoLa':
+            assert config['model']['neck']['hidden_channels'] == 512
+
+
+def test_levels_with_data_of_their_own_cannot_be_asked_on_other_data(configs):
+    study = write(configs / 'study.py', f"{OPTIONS_ONLY}\nfactors['neck']['other'] = dict(head='head.py')\n")
+    with pytest.raises(StudyError, match=r"level 'other' of 'neck' has its own head, .* write a study"):
+        load_study(study, own=dict(head=configs / 'head.py'))
 
 
 def test_equal_stages_are_shared(configs, tmp_path):

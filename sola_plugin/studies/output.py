@@ -9,7 +9,7 @@ from sola_plugin.utils import atomic_write
 from sola_plugin.visualization import Table, encode_figure
 
 from .report import comparison_figure, write_study_report
-from .results import failures, study_markdown, study_tables, write_figures
+from .results import baseline_row, failures, study_groups, study_markdown, study_tables, write_figures
 from .runner import Outcome
 from .study import Study
 
@@ -49,8 +49,9 @@ def write_study(study: Study, outcomes: Sequence[Outcome], work_dir: Path, comma
         file.write(markdown)
     files = ['results.csv', 'results.md']
     if tables:
+        figure = comparison_figure(study_groups(study, outcomes), baseline_row(study))
         with atomic_write(work_dir / 'results.png', 'wb') as file:
-            file.write(encode_figure(comparison_figure(study, outcomes), 'png').data)
+            file.write(encode_figure(figure, 'png').data)
         write_study_report(work_dir / 'report.html', study, outcomes, command)
         files += ['results.png', 'report.html']
     return Written(tables, markdown, tuple(files), tuple(failures(study, outcomes)))

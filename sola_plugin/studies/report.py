@@ -44,18 +44,17 @@ _COLUMNS = (
     'those of one thread, with other jobs beside it.')
 
 
-def comparison_figure(study: Study, outcomes: Sequence[Outcome]) -> Figure:
+def comparison_figure(groups: Mapping[str, Mapping[str, Row]], baseline: str) -> Figure:
     """Every seed of every cell, group by group.
 
     Args:
-        study: The study.
-        outcomes: Of :func:`~.runner.run_study`; at least one cell succeeded with every seed.
+        groups: Of :func:`~.results.study_groups`; at least one. Of a single one the name is not shown.
+        baseline: Of :func:`~.results.baseline_row`; it is marked in a single group.
     """
-    groups = study_groups(study, outcomes)
-    values = {' · '.join(filter(None, (group, name))): [100 * value for value in row.figures['mAP']]
+    one = len(groups) == 1
+    values = {name if one else f'{group} · {name}': [100 * value for value in row.figures['mAP']]
               for group, rows in groups.items() for name, row in rows.items()}
-    one = len(groups) == 1 and baseline_row(study) in values
-    return plot_comparison(values, baseline=baseline_row(study) if one else None,
+    return plot_comparison(values, baseline=baseline if one and baseline in values else None,
                            groups=[group for group, rows in groups.items() for _ in rows])
 
 
@@ -69,15 +68,14 @@ def write_study_report(path: Path, study: Study, outcomes: Sequence[Outcome], co
             videos are of the first group and the first seed.
         command: What was called.
     """
-    group, rows = next(iter(study_groups(study, outcomes).items()))
+    groups = study_groups(study, outcomes)
+    group, rows = next(iter(groups.items()))
     videos = list(itertools.islice(read_videos(_head_config(rows)), 3))
     of_group = f' ({group})' if group else ''
     sections = [
         Section('Results', [_COLUMNS, *(TableBlock(table, f'{name or study.title}.')
                                         for name, table in study_tables(study, outcomes).items())]),
-        Section('Seeds', [FigureBlock(
-            comparison_figure(study, outcomes), 'mAP of every seed, and the mean. Seeds are paired: whether '
-            'two rows differ is told by Δ in the table.', 'mAP of every experiment and seed')]),
+        Section('Seeds', [_seeds(name, of_name, baseline_row(study)) for name, of_name in groups.items()]),
         Section(f'What label-free training does{of_group}', _pretraining_blocks(rows, videos)),
         Section(f'Detections{of_group}', [_timeline(rows, meta) for _, meta in videos]),
         Section('Failures', [BulletList(tuple(failures(study, outcomes)))]),
@@ -97,6 +95,13 @@ def _head_config(rows: Mapping[str, Row]) -> Config:
     """What the first seed of the first row was run with: its work dir holds it."""
     folder = next(iter(rows.values())).outcomes[0].stages[-1].folder
     return Config.fromfile(next((folder / 'run').glob('*.py')))
+
+
+def _seeds(group: str, rows: Mapping[str, Row], baseline: str) -> FigureBlock:
+    start = f'{group}: mAP' if group else 'mAP'
+    return FigureBlock(comparison_figure({group: rows}, baseline), f'{start} of every seed, and the mean. '
+                       'Seeds are paired: whether two rows differ is told by Δ in the table.',
+                       f'{start} of every experiment and seed')
 
 
 def _pretraining_blocks(rows: Mapping[str, Row], videos: Sequence) -> list[FigureBlock]:

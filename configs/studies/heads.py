@@ -9,4 +9,3 @@ factors = dict(
         'ActionFormer': dict(head='../localization/actionformer_watch.py'),
     },
     method=_base_._methods)
-seeds = 10

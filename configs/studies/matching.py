@@ -16,4 +16,3 @@ factors = dict(
             head_options={'model.neck.standardize': True}, pretrain_options={'model.neck.standardize': True}),
     })
 baseline = dict(_delete_=True, training='unified')
-seeds = 10

@@ -4,4 +4,3 @@ title = 'Regimes'
 head = '../localization/bmn_watch.py'
 
 factors = dict(regime=_base_._regimes, method=_base_._methods)
-seeds = 10

@@ -1,0 +1,15 @@
+# Does a longer training of the head do what pretraining does? Asked after the confirmatory run.
+_base_ = '../_base_/studies/methods.py'
+title = 'Longer training of the head'
+head = '../localization/bmn_watch.py'
+
+factors = dict(
+    epochs={
+        str(number): dict(head_options={
+            'train_cfg.max_epochs': number,
+            'param_scheduler.total_steps': number,
+        }) for number in (60, 240)
+    },
+    method={name: _base_._methods[name] for name in (
+        'standardised', 'SoLa, unified', 'SoLa, fine-tuned', 'std + SoLa, unified',
+        'std + SoLa, fine-tuned')})

@@ -67,6 +67,9 @@ def write_study_report(path: Path, study: Study, outcomes: Sequence[Outcome], co
         outcomes: Of :func:`~.runner.run_study`; at least one cell succeeded with every seed. Pictures of
             videos are of the first group and the first seed.
         command: What was called.
+
+    Raises:
+        FileNotFoundError: What the first seed's runs left is not there any more.
     """
     groups = study_groups(study, outcomes)
     group, rows = next(iter(groups.items()))
@@ -94,7 +97,11 @@ def _has_content(section: Section) -> bool:
 def _head_config(rows: Mapping[str, Row]) -> Config:
     """What the first seed of the first row was run with: its work dir holds it."""
     folder = next(iter(rows.values())).outcomes[0].stages[-1].folder
-    return Config.fromfile(next((folder / 'run').glob('*.py')))
+    path = next((folder / 'run').glob('*.py'), None)
+    if path is None:
+        raise FileNotFoundError(f'{folder}/run holds no config of the run, which the report needs: remove '
+                                f'{folder} to do this stage again')
+    return Config.fromfile(path)
 
 
 def _seeds(group: str, rows: Mapping[str, Row], baseline: str) -> FigureBlock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -205,6 +206,15 @@ def test_run_report_and_run_again(finished, tmp_path):
 def tool(folder: Path, *args: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, str(ROOT / 'tools/ablate.py'), *args], cwd=folder,
                           capture_output=True, text=True)
+
+
+def test_report_without_what_the_runs_left(finished, tmp_path):
+    study, outcomes, _ = finished
+    for folder in (tmp_path / 'work').glob('head-*/run'):
+        shutil.rmtree(folder)
+    result = tool(tmp_path, str(study.path), '--work-dir', 'work')
+    assert result.returncode == 1 and re.match(r'error: work/head-\w+/run holds no config', result.stderr)
+    assert (tmp_path / 'work/results.md').is_file()  # the figures are there all the same
 
 
 def outcomes_of(study, values: dict[str, list[float]]) -> list[Outcome]:

@@ -10,6 +10,12 @@ factors = dict(
             'param_scheduler.total_steps': number,
         }) for number in (60, 240)
     },
-    method={name: _base_._methods[name] for name in (
-        'standardised', 'SoLa, unified', 'SoLa, fine-tuned', 'std + SoLa, unified',
-        'std + SoLa, fine-tuned')})
+    method={
+        **{name: _base_._methods[name] for name in (
+            'standardised', 'SoLa, unified', 'SoLa, fine-tuned', 'std + SoLa, unified',
+            'std + SoLa, fine-tuned')},
+        'std + boundary-sensitive, fine-tuned': dict(
+            _base_._methods['std + SoLa, fine-tuned'], pretrain='../pretrain/boundary_watch.py'),
+        'std + temporally-sensitive (labels), fine-tuned': dict(
+            _base_._methods['std + SoLa, fine-tuned'], pretrain='../pretrain/temporally_watch.py'),
+    })

@@ -59,13 +59,13 @@ def main() -> None:
     block = ' '.join([study.path.stem, *(f'{key}={value}' for key, value in (args.embedded or {}).items())])
     try:
         written = write_study(study, outcomes, work_dir, ' '.join(['python', *sys.argv]))
+        for group, table in written.tables.items():
+            print(f'\n{group}\n' * bool(group) + to_text(table))
+        print(f'{work_dir}: {", ".join(written.files)}')
         if args.document:
             update_document(args.document, block, written.markdown)
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
-    for group, table in written.tables.items():
-        print(f'\n{group}\n' * bool(group) + to_text(table))
-    print(f'{work_dir}: {", ".join(written.files)}')
     if written.failures:
         sys.exit('error: ' + '\n'.join(written.failures))
 

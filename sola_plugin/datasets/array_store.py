@@ -37,6 +37,18 @@ class ArrayStore(FeatureStore):
         self.layout = layout
         self.feat_dim = feat_dim
         self._lengths: dict[str, int] = {}
+        #: Id of a video → what its array, or file, is called. A subclass fills it.
+        self._names: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, video_id: object) -> bool:
+        return video_id in self._names
+
+    def ids(self) -> list[str]:
+        """Ids of all videos, in the order of the file or of the sorted file names."""
+        return list(self._names)
 
     @abc.abstractmethod
     def _suffix(self, video_id: str) -> str:

@@ -57,16 +57,6 @@ class FeatureArchive(ArrayStore):
         self._shapes = {name: shape for name, shape in self._list().items() if shape}
         self._names = self._names_of_videos(key)
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, video_id: object) -> bool:
-        return video_id in self._names
-
-    def ids(self) -> list[str]:
-        """Ids of all videos, in the order of the file."""
-        return list(self._names)
-
     def where(self, video_id: str) -> str:
         """The file, and the name of a video's array in it."""
         name = self._names.get(video_id, f'{self.prefix}{video_id}{self.suffix}')

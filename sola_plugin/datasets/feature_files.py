@@ -55,16 +55,6 @@ class FeatureFolder(ArrayStore):
         self.key = key
         self._names = self._list()
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, video_id: object) -> bool:
-        return video_id in self._names
-
-    def ids(self) -> list[str]:
-        """Ids of all videos, in the order of the sorted file names."""
-        return list(self._names)
-
     def path(self, video_id: str) -> Path:
         """The file of a video; where there is none, the file that is expected."""
         if video_id in self._names:

@@ -73,7 +73,7 @@ def write_study_report(path: Path, study: Study, outcomes: Sequence[Outcome], co
     """
     groups = study_groups(study, outcomes)
     group, rows = next(iter(groups.items()))
-    videos = list(itertools.islice(read_videos(_head_config(rows)), 3))
+    videos = list(read_videos(_head_config(rows)))
     of_group = f' ({group})' if group else ''
     sections = [
         Section('Results', [_COLUMNS, *(TableBlock(table, f'{name or study.title}.')

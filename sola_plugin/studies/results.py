@@ -52,7 +52,7 @@ def study_groups(study: Study, outcomes: Sequence[Outcome]) -> dict[str, dict[st
         Name of the group (empty if there is only one) → name of the row → the row. Cells of which a seed
         failed are left out.
     """
-    own = [factor for factor in study.cells[0].levels if factor in study.baseline or not study.baseline]
+    own = _row_factors(study)
     cells: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         cells.setdefault(outcome.cell.name, []).append(outcome)
@@ -76,15 +76,19 @@ def study_tables(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Table]:
     Returns:
         Name of the group → table with one row for each cell of it; see :func:`study_groups`.
     """
-    title = ' · '.join(factor for factor in study.cells[0].levels
-                       if factor in study.baseline or not study.baseline) or 'cell'
+    title = ' · '.join(_row_factors(study)) or 'cell'
     return {group: _table(rows, title, baseline_row(study)) for group, rows in
             study_groups(study, outcomes).items()}
 
 
 def baseline_row(study: Study) -> str:
     """Name of the row, in every group, that differences are taken to; empty if there is none."""
-    return ' · '.join(study.baseline[factor] for factor in study.cells[0].levels if factor in study.baseline)
+    return ' · '.join(study.baseline[factor] for factor in _row_factors(study)) if study.baseline else ''
+
+
+def _row_factors(study: Study) -> list[str]:
+    """The factors whose levels name the rows of a table; the others name the tables."""
+    return [factor for factor in study.cells[0].levels if factor in study.baseline or not study.baseline]
 
 
 def _table(rows: Mapping[str, Row], title: str, baseline: str) -> Table:

@@ -1,4 +1,5 @@
 """BMN against mmaction2's BMN."""
+
 from __future__ import annotations
 
 import functools
@@ -17,8 +18,16 @@ from sola_plugin.models.localizers import BMN
 
 CHANNELS, SIZE, BATCH = 400, 100, 8
 BMN_CONFIG = dict(
-    temporal_dim=SIZE, boundary_ratio=0.5, num_samples=32, num_samples_per_bin=3, feat_dim=CHANNELS,
-    soft_nms_alpha=0.4, soft_nms_low_threshold=0.5, soft_nms_high_threshold=0.9, post_process_top_k=100)
+    temporal_dim=SIZE,
+    boundary_ratio=0.5,
+    num_samples=32,
+    num_samples_per_bin=3,
+    feat_dim=CHANNELS,
+    soft_nms_alpha=0.4,
+    soft_nms_low_threshold=0.5,
+    soft_nms_high_threshold=0.9,
+    post_process_top_k=100,
+)
 HEADS = str(Path(__file__).with_name('heads.py'))
 KINDS = dict(ours=BMN, stock=StockBMN)
 
@@ -39,9 +48,13 @@ def videos(number: int) -> tuple[list[torch.Tensor], list[ActionDataSample]]:
         segments = np.sort(rng.random((1 + index % 4, 2)), axis=1)
         sample = ActionDataSample()
         sample.gt_instances = InstanceData(gt_bbox=torch.from_numpy(segments))
-        sample.set_metainfo(dict(video_name=f'v_{index}', duration_frame=1600, duration_second=60.))
+        sample.set_metainfo(
+            dict(video_name=f'v_{index}', duration_frame=1600, duration_second=60.0)
+        )
         samples.append(sample)
-    return [torch.from_numpy(rng.normal(size=(CHANNELS, SIZE)).astype('f4')) for _ in range(number)], samples
+    return [
+        torch.from_numpy(rng.normal(size=(CHANNELS, SIZE)).astype('f4')) for _ in range(number)
+    ], samples
 
 
 def forward(kind: str, batch: int) -> None:
@@ -68,9 +81,15 @@ def train_step(kind: str) -> None:
 
 def peak_rows(repeats: int) -> list[Row]:
     """Peak memory above the imports, each in a process of its own."""
-    return [Row(f'peak memory, {name} batch {BATCH}', 'MB',
-                *(in_subprocess(HEADS, '--peak', kind, name) for kind in KINDS), bar)
-            for name, bar in (('forward', 15), ('train', 8))]
+    return [
+        Row(
+            f'peak memory, {name} batch {BATCH}',
+            'MB',
+            *(in_subprocess(HEADS, '--peak', kind, name) for kind in KINDS),
+            bar,
+        )
+        for name, bar in (('forward', 15), ('train', 8))
+    ]
 
 
 def print_peak(kind: str, name: str) -> None:
@@ -85,7 +104,9 @@ def print_peak(kind: str, name: str) -> None:
 
 def construction_rows(repeats: int) -> list[Row]:
     """Building the model."""
-    times = milliseconds(*(functools.partial(model, **BMN_CONFIG) for model in KINDS.values()), repeats)
+    times = milliseconds(
+        *(functools.partial(model, **BMN_CONFIG) for model in KINDS.values()), repeats
+    )
     return [Row('construction', 'ms', *times, 8)]
 
 
@@ -102,14 +123,20 @@ def checkpoint_rows(repeats: int) -> list[Row]:
 def label_rows(repeats: int) -> list[Row]:
     """Labels of a batch."""
     segments = [sample.gt_instances['gt_bbox'] for sample in videos(BATCH)[1]]
-    times = milliseconds(*(functools.partial(bmn(kind).generate_labels, segments) for kind in KINDS), repeats)
+    times = milliseconds(
+        *(functools.partial(bmn(kind).generate_labels, segments) for kind in KINDS), repeats
+    )
     return [Row(f'label generation, batch {BATCH}', 'ms', *times, 4)]
 
 
 def postprocessing_rows(repeats: int) -> list[Row]:
-    """Proposals in seconds from given maps of random scores; mmaction2 takes one video at a time."""
+    """Proposals in seconds from given maps of random scores; mmaction2 takes one video at a
+    time."""
     generator = torch.Generator().manual_seed(0)
-    maps = [torch.rand(BATCH, *shape, generator=generator) for shape in ((2, SIZE, SIZE), (SIZE,), (SIZE,))]
+    maps = [
+        torch.rand(BATCH, *shape, generator=generator)
+        for shape in ((2, SIZE, SIZE), (SIZE,), (SIZE,))
+    ]
     models = {kind: model(**BMN_CONFIG) for kind, model in KINDS.items()}
     for model in models.values():
         model._forward = lambda indices: tuple(m[indices] for m in maps)
@@ -120,15 +147,22 @@ def postprocessing_rows(repeats: int) -> list[Row]:
 
     def stock() -> None:
         for index in range(BATCH):
-            models['stock'].predict(torch.tensor([index]), samples[index:index + 1])
+            models['stock'].predict(torch.tensor([index]), samples[index : index + 1])
 
     return [Row(f'post-processing, {BATCH} videos', 'ms', *milliseconds(ours, stock, repeats), 10)]
 
 
 def forward_rows(repeats: int) -> list[Row]:
     """Inference up to the maps."""
-    return [Row(f'forward, batch {batch}', 'ms', *milliseconds(
-        *(functools.partial(forward, kind, batch) for kind in KINDS), repeats), 8) for batch in (1, BATCH)]
+    return [
+        Row(
+            f'forward, batch {batch}',
+            'ms',
+            *milliseconds(*(functools.partial(forward, kind, batch) for kind in KINDS), repeats),
+            8,
+        )
+        for batch in (1, BATCH)
+    ]
 
 
 def train_rows(repeats: int) -> list[Row]:

@@ -2,15 +2,18 @@
 
     python benchmarks/evaluation.py --actionformer PATH --activitynet PATH
 
-mmaction2's evaluator is installed with this package. The others are optional. ActionFormer: ``pip download
---no-deps --no-binary :all: actionformer==1.5.0`` and unpack, or a clone of happyharrycn/actionformer_release;
-it needs pandas and joblib. ActivityNet: a clone of activitynet/ActivityNet; it needs pandas.
+mmaction2's evaluator is installed with this package. The others are optional. ActionFormer: ``pip
+download --no-deps --no-binary :all: actionformer==1.5.0`` and unpack, or a clone of
+happyharrycn/actionformer_release; it needs pandas and joblib. ActivityNet: a clone of
+activitynet/ActivityNet; it needs pandas.
 
-The data are ActivityNet-1.3's validation set and the pseudo-detections of tests/data/make_detections.py, 10 a
-video. What is timed is the evaluation, each from the form in which it holds its input after reading a file:
-ours the dicts of the JSON file, mmaction2 its lists of dicts, ActionFormer and ActivityNet data frames. The
-table ends with the largest difference between the figures of each pair.
+The data are ActivityNet-1.3's validation set and the pseudo-detections of
+tests/data/make_detections.py, 10 a video. What is timed is the evaluation, each from the form in
+which it holds its input after reading a file: ours the dicts of the JSON file, mmaction2 its lists
+of dicts, ActionFormer and ActivityNet data frames. The table ends with the largest difference
+between the figures of each pair.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -74,50 +77,83 @@ def recall(truth: dict, found: dict) -> np.ndarray:
 
 def comparisons(truth: dict, found: dict, args: argparse.Namespace) -> list[Comparison]:
     """The rows of the table, their input prepared."""
-    distinct = drop_duplicates(truth)  # ActionFormer drops repeated and empty annotations when it reads
+    distinct = drop_duplicates(
+        truth
+    )  # ActionFormer drops repeated and empty annotations when it reads
     anet_detection = peers.anet_detection(args.actionformer, distinct, found)
     unavailable = anet_detection if isinstance(anet_detection, str) else None
     return [
-        Comparison('mAP, against mmaction2', partial(precision, truth, found),
-                   peers.mmaction2(truth, found), 2),
-        Comparison('mAP, against ActionFormer', partial(precision, distinct, found),
-                   unavailable or anet_detection.mean_precision, 20),
-        Comparison('mAP and Recall@kx, against ActionFormer',
-                   partial(precision_and_topk, distinct, found),
-                   unavailable or anet_detection.everything, 20),
-        Comparison('AR@AN, against ActivityNet', partial(recall, truth, found),
-                   peers.activitynet_proposals(args.activitynet, truth, found), 10),
+        Comparison(
+            'mAP, against mmaction2',
+            partial(precision, truth, found),
+            peers.mmaction2(truth, found),
+            2,
+        ),
+        Comparison(
+            'mAP, against ActionFormer',
+            partial(precision, distinct, found),
+            unavailable or anet_detection.mean_precision,
+            20,
+        ),
+        Comparison(
+            'mAP and Recall@kx, against ActionFormer',
+            partial(precision_and_topk, distinct, found),
+            unavailable or anet_detection.everything,
+            20,
+        ),
+        Comparison(
+            'AR@AN, against ActivityNet',
+            partial(recall, truth, found),
+            peers.activitynet_proposals(args.activitynet, truth, found),
+            10,
+        ),
     ]
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--actionformer', type=Path, help='folder of its source')
     parser.add_argument('--activitynet', type=Path, help='folder of its repository')
-    parser.add_argument('--repeats', type=int, default=3, help='measurements of each, the median counts')
+    parser.add_argument(
+        '--repeats', type=int, default=3, help='measurements of each, the median counts'
+    )
     parser.add_argument('--videos', type=int, help='take only so many videos (default: all 4,728)')
     args = parser.parse_args()
     truth, found = load(10, args.videos)
     np.seterr(invalid='ignore')  # of the others, where two segments have no length
-    print(f'{machine()}; median of {args.repeats}, interleaved; {sum(map(len, found.values())):,} '
-          f'detections, {len(truth):,} videos\n\n{HEADER}', flush=True)
+    print(
+        f'{machine()}; median of {args.repeats}, interleaved; {sum(map(len, found.values())):,} '
+        f'detections, {len(truth):,} videos\n\n{HEADER}',
+        flush=True,
+    )
     differences = []
     for row in comparisons(truth, found, args):
         if isinstance(row.reference, str):
             differences.append(f'{row.what}: {row.reference}')
             continue
-        differences.append(f'{row.what}: figures differ by at most '
-                           f'{np.abs(row.ours() - row.reference()).max():.1g}')
-        print(Row(row.what, 'ms', *milliseconds(row.ours, row.reference, args.repeats), row.bar).markdown(),
-              flush=True)
+        differences.append(
+            f'{row.what}: figures differ by at most '
+            f'{np.abs(row.ours() - row.reference()).max():.1g}'
+        )
+        print(
+            Row(
+                row.what, 'ms', *milliseconds(row.ours, row.reference, args.repeats), row.bar
+            ).markdown(),
+            flush=True,
+        )
     many = load(100, args.videos)[1]
     for what, ours in (('mAP', precision), ('AR@AN', recall)):
-        few_ms, many_ms = milliseconds(partial(ours, truth, found), partial(ours, truth, many),
-                                       2 * args.repeats + 1)
-        print(f'| {what}, ten times the detections | {few_ms:,.1f} ms | {many_ms:,.1f} ms '
-              f'| {many_ms / few_ms:.1f}× | < 12× | {"yes" if many_ms < 12 * few_ms else "NO"} |', flush=True)
+        few_ms, many_ms = milliseconds(
+            partial(ours, truth, found), partial(ours, truth, many), 2 * args.repeats + 1
+        )
+        print(
+            f'| {what}, ten times the detections | {few_ms:,.1f} ms | {many_ms:,.1f} ms '
+            f'| {many_ms / few_ms:.1f}× | < 12× | {"yes" if many_ms < 12 * few_ms else "NO"} |',
+            flush=True,
+        )
     print('\n' + '\n'.join(differences))
 
 

@@ -1,4 +1,6 @@
-"""Other projects' evaluators under one roof: each takes our dicts and returns a function of its figures."""
+"""Other projects' evaluators under one roof: each takes our dicts and returns a function of its
+figures."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -22,8 +24,10 @@ def mmaction2(truth: dict, found: dict) -> Callable[[], np.ndarray] | str:
 
     # It cuts the first two characters off the ids of the ground truth, and off no others.
     evaluator = _from_files(
-        ActivityNetLocalization, {f'v_{video}': {'annotations': truth[video]} for video in truth},
-        {'results': found})
+        ActivityNetLocalization,
+        {f'v_{video}': {'annotations': truth[video]} for video in truth},
+        {'results': found},
+    )
     return lambda: evaluator.evaluate()[0]
 
 
@@ -38,20 +42,36 @@ class ActionFormer:
 
     def __init__(self, metrics, truth: dict, found: dict) -> None:
         import pandas
-        number = {label: i for i, label in enumerate(
-            sorted({entry['label'] for entries in truth.values() for entry in entries}))}
-        database = {video: {'subset': 'validation', 'annotations': [
-            {**entry, 'label_id': number[entry['label']]} for entry in entries]}
-            for video, entries in truth.items()}
-        rows = [(video, *entry['segment'], number[entry['label']], entry['score'])
-                for video, entries in found.items() for entry in entries if entry['label'] in number]
-        self.found = pandas.DataFrame(rows, columns=['video-id', 't-start', 't-end', 'label', 'score'])
+
+        number = {
+            label: i
+            for i, label in enumerate(
+                sorted({entry['label'] for entries in truth.values() for entry in entries})
+            )
+        }
+        database = {
+            video: {
+                'subset': 'validation',
+                'annotations': [{**entry, 'label_id': number[entry['label']]} for entry in entries],
+            }
+            for video, entries in truth.items()
+        }
+        rows = [
+            (video, *entry['segment'], number[entry['label']], entry['score'])
+            for video, entries in found.items()
+            for entry in entries
+            if entry['label'] in number
+        ]
+        self.found = pandas.DataFrame(
+            rows, columns=['video-id', 't-start', 't-end', 'label', 'score']
+        )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / 'truth.json'
             path.write_text(json.dumps({'database': database}))
             # A process for each core: faster than its default of 8 where there are fewer.
-            self.evaluator = metrics.ANETdetection(str(path), 'validation', TIOU,
-                                                   num_workers=os.cpu_count())
+            self.evaluator = metrics.ANETdetection(
+                str(path), 'validation', TIOU, num_workers=os.cpu_count()
+            )
 
     def mean_precision(self) -> np.ndarray:
         """mAP at every threshold."""
@@ -71,32 +91,48 @@ def anet_detection(path: Path | None, truth: dict, found: dict) -> ActionFormer 
         if path is not None and (path / part / 'metrics.py').exists():
             sys.path.insert(0, str(path / part))
             import metrics
+
             return ActionFormer(metrics, truth, found)
-    return ('not installed: pip download --no-deps --no-binary :all: actionformer==1.5.0, unpack, pip '
-            'install pandas joblib, and give --actionformer PATH')
+    return (
+        'not installed: pip download --no-deps --no-binary :all: actionformer==1.5.0, unpack, pip '
+        'install pandas joblib, and give --actionformer PATH'
+    )
 
 
-def activitynet_proposals(path: Path | None, truth: dict, found: dict) -> Callable[[], np.ndarray] | str:
+def activitynet_proposals(
+    path: Path | None, truth: dict, found: dict
+) -> Callable[[], np.ndarray] | str:
     """The official ``average_recall_vs_avg_nr_proposals``: AR at 100 points."""
     if path is None:
-        return ('not installed: git clone https://github.com/activitynet/ActivityNet, pip install pandas, '
-                'and give --activitynet PATH')
+        return (
+            'not installed: git clone https://github.com/activitynet/ActivityNet, pip '
+            'install pandas, '
+            'and give --activitynet PATH'
+        )
     import pandas
+
     names: dict = {'np': np}
     # Written for Python 2: the functions are taken out of their files, and two names replaced.
-    for file, start in (('utils.py', 'def segment_iou'), ('eval_proposal.py', 'def average_recall_vs')):
+    for file, start in (
+        ('utils.py', 'def segment_iou'),
+        ('eval_proposal.py', 'def average_recall_vs'),
+    ):
         text = (path / 'Evaluation' / file).read_text()
-        text = text[text.index(start):].replace('np.int)', 'int)').replace('xrange', 'range')
+        text = text[text.index(start) :].replace('np.int)', 'int)').replace('xrange', 'range')
         exec(compile(text, file, 'exec'), names)
 
     def frame(results: dict, *keys: str) -> pandas.DataFrame:
-        rows = [(video, *entry['segment'], *(entry[key] for key in keys))
-                for video, entries in results.items() for entry in entries]
+        rows = [
+            (video, *entry['segment'], *(entry[key] for key in keys))
+            for video, entries in results.items()
+            for entry in entries
+        ]
         return pandas.DataFrame(rows, columns=['video-id', 't-start', 't-end', *keys])
 
     arguments = frame(truth), frame(found, 'score')
     return lambda: names['average_recall_vs_avg_nr_proposals'](
-        *arguments, max_avg_nr_proposals=100, tiou_thresholds=TIOU)[1]
+        *arguments, max_avg_nr_proposals=100, tiou_thresholds=TIOU
+    )[1]
 
 
 def _from_files(evaluator: Callable, truth: dict, found: dict):

@@ -1,13 +1,15 @@
 #!/usr/bin/env python
-"""Random windows of 23 snippets: a packed folder against other ways to read them, interleaved in one run.
+"""Random windows of 23 snippets: a packed folder against other ways to read them, interleaved in
+one run.
 
-    python benchmarks/features.py                   # as in docs/benchmarks.md; writes about 3 GB of made data
-    python benchmarks/features.py --videos 20 --repeats 20
+    python benchmarks/features.py                   # as in docs/benchmarks.md; writes about 3 GB of
+    made data python benchmarks/features.py --videos 20 --repeats 20
 
-It prints the Markdown table that docs/benchmarks.md holds. Every way makes a contiguous float32 ``(C, 23)``.
-Both sides of a row read the same windows, from files that are in the page cache. Only some of the videos are
-written as CSV: the time to read one does not depend on how many there are.
+It prints the Markdown table that docs/benchmarks.md holds. Every way makes a contiguous float32
+``(C, 23)``. Both sides of a row read the same windows, from files that are in the page cache. Only
+some of the videos are written as CSV: the time to read one does not depend on how many there are.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -31,8 +33,13 @@ Draw = tuple[str, int]
 Reader = Callable[[Draw], np.ndarray]
 
 #: Least ratios that are asked for.
-BARS = {"mmaction2's LoadLocalizationFeature, .csv": 20, 'np.load, .npy': 3,
-        "np.load(mmap_mode='r'), .npy": 3, 'FeatureFolder, .npy': 3, 'packed, float16': 1}
+BARS = {
+    "mmaction2's LoadLocalizationFeature, .csv": 20,
+    'np.load, .npy': 3,
+    "np.load(mmap_mode='r'), .npy": 3,
+    'FeatureFolder, .npy': 3,
+    'packed, float16': 1,
+}
 
 
 def write_videos(root: Path, lengths: dict[str, int], channels: int) -> None:
@@ -51,6 +58,7 @@ def write_videos(root: Path, lengths: dict[str, int], channels: int) -> None:
 def readers(root: Path) -> dict[str, Reader]:
     """The ways to read a window, by name."""
     from mmaction.registry import TRANSFORMS
+
     folder = open_features(root / 'npy', layout='TC')
     for dtype in ('float32', 'float16'):
         pack_features(folder, root / dtype, dtype=dtype)
@@ -59,11 +67,11 @@ def readers(root: Path) -> dict[str, Reader]:
 
     def csv(draw: Draw) -> np.ndarray:
         features = stock.transform(dict(feature_path=f'{root}/csv/{draw[0]}.csv'))['raw_feature']
-        return np.ascontiguousarray(features[:, draw[1]:draw[1] + WINDOW])
+        return np.ascontiguousarray(features[:, draw[1] : draw[1] + WINDOW])
 
     def npy(draw: Draw, mode: str | None = None) -> np.ndarray:
         features = np.load(f'{root}/npy/{draw[0]}.npy', mmap_mode=mode)
-        return np.ascontiguousarray(features[draw[1]:draw[1] + WINDOW].T)
+        return np.ascontiguousarray(features[draw[1] : draw[1] + WINDOW].T)
 
     return {
         'packed': lambda draw: packed['float32'].window(*draw, WINDOW),
@@ -75,15 +83,22 @@ def readers(root: Path) -> dict[str, Reader]:
     }
 
 
-def rows(ways: dict[str, Reader], lengths: dict[str, int], channels: int, repeats: int,
-         rng: np.random.Generator) -> Iterator[Row]:
+def rows(
+    ways: dict[str, Reader],
+    lengths: dict[str, int],
+    channels: int,
+    repeats: int,
+    rng: np.random.Generator,
+) -> Iterator[Row]:
     """Compare the packed form with each of the others."""
     for name, bar in BARS.items():
         is_csv = name.endswith('.csv')
         names = list(lengths)[:NUM_CSV] if is_csv else list(lengths)
         count = max(repeats // 10, 1) if is_csv else repeats
-        draws = [(video, int(rng.integers(lengths[video] - WINDOW + 1)))
-                 for video in rng.choice(names, count).tolist()]
+        draws = [
+            (video, int(rng.integers(lengths[video] - WINDOW + 1)))
+            for video in rng.choice(names, count).tolist()
+        ]
         for draw in draws[:10]:  # to the precision of float16
             np.testing.assert_allclose(ways['packed'](draw), ways[name](draw), rtol=1e-3, atol=1e-3)
         ours, reference = (map(ways[key], draws) for key in ('packed', name))
@@ -93,8 +108,9 @@ def rows(ways: dict[str, Reader], lengths: dict[str, int], channels: int, repeat
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--videos', type=int, default=200)
     parser.add_argument('--channels', type=int, nargs='+', default=[400, 2048])
     parser.add_argument('--repeats', type=int, default=500, help='windows of each; of .csv a tenth')
@@ -103,8 +119,12 @@ def main() -> None:
 
     rng = np.random.default_rng(0)
     lengths = {f'v_{index:04d}': int(rng.integers(100, 1001)) for index in range(arguments.videos)}
-    print(f'{machine()}; {len(lengths)} videos of 100 to 1000 snippets; median of {arguments.repeats} '
-          f'windows\n\n{HEADER}', flush=True)
+    print(
+        f'{machine()}; {len(lengths)} videos of 100 to 1000 snippets; median of '
+        f'{arguments.repeats} '
+        f'windows\n\n{HEADER}',
+        flush=True,
+    )
     for channels in arguments.channels:
         with tempfile.TemporaryDirectory() as root:
             write_videos(Path(root), lengths, channels)

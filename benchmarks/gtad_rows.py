@@ -1,4 +1,5 @@
 """G-TAD against the same network with a naive sampled map."""
+
 from __future__ import annotations
 
 import functools
@@ -18,22 +19,32 @@ NETWORKS = {
 
 
 class NaiveGTAD(GTAD):
-    """G-TAD that makes the sampled map ``(C * samples, D, T)`` and convolves it, as it was published."""
+    """G-TAD that makes the sampled map ``(C * samples, D, T)`` and convolves it, as it was
+    published."""
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
         columns = self.sgalign.combine.columns
         matrix = torch.sparse_csr_tensor(
-            self.sgalign.combine.offsets, columns, self.sgalign.combine.values,
-            (int(self.valid.sum()) + 1, self.temporal_dim * sum(self.samples))).to_dense()
+            self.sgalign.combine.offsets,
+            columns,
+            self.sgalign.combine.values,
+            (int(self.valid.sum()) + 1, self.temporal_dim * sum(self.samples)),
+        ).to_dense()
         sizes = [self.temporal_dim * number for number in self.samples]
-        self.weights = [part.view(len(part), self.temporal_dim, -1)[self.sgalign.cell_rows]
-                        .permute(2, 3, 0, 1).flatten(1) for part in matrix.split(sizes, dim=1)]
+        self.weights = [
+            part.view(len(part), self.temporal_dim, -1)[self.sgalign.cell_rows]
+            .permute(2, 3, 0, 1)
+            .flatten(1)
+            for part in matrix.split(sizes, dim=1)
+        ]
 
     def _localize(self, x: Tensor) -> Tensor:
         context = gather_snippets(x, nearest_neighbors(x, self.num_neighbors)).mean(3)
-        sampled = [(source @ weights).unflatten(2, (-1, *self.valid.shape))
-                   for source, weights in zip((x, context), self.weights)]
+        sampled = [
+            (source @ weights).unflatten(2, (-1, *self.valid.shape))
+            for source, weights in zip((x, context), self.weights)
+        ]
         return self.localization(torch.cat(sampled, dim=2).flatten(1, 2))
 
 
@@ -46,7 +57,9 @@ def gtad_rows(repeats: int) -> list[Row]:
         video = torch.randn(400, 100)
         with torch.no_grad():
             torch.testing.assert_close(folded([video]), naive([video]), rtol=0, atol=1e-4)
-            times = milliseconds(*(functools.partial(model, [video]) for model in (folded, naive)), repeats)
+            times = milliseconds(
+                *(functools.partial(model, [video]) for model in (folded, naive)), repeats
+            )
         rows.append(Row(f'G-TAD forward, batch 1, {what}', 'ms', *times, 5))
     return rows
 

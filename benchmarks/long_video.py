@@ -3,11 +3,13 @@
     python benchmarks/long_video.py                    # 1 h and 6 h, ActionFormer and BMN
     python benchmarks/long_video.py --hours 1 --heads ActionFormer
 
-Features of 2048 channels at 0.32 s (6 h: 67,500 snippets, 553 MB) are written to a temporary ``.npy`` file.
-Each row is a process of its own. The models are those of THUMOS14 with random weights, which leave nothing to
-the score thresholds: every window keeps as many candidates as it may. Peak memory (the resident set, which
-counts the pages of the file that are mapped as well) is given above that with the model loaded.
+Features of 2048 channels at 0.32 s (6 h: 67,500 snippets, 553 MB) are written to a temporary
+``.npy`` file. Each row is a process of its own. The models are those of THUMOS14 with random
+weights, which leave nothing to the score thresholds: every window keeps as many candidates as it
+may. Peak memory (the resident set, which counts the pages of the file that are mapped as well) is
+given above that with the model loaded.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -33,7 +35,7 @@ def write_features(path: Path, hours: float) -> int:
     rng = np.random.default_rng(0)
     file = np.lib.format.open_memmap(path, 'w+', np.float32, (length, CHANNELS))
     for start in range(0, length, 1000):
-        part = file[start:start + 1000]
+        part = file[start : start + 1000]
         part[:] = rng.standard_normal(part.shape, np.float32)
     return length
 
@@ -61,9 +63,10 @@ def print_row(head: str, path: str) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--hours', nargs='+', type=float, default=[1., 6.])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--hours', nargs='+', type=float, default=[1.0, 6.0])
     parser.add_argument('--heads', nargs='+', choices=HEADS, default=list(HEADS))
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--row', nargs=2, help=argparse.SUPPRESS)
@@ -73,16 +76,22 @@ def main() -> None:
         return
     measure.torch.set_num_threads(arguments.threads)
     os.environ.update(OMP_NUM_THREADS=str(arguments.threads), OMP_WAIT_POLICY='passive')
-    print('| head | hours | snippets | features, MB | model loaded, MB | peak above it, MB | s |\n'
-          '|---|---|---|---|---|---|---|')
+    print(
+        '| head | hours | snippets | features, MB | model loaded, MB | peak above it, MB | s |\n'
+        '|---|---|---|---|---|---|---|'
+    )
     with tempfile.TemporaryDirectory() as folder:
         for hours in arguments.hours:
             path = Path(folder, f'v_{hours:g}h.npy')
             length = write_features(path, hours)
             for head in arguments.heads:
                 loaded, above, seconds = measure.numbers_of(__file__, '--row', head, str(path))
-                print(f'| {head} | {hours:g} | {length:,} | {path.stat().st_size / 1e6:,.0f} | {loaded:,.0f} '
-                      f'| {above:,.0f} | {seconds:,.0f} |', flush=True)
+                print(
+                    f'| {head} | {hours:g} | {length:,} | {path.stat().st_size / 1e6:,.0f} | '
+                    f'{loaded:,.0f} '
+                    f'| {above:,.0f} | {seconds:,.0f} |',
+                    flush=True,
+                )
             path.unlink()
     print(f'\n{measure.machine()}')
 

@@ -1,4 +1,5 @@
 """Time and memory of two implementations of the same thing, and a table of the ratios."""
+
 from __future__ import annotations
 
 import platform
@@ -35,8 +36,10 @@ class Row:
     def markdown(self) -> str:
         """The row of the table."""
         ratio = self.reference / self.ours
-        return (f'| {self.what} | {self.ours:,.1f} {self.unit} | {self.reference:,.1f} {self.unit} '
-                f'| {ratio:.1f}× | ≥ {self.bar:g}× | {"yes" if ratio >= self.bar else "NO"} |')
+        return (
+            f'| {self.what} | {self.ours:,.1f} {self.unit} | {self.reference:,.1f} {self.unit} '
+            f'| {ratio:.1f}× | ≥ {self.bar:g}× | {"yes" if ratio >= self.bar else "NO"} |'
+        )
 
 
 HEADER = '| what | ours | reference | ratio | bar | met |\n|---|---|---|---|---|---|'
@@ -64,7 +67,8 @@ def milliseconds(ours: Callable, reference: Callable, repeats: int) -> tuple[flo
 
 def peak_memory() -> float:
     """Largest resident memory of this process so far, in MB."""
-    # On Linux, ru_maxrss starts with that of the process that started this one; this number does not.
+    # On Linux, ru_maxrss starts with that of the process that started this one; this number does
+    # not.
     status = Path('/proc/self/status')
     if status.exists():
         peak = next(line for line in status.read_text().splitlines() if line.startswith('VmHWM'))
@@ -96,7 +100,16 @@ def numbers_of(script: str, *arguments: str) -> list[float]:
 def machine() -> str:
     """The machine and its libraries, in a line."""
     info = Path('/proc/cpuinfo')
-    names = [line.split(':')[1].strip() for line in info.read_text().splitlines()
-             if line.startswith('model name')] if info.exists() else [platform.processor()]
-    return (f'{len(names)} × {names[0]}, {platform.system()}, Python {platform.python_version()}, '
-            f'torch {torch.__version__}, {torch.get_num_threads()} threads')
+    names = (
+        [
+            line.split(':')[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith('model name')
+        ]
+        if info.exists()
+        else [platform.processor()]
+    )
+    return (
+        f'{len(names)} × {names[0]}, {platform.system()}, Python {platform.python_version()}, '
+        f'torch {torch.__version__}, {torch.get_num_threads()} threads'
+    )

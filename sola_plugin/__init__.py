@@ -3,9 +3,10 @@
 ``import sola_plugin`` (or ``custom_imports = dict(imports=['sola_plugin'])`` in a config) makes the
 installed mmaction2 work on the current stack and registers this package's classes in mmaction2's
 registries. Both happen at the moment the part concerned is imported, by post-import hooks: so
-``sola_plugin.evaluation`` needs NumPy only, and ``BMN`` is overridden only after mmaction2 has registered
-its own.
+``sola_plugin.evaluation`` needs NumPy only, and ``BMN`` is overridden only after mmaction2 has
+registered its own.
 """
+
 from __future__ import annotations
 
 import importlib

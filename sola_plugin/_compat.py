@@ -1,9 +1,10 @@
 """The one place that mends the installed stack.
 
-Each mend names the symptom that it cures and tests that it is needed. A mend is applied when the module
-concerned is imported, and a stack that works is left alone. Measured on Python 3.11, torch 2.13,
-numpy 2.4, setuptools 81 and later, mmengine 0.10.7, mmaction2 1.1.0 and 1.2.0.
+Each mend names the symptom that it cures and tests that it is needed. A mend is applied when the
+module concerned is imported, and a stack that works is left alone. Measured on Python 3.11, torch
+2.13, numpy 2.4, setuptools 81 and later, mmengine 0.10.7, mmaction2 1.1.0 and 1.2.0.
 """
+
 from __future__ import annotations
 
 import functools
@@ -40,7 +41,8 @@ def _is_installed(module: str) -> bool:
 
 
 def _replace_body(function: FunctionType, body: Callable) -> None:
-    """Give a function another body in place: modules that imported it by name see the mend as well."""
+    """Give a function another body in place: modules that imported it by name see the mend as
+    well."""
     assert isinstance(body, FunctionType)
     function.__code__ = body.__code__
 
@@ -48,9 +50,13 @@ def _replace_body(function: FunctionType, body: Callable) -> None:
 def needless_warnings() -> None:
     """Symptom: every command begins with warnings that the user can do nothing about.
 
-    mmcv-lite misses a CUDA operator that no part of this package uses; mmengine uses ``pkg_resources``.
+    mmcv-lite misses a CUDA operator that no part of this package uses; mmengine uses
+    ``pkg_resources``.
     """
-    for message in ('Fail to import ``MultiScaleDeformableAttention``', 'pkg_resources is deprecated'):
+    for message in (
+        'Fail to import ``MultiScaleDeformableAttention``',
+        'pkg_resources is deprecated',
+    ):
         warnings.filterwarnings('ignore', message=message, category=UserWarning)
 
 
@@ -81,7 +87,8 @@ def missing_drn_folder(mmaction: ModuleType) -> None:
         def __init__(self, *args, **kwargs) -> None:
             raise ImportError(
                 f'DRN is not part of the installed mmaction2 (its wheel lacks {folder / "drn"}): '
-                'install mmaction2 from its source to use it')
+                'install mmaction2 from its source to use it'
+            )
 
     package = ModuleType('mmaction.models.localizers.drn')
     package.__path__ = []
@@ -178,11 +185,12 @@ def _cfg_metainfo(package_path, cfg_path):
 
 
 def repeated_layout(config: ModuleType) -> None:
-    """Symptom: a run spends seconds on the layout of its config, with a checkpoint an epoch a minute or two.
+    """Symptom: a run spends seconds on the layout of its config, with a checkpoint an epoch a
+    minute or two.
 
-    mmengine lets yapf lay the same text out four times at the start of a run and once more for every
-    checkpoint: 0.02 to 0.8 s each time, most with long paths. The last texts are remembered; what is
-    written stays the same.
+    mmengine lets yapf lay the same text out four times at the start of a run and once more for
+    every checkpoint: 0.02 to 0.8 s each time, most with long paths. The last texts are remembered;
+    what is written stays the same.
     """
     lay_out = getattr(config, 'FormatCode', None)
     if lay_out is None:
@@ -203,9 +211,9 @@ def weights_only_checkpoints(_checkpoint: ModuleType) -> None:
     """Symptom: ``Weights only load failed ... HistoryBuffer`` on mmengine's own checkpoints.
 
     Since torch 2.6 ``torch.load`` unpickles tensors and named classes only. mmengine's checkpoints
-    also hold its log history, and the one-cycle scheduler: these classes, and the NumPy arrays in them,
-    are named here. Both keep some of their own methods by ``getattr``, which is admitted for these
-    methods alone. The safety stays.
+    also hold its log history, and the one-cycle scheduler: these classes, and the NumPy arrays in
+    them, are named here. Both keep some of their own methods by ``getattr``, which is admitted for
+    these methods alone. The safety stays.
     """
     import numpy
     import torch
@@ -218,21 +226,32 @@ def weights_only_checkpoints(_checkpoint: ModuleType) -> None:
     from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
     HistoryBuffer()  # fills the table of statistics
-    methods = {HistoryBuffer: set(HistoryBuffer._statistics_methods),
-               OneCycleParamScheduler: {'_annealing_cos', '_annealing_linear'}}
+    methods = {
+        HistoryBuffer: set(HistoryBuffer._statistics_methods),
+        OneCycleParamScheduler: {'_annealing_cos', '_annealing_linear'},
+    }
 
     def method(owner: type, name: str) -> Callable:
         if name not in methods.get(owner, ()):
-            raise pickle.UnpicklingError(f'a checkpoint asks for the attribute {name!r} of {owner!r}')
+            raise pickle.UnpicklingError(
+                f'a checkpoint asks for the attribute {name!r} of {owner!r}'
+            )
         return getattr(owner, name)
 
     array = numpy.zeros(1)
     # The name of the module in the file depends on the NumPy version that wrote it.
-    builders: list = [(value.__reduce__()[0], f'numpy.{core}.multiarray.{name}')
-                for value, name in ((array, '_reconstruct'), (array[0], 'scalar'))
-                for core in ('core', '_core')]
-    torch.serialization.add_safe_globals([
-        *methods, (method, 'builtins.getattr'), numpy.ndarray, numpy.dtype,
-        *(type(numpy.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'bool')),
-        *builders,
-    ])
+    builders: list = [
+        (value.__reduce__()[0], f'numpy.{core}.multiarray.{name}')
+        for value, name in ((array, '_reconstruct'), (array[0], 'scalar'))
+        for core in ('core', '_core')
+    ]
+    torch.serialization.add_safe_globals(
+        [
+            *methods,
+            (method, 'builtins.getattr'),
+            numpy.ndarray,
+            numpy.dtype,
+            *(type(numpy.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32', 'bool')),
+            *builders,
+        ]
+    )

@@ -1,4 +1,5 @@
 """Small helpers without a home of their own; standard library only."""
+
 from __future__ import annotations
 
 import contextlib
@@ -17,8 +18,8 @@ from typing import IO, Any
 def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     """Open a file for writing that appears under its name only when it is complete.
 
-    The data goes to a temporary file in the same folder, is flushed to disk and then renamed. A full
-    disk or a kill in the middle of the write leaves an older file of that name as it was.
+    The data goes to a temporary file in the same folder, is flushed to disk and then renamed. A
+    full disk or a kill in the middle of the write leaves an older file of that name as it was.
 
     Args:
         path: Final name. Missing parent folders are made.
@@ -33,7 +34,9 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     encoding = None if 'b' in mode else 'utf-8'
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
+    descriptor, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp'
+    )
     try:
         with os.fdopen(descriptor, mode, encoding=encoding) as file:
             yield file
@@ -63,8 +66,10 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     try:
         return gzip.decompress(data)
     except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f'{path}: not complete gzip data ({error}): the file may be truncated; '
-                         'write or download it again') from error
+        raise ValueError(
+            f'{path}: not complete gzip data ({error}): the file may be truncated; '
+            'write or download it again'
+        ) from error
 
 
 def read_json(path: str | os.PathLike, **options: Any) -> Any:
@@ -82,8 +87,10 @@ def read_json(path: str | os.PathLike, **options: Any) -> Any:
     try:
         return json.loads(data, **options)
     except ValueError as error:
-        raise ValueError(f'{path}: not complete JSON ({error}): the file may be truncated; '
-                         'write or download it again') from error
+        raise ValueError(
+            f'{path}: not complete JSON ({error}): the file may be truncated; '
+            'write or download it again'
+        ) from error
 
 
 def first_few(items: Iterable[Any], count: int = 3) -> str:
@@ -107,6 +114,7 @@ def lazy_names(package: str, module_of: Mapping[str, str]) -> Callable[[str], An
     Returns:
         Function from a name to what it names; it raises ``AttributeError`` for other names.
     """
+
     def get(name: str) -> Any:
         if name not in module_of:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')

@@ -1,4 +1,5 @@
 """Fixtures: a tiny data set on disk and the configs of a tiny BMN."""
+
 from __future__ import annotations
 
 import json
@@ -16,9 +17,20 @@ CHANNELS = 16
 STRIDE = 0.5
 
 TINY_BMN = dict(
-    type='BMN', temporal_dim=20, boundary_ratio=0.5, num_samples=4, num_samples_per_bin=3,
-    feat_dim=CHANNELS, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8, soft_nms_alpha=0.4,
-    soft_nms_low_threshold=0.5, soft_nms_high_threshold=0.9, post_process_top_k=20)
+    type='BMN',
+    temporal_dim=20,
+    boundary_ratio=0.5,
+    num_samples=4,
+    num_samples_per_bin=3,
+    feat_dim=CHANNELS,
+    hidden_dim_1d=8,
+    hidden_dim_2d=4,
+    hidden_dim_3d=8,
+    soft_nms_alpha=0.4,
+    soft_nms_low_threshold=0.5,
+    soft_nms_high_threshold=0.9,
+    post_process_top_k=20,
+)
 
 TINY_MATCHER = dict(window=9, start=2, step=2, num_positions=3, predictor_channels=8)
 
@@ -50,12 +62,15 @@ def make_dataset(root: Path, num_videos: int = 6, seed: int = 0) -> Path:
         annotations = []
         for label, first in (('jump', 2), ('run', length // 2)):
             last = first + int(rng.integers(4, 8))
-            features[first:last, :4 if label == 'jump' else 8] += 3
+            features[first:last, : 4 if label == 'jump' else 8] += 3
             annotations.append(dict(segment=[first * STRIDE, last * STRIDE], label=label))
         name = f'v_{index:02d}'
         np.save(root / 'features' / f'{name}.npy', features)
-        database[name] = dict(duration=length * STRIDE, annotations=annotations,
-                              subset='training' if index < num_videos - 2 else 'validation')
+        database[name] = dict(
+            duration=length * STRIDE,
+            annotations=annotations,
+            subset='training' if index < num_videos - 2 else 'validation',
+        )
     (root / 'annotations.json').write_text(json.dumps(dict(database=database)))
     return root
 
@@ -68,22 +83,40 @@ def data_root(tmp_path: Path) -> Path:
 
 def feature_dataset(root: Path, **options) -> dict:
     """Config of the tiny data set."""
-    return dict(type='TALFeatureDataset', data_root=str(root), ann_file='annotations.json',
-                data_prefix=dict(features='features'), layout='TC', feature_stride=STRIDE, **options)
+    return dict(
+        type='TALFeatureDataset',
+        data_root=str(root),
+        ann_file='annotations.json',
+        data_prefix=dict(features='features'),
+        layout='TC',
+        feature_stride=STRIDE,
+        **options,
+    )
 
 
 def localization_config(root: Path, work_dir: Path, **options) -> dict:
     """Runner config of a tiny BMN on the tiny data set: two epochs of two iterations."""
     train, test = (
-        dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=shuffle),
-             dataset=feature_dataset(root, subset=subset, test_mode=not shuffle))
-        for subset, shuffle in (('training', True), ('validation', False)))
+        dict(
+            batch_size=2,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=shuffle),
+            dataset=feature_dataset(root, subset=subset, test_mode=not shuffle),
+        )
+        for subset, shuffle in (('training', True), ('validation', False))
+    )
     return dict(
         default_scope='mmaction',
         custom_imports=dict(imports=['sola_plugin'], allow_failed_imports=False),
-        model=dict(TINY_BMN), train_dataloader=train, test_dataloader=test, test_cfg=dict(),
+        model=dict(TINY_BMN),
+        train_dataloader=train,
+        test_dataloader=test,
+        test_cfg=dict(),
         test_evaluator=dict(type='TALMetric', tiou_thresholds='thumos14'),
         train_cfg=dict(by_epoch=True, max_epochs=2),
         optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-3)),
         default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
-        randomness=dict(seed=0), work_dir=str(work_dir), **options)
+        randomness=dict(seed=0),
+        work_dir=str(work_dir),
+        **options,
+    )

@@ -1,4 +1,5 @@
 """Mends of the installed stack, and what importing the package does."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -22,41 +23,59 @@ from tests.conftest import ROOT
 
 def python(code: str) -> str:
     """Run code in a new interpreter; return what it prints."""
-    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, text=True,
-                          capture_output=True, cwd=ROOT).stdout.strip()
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        check=True,
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+    ).stdout.strip()
 
 
 def test_import_needs_no_torch_and_evaluation_numpy_only():
-    assert python('import sys, sola_plugin, sola_plugin.evaluation\n'
-                  'print([m for m in ("torch", "mmaction", "mmengine") if m in sys.modules])') == '[]'
+    assert (
+        python(
+            'import sys, sola_plugin, sola_plugin.evaluation\n'
+            'print([m for m in ("torch", "mmaction", "mmengine") if m in sys.modules])'
+        )
+        == '[]'
+    )
 
 
-@pytest.mark.parametrize('first', [
-    'import sola_plugin', 'import torch, mmengine.runner, sola_plugin\nfrom mmaction.datasets import *'])
+@pytest.mark.parametrize(
+    'first',
+    [
+        'import sola_plugin',
+        'import torch, mmengine.runner, sola_plugin\nfrom mmaction.datasets import *',
+    ],
+)
 def test_importing_registers_everything_in_any_order(first):
-    code = f'''
+    code = f"""
 {first}
-from mmaction.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TASK_UTILS, TRANSFORMS
+from mmaction.registry import (
+    DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS, TASK_UTILS, TRANSFORMS)
 for registry, names in ((MODELS, 'BMN TEM TCANet SoLa TemporalSmoothing SimilarityMatcher'),
                         (DATASETS, 'TALFeatureDataset SoLaWindowDataset'), (METRICS, 'TALMetric'),
-                        (TRANSFORMS, 'LoadFeatures PackTALInputs'), (DATA_SAMPLERS, 'WindowSampler'),
+                        (TRANSFORMS, 'LoadFeatures PackTALInputs'),
+                        (DATA_SAMPLERS, 'WindowSampler'),
                         (HOOKS, 'SoLaPretrainHook ProgressBarHook')):
     for name in names.split():
         assert registry.get(name).__module__.startswith('sola_plugin.'), name
 print('ok')
-'''
+"""
     assert python(code).endswith('ok')
 
 
 def test_custom_imports_is_enough(tmp_path):
     (tmp_path / 'config.py').write_text(
-        "custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)\n")
-    assert python(f'''
+        "custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)\n"
+    )
+    assert python(f"""
 from mmengine.config import Config
 Config.fromfile({str(tmp_path / 'config.py')!r})
 from mmaction.registry import MODELS
 print(MODELS.get('SoLa').__name__)
-''').endswith('SoLa')
+""").endswith('SoLa')
 
 
 def test_stub_of_the_missing_folder_says_why_it_cannot_be_used(tmp_path, monkeypatch):
@@ -65,7 +84,9 @@ def test_stub_of_the_missing_folder_says_why_it_cannot_be_used(tmp_path, monkeyp
     for name in (package, f'{package}.drn'):
         monkeypatch.setitem(sys.modules, name, None)
     _compat.missing_drn_folder(types.SimpleNamespace(__file__=str(tmp_path / '__init__.py')))
-    with pytest.raises(ImportError, match='DRN is not part of the installed mmaction2 .its wheel lacks'):
+    with pytest.raises(
+        ImportError, match='DRN is not part of the installed mmaction2 .its wheel lacks'
+    ):
         sys.modules[f'{package}.drn'].DRN()
 
 
@@ -90,9 +111,10 @@ def test_a_complete_mmaction2_is_left_alone(tmp_path, monkeypatch):
 def test_stock_average_recall_runs():
     """``numpy.trapz`` is back for mmaction2, and is numpy's own function."""
     from mmaction.evaluation import average_recall_at_avg_proposals
-    assert np.trapz([0., 1., 1.]) == 1.5
-    truth = {'v': np.array([[0., 10., 'a']], dtype=object)}
-    auc = average_recall_at_avg_proposals(truth, {'v': np.array([[0., 10., .9]])}, 1)[3]
+
+    assert np.trapz([0.0, 1.0, 1.0]) == 1.5
+    truth = {'v': np.array([[0.0, 10.0, 'a']], dtype=object)}
+    auc = average_recall_at_avg_proposals(truth, {'v': np.array([[0.0, 10.0, 0.9]])}, 1)[3]
     assert 0 < auc < 100
 
 
@@ -113,7 +135,9 @@ def test_packages_are_found_without_pkg_resources(package_utils):
     import mmaction
 
     assert package_utils.is_installed('mmaction2') and package_utils.is_installed('mmengine')
-    assert package_utils.is_installed('sola_plugin') and not package_utils.is_installed('no_such_thing')
+    assert package_utils.is_installed('sola_plugin') and not package_utils.is_installed(
+        'no_such_thing'
+    )
     assert package_utils.get_installed_path('mmaction2') == str(Path(mmaction.__file__).parent)
     with pytest.raises(ModuleNotFoundError, match='no_such_thing is not installed'):
         package_utils.get_installed_path('no_such_thing')
@@ -132,7 +156,9 @@ def test_metafile_with_a_list_of_configs(tmp_path, monkeypatch):
     import mmengine.config.utils as original
 
     copy = types.ModuleType('config_utils_copy')
-    copy._get_cfg_metainfo = types.FunctionType(original._get_cfg_metainfo.__code__, original.__dict__)
+    copy._get_cfg_metainfo = types.FunctionType(
+        original._get_cfg_metainfo.__code__, original.__dict__
+    )
     before = copy._get_cfg_metainfo.__code__
     monkeypatch.setattr(metadata, 'version', lambda _: '1.2.0')
     _compat.list_in_metafile(copy)
@@ -143,16 +169,21 @@ def test_metafile_with_a_list_of_configs(tmp_path, monkeypatch):
     (tmp_path / '.mim/model-index.yml').write_text('Import:\n- a.yml\n')
     (tmp_path / '.mim/a.yml').write_text(
         'Models:\n- {Name: x, Config: [configs/l/a.py, configs/l/b.py]}\n'
-        '- {Name: y, Config: configs/l/c.py}\n- {Name: z}\n')
+        '- {Name: y, Config: configs/l/c.py}\n- {Name: z}\n'
+    )
     for name in 'abc':
-        assert copy._get_cfg_metainfo(str(tmp_path), f'l/{name}.py')['Config'] == f'configs/l/{name}.py'
+        assert (
+            copy._get_cfg_metainfo(str(tmp_path), f'l/{name}.py')['Config']
+            == f'configs/l/{name}.py'
+        )
     with pytest.raises(ValueError, match='no config .l/d.py. in'):
         copy._get_cfg_metainfo(str(tmp_path), 'l/d.py')
 
 
 def test_stock_config_of_the_installed_package_is_read(tmp_path):
     (tmp_path / 'config.py').write_text(
-        "_base_ = 'mmaction::localization/bmn/bmn_2xb8-400x100-9e_activitynet-feature.py'\n")
+        "_base_ = 'mmaction::localization/bmn/bmn_2xb8-400x100-9e_activitynet-feature.py'\n"
+    )
     assert Config.fromfile(tmp_path / 'config.py').model.type == 'BMN'
 
 
@@ -168,11 +199,14 @@ class TestRepeatedLayout:
 
         module = types.SimpleNamespace(FormatCode=lay_out)
         _compat.repeated_layout(module)
-        assert [module.FormatCode(text, style_config=dict(based_on_style='pep8')) for text in 'aba'] == [
-            (f"{text} {{'based_on_style': 'pep8'}} False", True) for text in 'aba']
+        assert [
+            module.FormatCode(text, style_config=dict(based_on_style='pep8')) for text in 'aba'
+        ] == [(f"{text} {{'based_on_style': 'pep8'}} False", True) for text in 'aba']
         assert seen == ['a', 'b']
         assert module.FormatCode('a', style_config=dict(column_limit=9), verify=True) == (
-            "a {'column_limit': 9} True", True)
+            "a {'column_limit': 9} True",
+            True,
+        )
 
     def test_a_dump_is_what_mmengine_writes_and_loads_back(self, tmp_path):
         from mmengine.config import config
@@ -201,12 +235,14 @@ class TestWeightsOnly:
         from mmengine.optim import OneCycleLR
 
         history = HistoryBuffer()
-        for value in (1., 3.):
+        for value in (1.0, 3.0):
             history.update(value)
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
-        scheduler = OneCycleLR(optimizer, eta_max=.1, total_steps=10)
-        torch.save(dict(history=history, scheduler=scheduler.state_dict(), eta=np.float64(2)),
-                   tmp_path / 'a.pth')
+        scheduler = OneCycleLR(optimizer, eta_max=0.1, total_steps=10)
+        torch.save(
+            dict(history=history, scheduler=scheduler.state_dict(), eta=np.float64(2)),
+            tmp_path / 'a.pth',
+        )
         loaded = torch.load(tmp_path / 'a.pth')
         assert loaded['history'].mean() == 2 and loaded['eta'] == 2
         scheduler.load_state_dict(loaded['scheduler'])

@@ -1,4 +1,5 @@
 """Every config parses, and its model and schedule can be built."""
+
 from __future__ import annotations
 
 import json
@@ -16,8 +17,11 @@ from sola_plugin.engine.pretraining import pretraining_config
 from sola_plugin.models.necks import SoLa, save_sola
 from tests.conftest import ROOT
 
-CONFIGS = sorted(path for folder in ('localization', 'pretrain')
-                 for path in (ROOT / 'configs' / folder).glob('*.py'))
+CONFIGS = sorted(
+    path
+    for folder in ('localization', 'pretrain')
+    for path in (ROOT / 'configs' / folder).glob('*.py')
+)
 
 
 def load(path: Path) -> Config:
@@ -59,12 +63,18 @@ def check_schedule(cfg: Config, optim_wrapper) -> None:
     """The learning rate has come down when the last epoch is over."""
     if cfg.get('param_scheduler') is None:
         return
-    schedulers = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    schedulers = (
+        cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    )
     ends = [scheduler.get('end') for scheduler in schedulers]
     assert set(ends) <= {None, *range(1, cfg.train_cfg.max_epochs + 1)}
-    built = [PARAM_SCHEDULERS.build(
-        {key: value for key, value in scheduler.items() if key != 'convert_to_iter_based'},
-        default_args=dict(optimizer=optim_wrapper)) for scheduler in schedulers]
+    built = [
+        PARAM_SCHEDULERS.build(
+            {key: value for key, value in scheduler.items() if key != 'convert_to_iter_based'},
+            default_args=dict(optimizer=optim_wrapper),
+        )
+        for scheduler in schedulers
+    ]
     rates = []
     for _ in range(cfg.train_cfg.max_epochs):
         rates.append(optim_wrapper.get_lr()['lr'][0])
@@ -73,13 +83,16 @@ def check_schedule(cfg: Config, optim_wrapper) -> None:
     assert rates[-1] <= max(rates) / 5
 
 
-@pytest.mark.parametrize('path', [path for path in CONFIGS if path.stem.endswith('_sola')],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if path.stem.endswith('_sola')], ids=lambda path: path.stem
+)
 def test_with_and_without_sola_differ_in_the_neck_only(path):
     cfg, plain = load(path), load(path.with_name(path.name.replace('_sola', '')))
     assert cfg.model.pop('neck')['type'] == 'SoLa'
     assert cfg.model == plain.model
-    assert cfg.train_dataloader == plain.train_dataloader and cfg.optim_wrapper == plain.optim_wrapper
+    assert (
+        cfg.train_dataloader == plain.train_dataloader and cfg.optim_wrapper == plain.optim_wrapper
+    )
     hooks = [hook for hook in cfg.custom_hooks if hook['type'] != 'SoLaPretrainHook']
     assert hooks == plain.custom_hooks
 
@@ -93,19 +106,21 @@ def test_each_head_has_its_configs(head, data):
 
 def test_base_files_are_used():
     """A base that no config names is forgotten, or misspelt in one."""
-    used = {(path.parent / base).resolve()
-            for path in [*CONFIGS, *(ROOT / 'configs/studies').glob('*.py')]
-            for base in Config._get_base_files(str(path))}
+    used = {
+        (path.parent / base).resolve()
+        for path in [*CONFIGS, *(ROOT / 'configs/studies').glob('*.py')]
+        for base in Config._get_base_files(str(path))
+    }
     assert used >= set((ROOT / 'configs' / '_base_').rglob('*.py'))
 
 
 #: Base, folders and subsets of training and test, start of the file names, channels.
 PUBLIC_DATA = {
-    'activitynet_tsn400': (('csv_mean_100', ) * 2, ('training', 'validation'), 'v_', 400),
-    'activitynet_tsp': (('tsp_features', ) * 2, ('training', 'validation'), 'v_', 512),
-    'activitynet_i3d': (('i3d_features', ) * 2, ('training', 'validation'), 'v_', 2048),
-    'activitynet_slowfast': (('slowfast_features', ) * 2, ('training', 'validation'), 'v_', 2304),
-    'thumos14_i3d': (('i3d_features', ) * 2, ('Validation', 'Test'), '', 2048),
+    'activitynet_tsn400': (('csv_mean_100',) * 2, ('training', 'validation'), 'v_', 400),
+    'activitynet_tsp': (('tsp_features',) * 2, ('training', 'validation'), 'v_', 512),
+    'activitynet_i3d': (('i3d_features',) * 2, ('training', 'validation'), 'v_', 2048),
+    'activitynet_slowfast': (('slowfast_features',) * 2, ('training', 'validation'), 'v_', 2304),
+    'thumos14_i3d': (('i3d_features',) * 2, ('Validation', 'Test'), '', 2048),
     'hacs_i3d': (('training', 'validation'), ('training', 'validation'), '', 2048),
 }
 LENGTH = 100
@@ -118,8 +133,9 @@ def lay_out(root: Path, name: str) -> Config:
     database = {}
     for index, (folder, subset) in enumerate(zip(folders, subsets)):
         label = cfg.get('classes', ['jump'])[0]
-        database[f'id_{index}'] = dict(duration=60., subset=subset, annotations=[
-            dict(segment=[10., 20.], label=label)])
+        database[f'id_{index}'] = dict(
+            duration=60.0, subset=subset, annotations=[dict(segment=[10.0, 20.0], label=label)]
+        )
         (root / folder).mkdir(exist_ok=True)
         features = np.full((LENGTH, channels), float(index), dtype=np.float32)
         path = root / folder / f'{prefix}id_{index}'
@@ -132,13 +148,23 @@ def lay_out(root: Path, name: str) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize(('name', 'first_centre'), [
-    ('activitynet_tsn400', None), ('activitynet_tsp', 8 / 15), ('activitynet_i3d', 8 / 25),
-    ('activitynet_slowfast', None), ('thumos14_i3d', 8 / 30), ('hacs_i3d', 0.25)])
+@pytest.mark.parametrize(
+    ('name', 'first_centre'),
+    [
+        ('activitynet_tsn400', None),
+        ('activitynet_tsp', 8 / 15),
+        ('activitynet_i3d', 8 / 25),
+        ('activitynet_slowfast', None),
+        ('thumos14_i3d', 8 / 30),
+        ('hacs_i3d', 0.25),
+    ],
+)
 def test_data_as_laid_out_in_the_comments(tmp_path, name, first_centre):
     for index, dataset in enumerate(datasets(lay_out(tmp_path, name))):
-        item, = DATASETS.build(dict(dataset, data_root=str(tmp_path)))
-        assert item['inputs'].shape == (dataset.feat_dim, LENGTH) and (item['inputs'] == index).all()
+        (item,) = DATASETS.build(dict(dataset, data_root=str(tmp_path)))
+        assert (
+            item['inputs'].shape == (dataset.feat_dim, LENGTH) and (item['inputs'] == index).all()
+        )
         start, end = item['data_samples'].metainfo['feature_span']
         if first_centre is None:
             assert (start, end) == (0, 60)
@@ -149,7 +175,7 @@ def test_data_as_laid_out_in_the_comments(tmp_path, name, first_centre):
 @pytest.mark.parametrize('name', PUBLIC_DATA)
 def test_pretraining_windows_are_of_the_training_videos(tmp_path, name):
     lay_out(tmp_path, name)
-    cfg = load(ROOT / f"configs/pretrain/sola_{name.replace('_', '-')}.py")
+    cfg = load(ROOT / f'configs/pretrain/sola_{name.replace("_", "-")}.py')
     dataset = cfg.train_dataloader.dataset
     if 'root' in dataset.features:
         dataset.features.root = str(tmp_path / 'training')
@@ -169,17 +195,29 @@ def test_pretraining_is_the_authors():
     for key in ('batch_size', 'sampler', 'collate_fn'):
         assert cfg.train_dataloader[key] == hook.train_dataloader[key]
     assert MODELS.build(cfg.model).settings == MODELS.build(hook.model).settings
-    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs, cfg.optim_wrapper.optimizer) == (
-        256, 150, dict(type='AdamW', lr=1e-4, fused=True))
+    assert (
+        cfg.train_dataloader.batch_size,
+        cfg.train_cfg.max_epochs,
+        cfg.optim_wrapper.optimizer,
+    ) == (256, 150, dict(type='AdamW', lr=1e-4, fused=True))
     assert MODELS.build(cfg.model).neck.settings == dict(
-        type='SoLa', in_channels=2048, hidden_channels=512, kernel_sizes=(5, 1), dilations=(1, 1),
-        standardize=False)
+        type='SoLa',
+        in_channels=2048,
+        hidden_channels=512,
+        kernel_sizes=(5, 1),
+        dilations=(1, 1),
+        standardize=False,
+    )
 
 
 def test_the_config_of_the_page_on_data_sets(tmp_path):
     """A head on other features, as docs/datasets.md writes it."""
     page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
-    code = page.split('```python\n')[1].split('```')[0].replace("'../_base_", f"'{ROOT}/configs/_base_")
+    code = (
+        page.split('```python\n')[1]
+        .split('```')[0]
+        .replace("'../_base_", f"'{ROOT}/configs/_base_")
+    )
     (tmp_path / 'config.py').write_text(code)
     cfg = load(tmp_path / 'config.py')
     assert MODELS.build(cfg.model).feat_dim == cfg.train_dataloader.dataset.feat_dim == 2048
@@ -190,12 +228,17 @@ def test_thumos14_windows_and_names():
     crop = cfg.train_dataloader.dataset.pipeline[1]
     assert crop.max_length == cfg.model.temporal_dim == 2 * cfg.model.max_duration
     cfg = load(ROOT / 'configs/localization/actionformer_thumos14.py')
-    assert cfg.model.classes == cfg.train_dataloader.dataset.classes == cfg.test_dataloader.dataset.classes
+    assert (
+        cfg.model.classes
+        == cfg.train_dataloader.dataset.classes
+        == cfg.test_dataloader.dataset.classes
+    )
     assert len(cfg.model.classes) == 20 and cfg.model.classes == sorted(cfg.model.classes)
 
 
 def test_checkpoint_of_the_frozen_neck_fits(tmp_path):
-    """What configs/pretrain/sola_watch.py trains is what the localizers of the embedded data load."""
+    """What configs/pretrain/sola_watch.py trains is what the localizers of the embedded data
+    load."""
     neck = MODELS.build(load(ROOT / 'configs/pretrain/sola_watch.py').model).neck
     assert isinstance(neck, SoLa)
     save_sola(tmp_path / 'work_dirs/sola_watch/sola.pth', neck)

@@ -1,4 +1,5 @@
 """What the documentation says works."""
+
 from __future__ import annotations
 
 import re
@@ -19,16 +20,24 @@ def test_links_and_files_exist(page):
     text = page.read_text(encoding='utf-8')
     for target in re.findall(r'\]\(([^)#]+)\)', text):
         assert target.startswith('http') or (page.parent / target).exists(), target
-    for name in re.findall(r'\b(?:tools|configs|benchmarks|tests|docs)/[\w./-]+\.(?:py|md)\b', text):
+    for name in re.findall(
+        r'\b(?:tools|configs|benchmarks|tests|docs)/[\w./-]+\.(?:py|md)\b', text
+    ):
         assert (ROOT / name).exists(), name
 
 
 def test_the_config_of_own_data_trains_and_tests(data_root, tmp_path):
     """The example as it stands in the page, on other paths and with a smaller network."""
     page = (ROOT / 'docs/own_data.md').read_text(encoding='utf-8')
-    code = next(block for block in re.findall(r'```python\n(.*?)```', page, re.S) if 'my_bmn.py' in block)
-    for old, new in (("'configs/", f"'{ROOT}/configs/"), ('data/mine/', f'{data_root}/'),
-                     ('2048', str(CHANNELS)), ('num_workers=2', 'num_workers=0')):
+    code = next(
+        block for block in re.findall(r'```python\n(.*?)```', page, re.S) if 'my_bmn.py' in block
+    )
+    for old, new in (
+        ("'configs/", f"'{ROOT}/configs/"),
+        ('data/mine/', f'{data_root}/'),
+        ('2048', str(CHANNELS)),
+        ('num_workers=2', 'num_workers=0'),
+    ):
         assert old in code
         code = code.replace(old, new)
     (tmp_path / 'my_bmn.py').write_text(code)

@@ -1,8 +1,10 @@
 """Every command and file of docs/tutorial.md, as the page has them, on tiny made videos.
 
-Replaced are only what the page says: its numbers of epochs and, as the made videos show other actions, the
-labels. The folder of the project is a temporary one with links to ``tools`` and ``configs``.
+Replaced are only what the page says: its numbers of epochs and, as the made videos show other
+actions, the labels. The folder of the project is a temporary one with links to ``tools`` and
+``configs``.
 """
+
 from __future__ import annotations
 
 import csv
@@ -22,8 +24,12 @@ from tests.make_videos import write_video
 
 PAGE = (ROOT / 'docs/tutorial.md').read_text(encoding='utf-8')
 #: What this test replaces, and the page says so.
-SUBSTITUTIONS = {'epochs = 60': 'epochs = 30', 'matching_epochs = 150': 'matching_epochs = 10',
-                 'epoch_60.pth': 'epoch_30.pth', "['jump', 'wave']": "['dark', 'light']"}
+SUBSTITUTIONS = {
+    'epochs = 60': 'epochs = 30',
+    'matching_epochs = 150': 'matching_epochs = 10',
+    'epoch_60.pth': 'epoch_30.pth',
+    "['jump', 'wave']": "['dark', 'light']",
+}
 FPS = 8
 #: Brightness of the made actions, on a background of 110.
 LEVELS = {'light': 230, 'dark': 20}
@@ -38,7 +44,8 @@ def blocks(language: str) -> list[str]:
 
 
 def make_video(path: Path, seed: int) -> list[tuple[float, float, str]]:
-    """Write a video of 10 s in which it is light for a while and dark for a while; returns the actions."""
+    """Write a video of 10 s in which it is light for a while and dark for a while; returns the
+    actions."""
     rng = np.random.default_rng(seed)
     levels = rng.normal(110, 5, 10 * FPS)
     actions = []
@@ -52,12 +59,13 @@ def make_video(path: Path, seed: int) -> list[tuple[float, float, str]]:
 
 @pytest.fixture(scope='module')
 def project(tmp_path_factory) -> Path:
-    """A project folder in the state in which the page begins: 6 videos and their table, and a new video."""
+    """A project folder in the state in which the page begins: 6 videos and their table, and a new
+    video."""
     folder = tmp_path_factory.mktemp('project')
     for name in ('tools', 'configs'):
         (folder / name).symlink_to(ROOT / name)
     (folder / 'data/mine/videos').mkdir(parents=True)
-    header, = (block.splitlines()[0] for block in blocks('csv'))
+    (header,) = (block.splitlines()[0] for block in blocks('csv'))
     lines = [header]
     for index in range(6):
         subset = 'training' if index < 4 else 'validation'
@@ -65,19 +73,27 @@ def project(tmp_path_factory) -> Path:
             lines.append(f'clip_{index},{start},{end},{label},{subset}')
     (folder / 'data/mine/actions.csv').write_text('\n'.join(lines) + '\n')
     make_video(folder / 'new_video.mp4', 8)
-    config, = blocks('python')
+    (config,) = blocks('python')
     (folder / re.match('# (.*)\n', config).group(1)).write_text(config)
     return folder
 
 
 @pytest.fixture(scope='module')
 def printed(project) -> str:
-    """What the commands of the page print, run in one shell, which stops at the first that fails."""
-    # `python` of the page is the one that runs the tests, whether its environment is activated or not.
+    """What the commands of the page print, run in one shell, which stops at the first that
+    fails."""
+    # `python` of the page is the one that runs the tests, whether its environment is activated or
+    # not.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
     environment = dict(os.environ, PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    done = subprocess.run(['bash', '-e'], input='\n'.join(blocks('bash')), cwd=project, env=environment,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ['bash', '-e'],
+        input='\n'.join(blocks('bash')),
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert 'note: ' not in done.stderr  # the new video is encoded as the others
     return done.stdout
@@ -85,8 +101,15 @@ def printed(project) -> str:
 
 def test_the_page_has_all_the_steps():
     commands = re.findall(r'^python tools/(\w+)\.py', '\n'.join(blocks('bash')), re.M)
-    assert commands == ['extract_features', 'convert_annotations', 'check_dataset', 'train', 'test',
-                        'diagnose', 'localize']
+    assert commands == [
+        'extract_features',
+        'convert_annotations',
+        'check_dataset',
+        'train',
+        'test',
+        'diagnose',
+        'localize',
+    ]
     for old in SUBSTITUTIONS:
         assert old in PAGE
 
@@ -103,21 +126,26 @@ def test_the_commands_print_what_the_page_shows(printed):
 def test_the_figures_are_written(project, printed):
     work = project / 'work_dirs/my_actionformer'
     figures = json.loads((work / 'metrics.json').read_text())
-    assert figures['mAP']['per_tiou']['0.5'] > .5  # light and dark are easy; a fault would give about 0
+    assert (
+        figures['mAP']['per_tiou']['0.5'] > 0.5
+    )  # light and dark are easy; a fault would give about 0
     assert set(read_detections(work / 'detections.json')) == {'clip_4', 'clip_5'}
-    assert (work / 'sola/sola.pth').is_file() and 'double detection' in (work / 'why.html').read_text()
+    assert (work / 'sola/sola.pth').is_file() and 'double detection' in (
+        work / 'why.html'
+    ).read_text()
 
 
 def test_the_new_video_is_localized(project, printed):
     found = project / 'found'
     assert sorted(path.name for path in found.iterdir()) == [
-        f'new_video{end}' for end in ('.csv', '.html', '.json', '.srt')]
+        f'new_video{end}' for end in ('.csv', '.html', '.json', '.srt')
+    ]
     best = {}
     for detection in read_detections(found / 'new_video.json')['new_video']:
         best.setdefault(detection['label'], detection['segment'])
     for start, end, label in make_video(project / 'again.mp4', 8):
         shared = min(end, best[label][1]) - max(start, best[label][0])
-        assert shared > .5 * max(end - start, best[label][1] - best[label][0])
+        assert shared > 0.5 * max(end - start, best[label][1] - best[label][0])
     with open(found / 'new_video.csv', newline='', encoding='utf-8') as file:
         assert {row['label'] for row in csv.DictReader(file)} == set(LEVELS)
     assert '\n00:00:0' in (found / 'new_video.srt').read_text()

@@ -1,4 +1,5 @@
 """Atomic writes, and reading of plain and gzipped files."""
+
 from __future__ import annotations
 
 import gzip
@@ -46,11 +47,14 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_kill_in_the_middle_leaves_the_old_file(tmp_path):
     (tmp_path / 'a').write_text('old')
-    code = ('import sys, time\nfrom sola_plugin.utils import atomic_write\n'
-            'with atomic_write(sys.argv[1]) as file:\n'
-            '    file.write("new"); file.flush(); print("writing", flush=True); time.sleep(60)\n')
-    process = subprocess.Popen([sys.executable, '-c', code, str(tmp_path / 'a')], cwd=ROOT,
-                               stdout=subprocess.PIPE)
+    code = (
+        'import sys, time\nfrom sola_plugin.utils import atomic_write\n'
+        'with atomic_write(sys.argv[1]) as file:\n'
+        '    file.write("new"); file.flush(); print("writing", flush=True); time.sleep(60)\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, str(tmp_path / 'a')], cwd=ROOT, stdout=subprocess.PIPE
+    )
     assert process.stdout is not None and process.stdout.readline() == b'writing\n'
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -67,12 +71,19 @@ def test_read_plain_and_gzipped(tmp_path):
     assert read_json(tmp_path / 'plain', object_pairs_hook=list) == [('é', 1)]
 
 
-@pytest.mark.parametrize('data, message', [
-    (gzip.compress(b'{"a": 1}')[:-9], 'not complete gzip data'),
-    (gzip.compress(b'{"a": 1}')[:-4] + b'1234', 'not complete gzip data'),
-    (b'{"a": ', 'not complete JSON'), (b'', 'not complete JSON'), (b'\x93NUMPY', 'not complete JSON'),
-])
+@pytest.mark.parametrize(
+    'data, message',
+    [
+        (gzip.compress(b'{"a": 1}')[:-9], 'not complete gzip data'),
+        (gzip.compress(b'{"a": 1}')[:-4] + b'1234', 'not complete gzip data'),
+        (b'{"a": ', 'not complete JSON'),
+        (b'', 'not complete JSON'),
+        (b'\x93NUMPY', 'not complete JSON'),
+    ],
+)
 def test_damaged_files_are_named(tmp_path, data, message):
     (tmp_path / 'a.json').write_bytes(data)
-    with pytest.raises(ValueError, match=rf'a\.json: {message} .*may be truncated; write or download'):
+    with pytest.raises(
+        ValueError, match=rf'a\.json: {message} .*may be truncated; write or download'
+    ):
         read_json(tmp_path / 'a.json')

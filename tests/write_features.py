@@ -1,4 +1,5 @@
 """Feature files of every format, for tests."""
+
 from __future__ import annotations
 
 import pickle

@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Run a study: every cell of a grid over seeds, with paired differences: ``python tools/ablate.py STUDY``."""
+"""Run a study: every cell of a grid over seeds, with paired differences: ``python tools/ablate.py
+STUDY``."""
+
 from __future__ import annotations
 
 import argparse
@@ -14,22 +16,50 @@ import sola_plugin  # noqa: F401  (mends the installed stack before a config is 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Run a study (docs/studies.md).')
-    parser.add_argument('study', type=Path, metavar='STUDY', help='study file, see configs/studies/')
-    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/studies/<name of the study>. '
-                        'Studies in one folder share what they have in common')
-    parser.add_argument('--seeds', type=int, nargs='+', metavar='SEED',
-                        help='these seeds instead of those of the study')
-    parser.add_argument('--jobs', type=int, default=1,
-                        help='stages that run at the same time, one thread each (default 1)')
-    parser.add_argument('--embedded', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='options of the embedded data (docs/watch.md), e.g. split=subject labelled=56; '
-                        'validation=True cuts all streams from the training part')
-    parser.add_argument('--own', type=Path, nargs=2, metavar=('HEAD', 'PRETRAIN'),
-                        help='your localizer config and your config of label-free training, with your data, '
-                        'in place of the study\'s')
-    parser.add_argument('--document', type=Path, metavar='FILE.md',
-                        help='put the tables into this Markdown file too, between marks named after the '
-                        'study')
+    parser.add_argument(
+        'study', type=Path, metavar='STUDY', help='study file, see configs/studies/'
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='default: work_dirs/studies/<name of the study>. '
+        'Studies in one folder share what they have in common',
+    )
+    parser.add_argument(
+        '--seeds',
+        type=int,
+        nargs='+',
+        metavar='SEED',
+        help='these seeds instead of those of the study',
+    )
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        help='stages that run at the same time, one thread each (default 1)',
+    )
+    parser.add_argument(
+        '--embedded',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='options of the embedded data (docs/watch.md), e.g. split=subject labelled=56; '
+        'validation=True cuts all streams from the training part',
+    )
+    parser.add_argument(
+        '--own',
+        type=Path,
+        nargs=2,
+        metavar=('HEAD', 'PRETRAIN'),
+        help='your localizer config and your config of label-free training, with your data, '
+        "in place of the study's",
+    )
+    parser.add_argument(
+        '--document',
+        type=Path,
+        metavar='FILE.md',
+        help='put the tables into this Markdown file too, between marks named after the study',
+    )
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error('--jobs expects at least 1')
@@ -51,12 +81,25 @@ def main() -> None:
     except (StudyError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem
-    columns = (TextColumn('{task.description:<24}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn('{task.description:<24}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns) as progress:
         task = progress.add_task(f'{len(study.cells)} cells x {len(study.seeds)} seeds')
-        outcomes = run_study(study, work_dir, args.jobs, lambda what, done, total: progress.update(
-            task, description=what, completed=done, total=total))
-    block = ' '.join([study.path.stem, *(f'{key}={value}' for key, value in (args.embedded or {}).items())])
+        outcomes = run_study(
+            study,
+            work_dir,
+            args.jobs,
+            lambda what, done, total: progress.update(
+                task, description=what, completed=done, total=total
+            ),
+        )
+    block = ' '.join(
+        [study.path.stem, *(f'{key}={value}' for key, value in (args.embedded or {}).items())]
+    )
     try:
         written = write_study(study, outcomes, work_dir, ' '.join(['python', *sys.argv]))
         for group, table in written.tables.items():

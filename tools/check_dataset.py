@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Check a data set before training: ``python tools/check_dataset.py CONFIG``."""
+
 import argparse
 import json
 import sys
@@ -16,12 +17,20 @@ from sola_plugin.utils import atomic_write
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Find what makes results near zero, before training: faults of annotations and features, '
-        'and what the grid of the localizer can reach at best. Exit code 1 if there are errors.')
+        description='Find what makes results near zero, before training: faults '
+        'of annotations and features, '
+        'and what the grid of the localizer can reach at best. Exit code 1 if there are errors.'
+    )
     add = parser.add_argument
     add('config', nargs='?', metavar='CONFIG', help='config whose datasets and model are checked')
-    add('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-        help='override settings of the config')
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
     add('--quick', action='store_true', help='read a sample of the feature files only')
     add('--json', metavar='OUT', help='write findings and figures to a file')
     add = parser.add_argument_group('without a config').add_argument
@@ -34,15 +43,41 @@ def parse_args() -> argparse.Namespace:
     add('--key', help='name of the array in files that hold several')
     add('--layout', choices=['TC', 'CT'], help='order of the axes in the files')
     add('--feat-dim', type=int, metavar='C', help='channels of the features')
-    add('--stride', type=float, metavar='S', dest='feature_stride', help='seconds between two snippets')
-    add('--offset', type=float, metavar='S', dest='feature_offset',
-        help='second at which the first snippet starts')
+    add(
+        '--stride',
+        type=float,
+        metavar='S',
+        dest='feature_stride',
+        help='seconds between two snippets',
+    )
+    add(
+        '--offset',
+        type=float,
+        metavar='S',
+        dest='feature_offset',
+        help='second at which the first snippet starts',
+    )
     add('--temporal-dim', type=int, metavar='T', help='oracle of videos resized to T cells')
     add('--window', type=int, metavar='W', help='oracle of windows of W snippets, instead')
-    add('--window-stride', type=int, metavar='N', help='snippets between two windows (default: W / 2)')
-    add('--max-duration', type=int, metavar='D', help='longest proposal, in cells (default: no limit)')
-    add('--tiou', default='activitynet', metavar='LIST', dest='tiou_thresholds',
-        help='thresholds of the oracle, as in tools/evaluate.py (default: activitynet)')
+    add(
+        '--window-stride',
+        type=int,
+        metavar='N',
+        help='snippets between two windows (default: W / 2)',
+    )
+    add(
+        '--max-duration',
+        type=int,
+        metavar='D',
+        help='longest proposal, in cells (default: no limit)',
+    )
+    add(
+        '--tiou',
+        default='activitynet',
+        metavar='LIST',
+        dest='tiou_thresholds',
+        help='thresholds of the oracle, as in tools/evaluate.py (default: activitynet)',
+    )
     args = parser.parse_args()
     if (args.config is None) == (args.annotations is None):
         parser.error('expected either CONFIG or --annotations FILE')
@@ -55,8 +90,15 @@ def run(config: str | None, cfg_options: dict, quick: bool, **options) -> Datase
         cfg.merge_from_dict(cfg_options)
         return check_config(cfg, quick, progress_bar)
     grid = (options.pop(key) for key in ('temporal_dim', 'max_duration', 'window', 'window_stride'))
-    return check_files(options.pop('annotations'), options.pop('features'), options.pop('subset'),
-                       reach=map_reach(*grid), quick=quick, progress=progress_bar, **options)
+    return check_files(
+        options.pop('annotations'),
+        options.pop('features'),
+        options.pop('subset'),
+        reach=map_reach(*grid),
+        quick=quick,
+        progress=progress_bar,
+        **options,
+    )
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Cost table of pretext tasks and localizers: ``python tools/complexity.py CONFIG...``."""
+
 from __future__ import annotations
 
 import argparse
@@ -15,19 +16,37 @@ import sola_plugin  # noqa: F401  (mends the installed stack before a config is 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Parameters, multiply-accumulates, and time and memory of a training step, on random '
-        'features (docs/studies.md).')
-    parser.add_argument('configs', nargs='+', type=Path, metavar='CONFIG',
-                        help='config of a pretext task (configs/pretrain/) or of a localizer')
+        description='Parameters, multiply-accumulates, and time and memory of a '
+        'training step, on random '
+        'features (docs/studies.md).'
+    )
+    parser.add_argument(
+        'configs',
+        nargs='+',
+        type=Path,
+        metavar='CONFIG',
+        help='config of a pretext task (configs/pretrain/) or of a localizer',
+    )
     parser.add_argument('--snippets', type=int, default=100, help='length of a video (default 100)')
     parser.add_argument('--batch-size', type=int, help='default: that of the config')
-    parser.add_argument('--steps', type=int, default=20, help='training steps that are timed (default 20)')
+    parser.add_argument(
+        '--steps', type=int, default=20, help='training steps that are timed (default 20)'
+    )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--threads', type=int, default=1, help='on the CPU (default 1)')
-    parser.add_argument('--document', type=Path, metavar='FILE.md',
-                        help='put the table into this Markdown file too, between marks named complexity')
+    parser.add_argument(
+        '--document',
+        type=Path,
+        metavar='FILE.md',
+        help='put the table into this Markdown file too, between marks named complexity',
+    )
     args = parser.parse_args()
-    numbers = (args.snippets, args.steps, args.threads, 1 if args.batch_size is None else args.batch_size)
+    numbers = (
+        args.snippets,
+        args.steps,
+        args.threads,
+        1 if args.batch_size is None else args.batch_size,
+    )
     if min(numbers) < 1:
         parser.error('--snippets, --batch-size, --steps and --threads expect at least 1')
     return args
@@ -46,11 +65,17 @@ def main() -> None:
     try:
         if args.device == 'cuda' and not torch.cuda.is_available():
             raise ValueError('--device cuda: PyTorch finds no GPU')
-        for config in track(args.configs, 'measuring', console=Console(stderr=True), transient=True,
-                            disable=not sys.stderr.isatty()):
+        for config in track(
+            args.configs,
+            'measuring',
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        ):
             model, batch_size = read_model(config)
-            costs[config] = measure_complexity(model.to(args.device), args.batch_size or batch_size,
-                                               args.snippets, args.steps)
+            costs[config] = measure_complexity(
+                model.to(args.device), args.batch_size or batch_size, args.snippets, args.steps
+            )
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f'error: {error}')
     stems = [config.stem for config in costs]  # the rows, unless two files have one name
@@ -60,8 +85,12 @@ def main() -> None:
     if args.document:
         command = ' '.join(['python', *sys.argv])
         try:
-            update_document(args.document, 'complexity', f'## Costs\n\n`{command}`, measured at commit '
-                            f'{code_version()}.\n\n{to_markdown(table)}')
+            update_document(
+                args.document,
+                'complexity',
+                f'## Costs\n\n`{command}`, measured at commit '
+                f'{code_version()}.\n\n{to_markdown(table)}',
+            )
         except (ValueError, OSError) as error:
             sys.exit(f'error: {error}')
 

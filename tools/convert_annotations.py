@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Convert annotations: ``python tools/convert_annotations.py INPUT... OUT --to FORMAT``."""
+
 from __future__ import annotations
 
 import argparse
@@ -13,26 +14,61 @@ from sola_plugin.datasets.annotation_formats import FORMATS
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Convert annotations from one format to another; docs/own_data.md describes the formats.',
-        epilog='formats: ' + '; '.join(f'{name}: {form.title}' for name, form in FORMATS.items()))
-    parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT',
-                        help='files of one data set; a folder of text files for THUMOS14')
-    parser.add_argument('out', type=Path, metavar='OUT',
-                        help='file to write; a folder for thumos14 and epic; .gz is compressed')
+        description='Convert annotations from one format to another; '
+        'docs/own_data.md describes the formats.',
+        epilog='formats: ' + '; '.join(f'{name}: {form.title}' for name, form in FORMATS.items()),
+    )
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        type=Path,
+        metavar='INPUT',
+        help='files of one data set; a folder of text files for THUMOS14',
+    )
+    parser.add_argument(
+        'out',
+        type=Path,
+        metavar='OUT',
+        help='file to write; a folder for thumos14 and epic; .gz is compressed',
+    )
     parser.add_argument('--to', required=True, choices=FORMATS, help='format to write')
-    parser.add_argument('--from', dest='source', choices=FORMATS,
-                        help='format to read (default: the contents tell)')
-    parser.add_argument('--durations', type=Path, metavar='FILE',
-                        help='CSV with the columns video,duration (and fps), for formats without durations')
-    parser.add_argument('--subset', nargs='+', metavar='NAME', help='keep only videos of these subsets')
-    parser.add_argument('--rename-subset', nargs='+', default=[], metavar='OLD=NEW',
-                        help='rename subsets; =NEW names that of videos without one')
-    parser.add_argument('--drop-label', nargs='+', default=[], metavar='LABEL',
-                        help='leave out actions with these labels')
-    parser.add_argument('--fps', type=float, help='frames per second of videos without a rate of their own')
-    parser.add_argument('--in-frames', action='store_true',
-                        help='times of INPUT are frames: divide them by the frame rate')
-    parser.add_argument('--labels', choices=('verb', 'noun', 'action'), help='labels of EPIC-Kitchens')
+    parser.add_argument(
+        '--from', dest='source', choices=FORMATS, help='format to read (default: the contents tell)'
+    )
+    parser.add_argument(
+        '--durations',
+        type=Path,
+        metavar='FILE',
+        help='CSV with the columns video,duration (and fps), for formats without durations',
+    )
+    parser.add_argument(
+        '--subset', nargs='+', metavar='NAME', help='keep only videos of these subsets'
+    )
+    parser.add_argument(
+        '--rename-subset',
+        nargs='+',
+        default=[],
+        metavar='OLD=NEW',
+        help='rename subsets; =NEW names that of videos without one',
+    )
+    parser.add_argument(
+        '--drop-label',
+        nargs='+',
+        default=[],
+        metavar='LABEL',
+        help='leave out actions with these labels',
+    )
+    parser.add_argument(
+        '--fps', type=float, help='frames per second of videos without a rate of their own'
+    )
+    parser.add_argument(
+        '--in-frames',
+        action='store_true',
+        help='times of INPUT are frames: divide them by the frame rate',
+    )
+    parser.add_argument(
+        '--labels', choices=('verb', 'noun', 'action'), help='labels of EPIC-Kitchens'
+    )
     parser.add_argument('--force', action='store_true', help='write over OUT')
     args = parser.parse_args()
     if not all('=' in pair for pair in args.rename_subset):
@@ -45,8 +81,16 @@ def parse_args() -> argparse.Namespace:
 def convert(args: argparse.Namespace) -> Conversion:
     names = dict(pair.split('=', 1) for pair in args.rename_subset)
     changes = Changes(args.subset, names, args.drop_label, args.fps, args.in_frames)
-    return convert_annotations(args.inputs, args.out, args.to, args.source, args.durations, args.labels,
-                               changes, args.force)
+    return convert_annotations(
+        args.inputs,
+        args.out,
+        args.to,
+        args.source,
+        args.durations,
+        args.labels,
+        changes,
+        args.force,
+    )
 
 
 def main() -> None:
@@ -57,8 +101,10 @@ def main() -> None:
         sys.exit(f'error: {error}')
     actions = [action for video in done.videos.values() for action in video.annotations]
     subsets = collections.Counter(video.subset or 'no subset' for video in done.videos.values())
-    print(f'{args.out}: {len(done.videos)} videos, {len(actions)} segments, '
-          f'{len({action["label"] for action in actions})} labels, from {done.form} to {args.to}')
+    print(
+        f'{args.out}: {len(done.videos)} videos, {len(actions)} segments, '
+        f'{len({action["label"] for action in actions})} labels, from {done.form} to {args.to}'
+    )
     print('subsets: ' + ', '.join(f'{name} {count}' for name, count in subsets.items()))
     for note in done.notes:
         print(f'note: {note}')

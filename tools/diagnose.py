@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Find out why detections are wrong: ``python tools/diagnose.py GROUND_TRUTH DETECTIONS``."""
+
 import argparse
 import json
 import shlex
@@ -15,17 +16,29 @@ from sola_plugin.utils import atomic_write
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Find out why detections are wrong, after DETAD: kinds of false positives and what each '
-        'costs; mAP and missed segments by coverage, length and number of instances. Files may be gzipped.')
+        description='Find out why detections are wrong, after DETAD: kinds of '
+        'false positives and what each '
+        'costs; mAP and missed segments by coverage, length and number of instances. Files '
+        'may be gzipped.'
+    )
     add_pair_arguments(parser)
-    parser.add_argument('--tiou', default='activitynet', metavar='LIST',
-                        help='thresholds as of tools/evaluate.py: activitynet, thumos14, 0.5 or 0.3:0.7:5 '
-                        '(default: activitynet)')
-    parser.add_argument('--buckets', choices=[*PRESETS, 'quantiles'],
-                        help="ranges of the characteristics: DETAD's of a data set, or five of about as many "
-                        'true segments (default: those of the data set that --tiou names, or quantiles)')
+    parser.add_argument(
+        '--tiou',
+        default='activitynet',
+        metavar='LIST',
+        help='thresholds as of tools/evaluate.py: activitynet, thumos14, 0.5 or 0.3:0.7:5 '
+        '(default: activitynet)',
+    )
+    parser.add_argument(
+        '--buckets',
+        choices=[*PRESETS, 'quantiles'],
+        help="ranges of the characteristics: DETAD's of a data set, or five of about as many "
+        'true segments (default: those of the data set that --tiou names, or quantiles)',
+    )
     parser.add_argument('--json', metavar='OUT', help='write all figures to a file, as fractions')
-    parser.add_argument('--report', metavar='OUT', help='write figures and pictures to an HTML file')
+    parser.add_argument(
+        '--report', metavar='OUT', help='write figures and pictures to an HTML file'
+    )
     args = parser.parse_args()
     try:
         args.thresholds = resolve_thresholds(args.tiou)

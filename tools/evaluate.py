@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Evaluate a detection file: ``python tools/evaluate.py GROUND_TRUTH DETECTIONS``."""
+
 import argparse
 import json
 import sys
@@ -17,27 +18,56 @@ def _whole_numbers(text: str) -> list[int]:
 def parse_args() -> tuple[argparse.Namespace, TALEvaluator]:
     """Return the arguments, and the evaluator that they describe."""
     parser = argparse.ArgumentParser(
-        description='Evaluate the detections of any project: mAP, AR@AN, Recall@kx, and what ground '
-        'truth and detections have in common. Files may be gzipped.')
+        description='Evaluate the detections of any project: mAP, AR@AN, '
+        'Recall@kx, and what ground '
+        'truth and detections have in common. Files may be gzipped.'
+    )
     add_pair_arguments(parser)
-    parser.add_argument('--tiou', default='activitynet', metavar='LIST',
-                        help='thresholds of mAP and Recall@kx: activitynet or hacs (0.5:0.05:0.95), thumos14 '
-                        '(0.3:0.1:0.7), A:B:N (N from A to B), START:STEP:STOP, or numbers with commas '
-                        '(default: activitynet)')
-    parser.add_argument('--metric', type=words, default=['mAP', 'AR'], metavar='NAMES',
-                        help='some of mAP, AR and Recall@kx, with commas (default: mAP,AR)')
-    parser.add_argument('--per-class', action='store_true', help='also the average precision of every class')
+    parser.add_argument(
+        '--tiou',
+        default='activitynet',
+        metavar='LIST',
+        help='thresholds of mAP and Recall@kx: activitynet or hacs (0.5:0.05:0.95), thumos14 '
+        '(0.3:0.1:0.7), A:B:N (N from A to B), START:STEP:STOP, or numbers with commas '
+        '(default: activitynet)',
+    )
+    parser.add_argument(
+        '--metric',
+        type=words,
+        default=['mAP', 'AR'],
+        metavar='NAMES',
+        help='some of mAP, AR and Recall@kx, with commas (default: mAP,AR)',
+    )
+    parser.add_argument(
+        '--per-class', action='store_true', help='also the average precision of every class'
+    )
     parser.add_argument('--json', metavar='OUT', help='write the figures to a file, as fractions')
-    parser.add_argument('--max-proposals', type=int, default=100, metavar='N',
-                        help='end of the AR@AN curve, proposals per video on average (default: 100)')
-    parser.add_argument('--recall-at', type=_whole_numbers, default=[1, 5, 10, 100], metavar='LIST',
-                        help='the n of AR@n (default: 1,5,10,100)')
-    parser.add_argument('--top-k', type=_whole_numbers, default=[1, 5], metavar='LIST',
-                        help='the k of Recall@kx (default: 1,5)')
+    parser.add_argument(
+        '--max-proposals',
+        type=int,
+        default=100,
+        metavar='N',
+        help='end of the AR@AN curve, proposals per video on average (default: 100)',
+    )
+    parser.add_argument(
+        '--recall-at',
+        type=_whole_numbers,
+        default=[1, 5, 10, 100],
+        metavar='LIST',
+        help='the n of AR@n (default: 1,5,10,100)',
+    )
+    parser.add_argument(
+        '--top-k',
+        type=_whole_numbers,
+        default=[1, 5],
+        metavar='LIST',
+        help='the k of Recall@kx (default: 1,5)',
+    )
     args = parser.parse_args()
     try:
-        return args, TALEvaluator(args.metric, args.tiou, args.recall_at, args.max_proposals, args.top_k,
-                                  args.per_class)
+        return args, TALEvaluator(
+            args.metric, args.tiou, args.recall_at, args.max_proposals, args.top_k, args.per_class
+        )
     except ValueError as error:
         parser.error(str(error))
 

@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Frozen features: ``python tools/extract_features.py VIDEOS OUT --recognizer CONFIG CHECKPOINT``."""
+"""Frozen features: ``python tools/extract_features.py VIDEOS OUT --recognizer CONFIG
+CHECKPOINT``."""
+
 import argparse
 import sys
 
@@ -18,14 +20,23 @@ SKIPPED = 3
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Frozen features of videos, one OUT/<id>.npy a video. Started again, it goes on where it '
-        'was; torchrun divides the videos among its ranks. Exit code 3: some videos were skipped.')
-    parser.add_argument('videos', metavar='VIDEOS', help='folder, video, or .txt file with one path a line')
+        description='Frozen features of videos, one OUT/<id>.npy a video. '
+        'Started again, it goes on where it '
+        'was; torchrun divides the videos among its ranks. Exit code 3: some videos were skipped.'
+    )
+    parser.add_argument(
+        'videos', metavar='VIDEOS', help='folder, video, or .txt file with one path a line'
+    )
     parser.add_argument('out', metavar='OUT', help='folder of the features')
     add_encoder_arguments(parser)
-    parser.add_argument('--dtype', choices=('float32', 'float16'), default='float32', help='of the files')
-    parser.add_argument('--allow-short', action='store_true',
-                        help='take videos that end long before the end that their header gives')
+    parser.add_argument(
+        '--dtype', choices=('float32', 'float16'), default='float32', help='of the files'
+    )
+    parser.add_argument(
+        '--allow-short',
+        action='store_true',
+        help='take videos that end long before the end that their header gives',
+    )
     return parser.parse_args()
 
 
@@ -33,16 +44,31 @@ def extract(args: argparse.Namespace, is_main: bool) -> ExtractionResult:
     videos = find_videos(args.videos)
     choice = choose_encoder(args)
     console = Console(stderr=True)
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True,
-                  disable=not (is_main and console.is_terminal)) as bar:
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not (is_main and console.is_terminal)
+    ) as bar:
         task = bar.add_task('starting', total=None)
 
         def show(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        return extract_features(videos, args.out, choice.encoder, choice.sampling, choice.settings,
-                                args.dtype, show, allow_short=args.allow_short, **choice.options)
+        return extract_features(
+            videos,
+            args.out,
+            choice.encoder,
+            choice.sampling,
+            choice.settings,
+            args.dtype,
+            show,
+            allow_short=args.allow_short,
+            **choice.options,
+        )
 
 
 def main() -> None:
@@ -54,10 +80,14 @@ def main() -> None:
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'error: {error}')
     if is_main:
-        print(f'{args.out}: features of {len(result.finished)} videos, features.json, durations.txt')
+        print(
+            f'{args.out}: features of {len(result.finished)} videos, features.json, durations.txt'
+        )
         if result.feature_stride is not None:
-            print(f'for the dataset: feature_stride={result.feature_stride:.9g}, '
-                  f'feature_offset={result.feature_offset:.9g}')
+            print(
+                f'for the dataset: feature_stride={result.feature_stride:.9g}, '
+                f'feature_offset={result.feature_offset:.9g}'
+            )
         elif result.finished:
             print('no one feature_stride fits all videos: see features.json, or take --fps')
         for message in result.failed.values():

@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Linear probe of action and background: ``python tools/linear_probe.py CONFIG --sola CHECKPOINT``."""
+"""Linear probe of action and background: ``python tools/linear_probe.py CONFIG --sola
+CHECKPOINT``."""
+
 from __future__ import annotations
 
 import argparse
@@ -26,19 +28,43 @@ from sola_plugin.visualization import to_text
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='How well a linear classifier tells action snippets from background, on raw features '
-        'and behind SoLa; also by the distance to the nearest boundary.')
+        description='How well a linear classifier tells action snippets from '
+        'background, on raw features '
+        'and behind SoLa; also by the distance to the nearest boundary.'
+    )
     add = parser.add_argument
     add('config', nargs='?', metavar='CONFIG', help='config with train and test TALFeatureDataset')
-    add('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-        help='override settings of the config, e.g. test_dataloader.dataset.subset=validation')
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. test_dataloader.dataset.subset=validation',
+    )
     add('--sola', nargs='+', default=[], metavar='CHECKPOINT', help='trained SoLa necks')
     add('--neck', nargs='+', default=[], choices=NECKS, help='necks without training')
-    add('--seeds', type=int, default=5, metavar='N',
-        help='number of bootstrap samples of the training videos (default 5)')
-    add('--C', type=float, default=DEFAULT_C, help='inverse of the regularisation (default %(default)g)')
-    add('--edges', nargs='+', type=float, default=EDGES, metavar='DISTANCE',
-        help='bin edges of the distance, negative before a boundary (default -8 -7 ... 8)')
+    add(
+        '--seeds',
+        type=int,
+        default=5,
+        metavar='N',
+        help='number of bootstrap samples of the training videos (default 5)',
+    )
+    add(
+        '--C',
+        type=float,
+        default=DEFAULT_C,
+        help='inverse of the regularisation (default %(default)g)',
+    )
+    add(
+        '--edges',
+        nargs='+',
+        type=float,
+        default=EDGES,
+        metavar='DISTANCE',
+        help='bin edges of the distance, negative before a boundary (default -8 -7 ... 8)',
+    )
     add('--unit', choices=UNITS, default='snippets', help='of --edges (default snippets)')
     add('--json', metavar='OUT', help='write all figures, fractions')
     add('--plot', metavar='OUT', help='draw accuracy over distance (.png or .svg)')
@@ -48,12 +74,20 @@ def parse_args() -> argparse.Namespace:
     add('--features', metavar='DIR', help='folder of feature files')
     add('--train-subset', metavar='NAME', help='subset that the probe is fitted on')
     add('--test-subset', metavar='NAME', help='subset that it is scored on')
-    add('--dataset', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-        help='further options of TALFeatureDataset, e.g. layout=TC feature_stride=0.32')
+    add(
+        '--dataset',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='further options of TALFeatureDataset, e.g. layout=TC feature_stride=0.32',
+    )
     args = parser.parse_args()
     files = [args.annotations, args.features, args.train_subset, args.test_subset]
     if any(files) if args.config else not all(files):
-        parser.error('expected either CONFIG or --annotations, --features, --train-subset and --test-subset')
+        parser.error(
+            'expected either CONFIG or --annotations, --features, --train-subset and --test-subset'
+        )
     if args.seeds < 1:
         parser.error(f'--seeds expects at least 1, got {args.seeds}')
     if args.plot and not args.plot.lower().endswith(('.png', '.svg')):
@@ -62,13 +96,21 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> None:
-    train, test = read_datasets(args.config, args.cfg_options) if args.config else make_datasets(
-        args.annotations, args.features, args.train_subset, args.test_subset, **args.dataset)
-    comparison = compare_methods(train, test, args.sola, args.neck, range(args.seeds), args.edges, args.unit,
-                                 args.C)
+    train, test = (
+        read_datasets(args.config, args.cfg_options)
+        if args.config
+        else make_datasets(
+            args.annotations, args.features, args.train_subset, args.test_subset, **args.dataset
+        )
+    )
+    comparison = compare_methods(
+        train, test, args.sola, args.neck, range(args.seeds), args.edges, args.unit, args.C
+    )
     for part, sizes in comparison.data.items():
-        print(f'{part}: {sizes["videos"]} videos, {sizes["snippets"]} snippets, '
-              f'{sizes["foreground"] / sizes["snippets"]:.1%} action')
+        print(
+            f'{part}: {sizes["videos"]} videos, {sizes["snippets"]} snippets, '
+            f'{sizes["foreground"] / sizes["snippets"]:.1%} action'
+        )
     print(to_text(probe_table(comparison)))
     if args.json:
         with atomic_write(args.json) as file:

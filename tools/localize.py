@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Localize actions in own videos: ``python tools/localize.py CONFIG CHECKPOINT INPUT... --out DIR``."""
+"""Localize actions in own videos: ``python tools/localize.py CONFIG CHECKPOINT INPUT... --out
+DIR``."""
+
 import argparse
 import functools
 import sys
@@ -30,7 +32,8 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     if args.recognizer or args.encoder:
         choice = choose_encoder(args)
         encode = functools.partial(
-            encode_video, encoder=choice.encoder, sampling=choice.sampling, **choice.options)
+            encode_video, encoder=choice.encoder, sampling=choice.sampling, **choice.options
+        )
         notes.append(options.encoding_note(choice, model))
     reading = dict(reading_options(model, args.layout, args.key), prefix=args.file_prefix)
     items, skipped = find_inputs(args.inputs, reading, encode, args.videos)
@@ -40,8 +43,14 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     done = 0
     for item in items:
         try:
-            found, duration = localize_input(model, item, classifier, stride=args.feature_stride,
-                                             offset=args.feature_offset, duration=args.duration)
+            found, duration = localize_input(
+                model,
+                item,
+                classifier,
+                stride=args.feature_stride,
+                offset=args.feature_offset,
+                duration=args.duration,
+            )
         except (ValueError, OSError) as error:
             skipped[item.name] = str(error)
             continue
@@ -56,8 +65,10 @@ def run(args: argparse.Namespace) -> dict[str, str]:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        description='Localize actions in own videos: JSON, CSV, subtitles and a page for each. Exit code 3: '
-        'some inputs were skipped.')
+        description='Localize actions in own videos: JSON, CSV, subtitles and a '
+        'page for each. Exit code 3: '
+        'some inputs were skipped.'
+    )
     options.add_localization_arguments(parser)
     add_encoder_arguments(parser, required=False)
     args = parser.parse_args()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Pack features into one memory-mapped file: ``python tools/pack_features.py SOURCE OUT``."""
+
 from __future__ import annotations
 
 import argparse
@@ -19,23 +20,42 @@ from sola_plugin.datasets.packing import pack_features, verify_packed
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Pack features into one memory-mapped file: windows are read without opening files. '
-        'After a kill the same command goes on. Names are kept: a config needs another data_prefix only.',
-        usage='%(prog)s SOURCE [SOURCE ...] OUT [options]\n       %(prog)s --verify OUT')
-    parser.add_argument('paths', nargs='+', metavar='PATH',
-                        help='SOURCE: folder, .h5 or .npz file; several are fused. OUT: the new folder')
+        description='Pack features into one memory-mapped file: windows are read '
+        'without opening files. '
+        'After a kill the same command goes on. Names are kept: a config needs another '
+        'data_prefix only.',
+        usage='%(prog)s SOURCE [SOURCE ...] OUT [options]\n       %(prog)s --verify OUT',
+    )
+    parser.add_argument(
+        'paths',
+        nargs='+',
+        metavar='PATH',
+        help='SOURCE: folder, .h5 or .npz file; several are fused. OUT: the new folder',
+    )
     parser.add_argument('--dtype', choices=DTYPES, default='float32', help='of the file (float32)')
     parser.add_argument('--suffix', help="end of the files' names, such as '_rgb.npy'")
     parser.add_argument('--key', help='name of the array in files with several')
-    parser.add_argument('--layout', choices=('TC', 'CT'), help='order of the axes, where it is not clear')
+    parser.add_argument(
+        '--layout', choices=('TC', 'CT'), help='order of the axes, where it is not clear'
+    )
     parser.add_argument('--feat-dim', type=int, help='number of channels that is expected')
-    parser.add_argument('--max-stretch', type=float, default=1.05, help='of lengths that are fused (1.05)')
+    parser.add_argument(
+        '--max-stretch', type=float, default=1.05, help='of lengths that are fused (1.05)'
+    )
     parser.add_argument('--annotations', metavar='FILE', help='pack the videos of this file only')
-    parser.add_argument('--subset', nargs='+', metavar='NAME', help='pack these of its subsets only')
+    parser.add_argument(
+        '--subset', nargs='+', metavar='NAME', help='pack these of its subsets only'
+    )
     parser.add_argument('--ids', metavar='FILE', help='pack these videos only, one id a line')
-    parser.add_argument('--prefix', default='', help='what the names begin with that those ids do not')
-    parser.add_argument('--missing', choices=('error', 'skip'), default='error',
-                        help='what to do with those that have no features (error)')
+    parser.add_argument(
+        '--prefix', default='', help='what the names begin with that those ids do not'
+    )
+    parser.add_argument(
+        '--missing',
+        choices=('error', 'skip'),
+        default='error',
+        help='what to do with those that have no features (error)',
+    )
     parser.add_argument('--verify', action='store_true', help='compare the checksums of OUT')
     args = parser.parse_args()
     if (len(args.paths) == 1) != args.verify:
@@ -49,8 +69,11 @@ def chosen_ids(args: argparse.Namespace) -> list[str] | None:
     """The packed names of the videos that were asked for; ``None``: all."""
     if not (args.annotations or args.ids):
         return None
-    ids = (choose_subset(load_annotations(args.annotations), args.subset) if args.annotations
-           else filter(None, map(str.strip, Path(args.ids).read_text(encoding='utf-8').splitlines())))
+    ids = (
+        choose_subset(load_annotations(args.annotations), args.subset)
+        if args.annotations
+        else filter(None, map(str.strip, Path(args.ids).read_text(encoding='utf-8').splitlines()))
+    )
     return [args.prefix + video_id for video_id in ids]
 
 
@@ -65,10 +88,17 @@ def run(args: argparse.Namespace, bar: Progress) -> PackedIndex:
         return verify_packed(args.paths[0], show)
     *sources, out = args.paths
     paths = sources if len(sources) > 1 else sources[0]
-    source = open_features(paths, suffix=args.suffix, key=args.key,
-                           layout=args.layout, feat_dim=args.feat_dim, max_stretch=args.max_stretch)
-    return pack_features(source, out, chosen_ids(args), args.dtype, args.missing, show,
-                         describe_source(paths))
+    source = open_features(
+        paths,
+        suffix=args.suffix,
+        key=args.key,
+        layout=args.layout,
+        feat_dim=args.feat_dim,
+        max_stretch=args.max_stretch,
+    )
+    return pack_features(
+        source, out, chosen_ids(args), args.dtype, args.missing, show, describe_source(paths)
+    )
 
 
 def main() -> None:
@@ -81,8 +111,13 @@ def main() -> None:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt:
         sys.exit('stopped: the same command goes on')
-    print(f'{args.paths[-1]}: {len(index.ids)} videos, {index.num_snippets} snippets x {index.channels} '
-          f'channels, {index.dtype}, {index.num_bytes / 1e6:.1f} MB' + args.verify * ', checksums right')
+    print(
+        f'{args.paths[-1]}: {len(index.ids)} videos, {index.num_snippets} snippets x '
+        f'{index.channels} '
+        f'channels, {index.dtype}, {index.num_bytes / 1e6:.1f} MB'
+        + args.verify
+        * ', checksums right'
+    )
 
 
 if __name__ == '__main__':

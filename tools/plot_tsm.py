@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """TSM of videos, raw and behind SoLa: ``python tools/plot_tsm.py CONFIG --sola sola.pth``."""
+
 from __future__ import annotations
 
 import argparse
@@ -13,19 +14,41 @@ import sola_plugin  # noqa: F401  (mends the installed stack before a config is 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Temporal similarity matrices of videos: raw features, SoLa, target of its training '
-        '(docs/studies.md).')
-    parser.add_argument('config', metavar='CONFIG', help='localizer config; its test videos are drawn')
-    parser.add_argument('--sola', type=Path, nargs='+', default=(), metavar='FILE',
-                        help='SoLa checkpoints; the target is that of the first which tells it')
-    parser.add_argument('--titles', nargs='+', metavar='TITLE',
-                        help='one for each checkpoint (default: SoLa; of several, the names of their '
-                        'folders)')
-    parser.add_argument('--epochs', type=Path, metavar='FOLDER',
-                        help='work dir of tools/pretrain_sola.py: an animated GIF of its epoch_<n>.pth')
+        description='Temporal similarity matrices of videos: raw features, SoLa, '
+        'target of its training '
+        '(docs/studies.md).'
+    )
+    parser.add_argument(
+        'config', metavar='CONFIG', help='localizer config; its test videos are drawn'
+    )
+    parser.add_argument(
+        '--sola',
+        type=Path,
+        nargs='+',
+        default=(),
+        metavar='FILE',
+        help='SoLa checkpoints; the target is that of the first which tells it',
+    )
+    parser.add_argument(
+        '--titles',
+        nargs='+',
+        metavar='TITLE',
+        help='one for each checkpoint (default: SoLa; of several, the names of their folders)',
+    )
+    parser.add_argument(
+        '--epochs',
+        type=Path,
+        metavar='FOLDER',
+        help='work dir of tools/pretrain_sola.py: an animated GIF of its epoch_<n>.pth',
+    )
     parser.add_argument('--videos', nargs='+', metavar='ID', help='default: the first three')
-    parser.add_argument('--snippets', type=int, nargs=2, metavar=('FIRST', 'END'),
-                        help='draw this stretch only (long videos)')
+    parser.add_argument(
+        '--snippets',
+        type=int,
+        nargs=2,
+        metavar=('FIRST', 'END'),
+        help='draw this stretch only (long videos)',
+    )
     parser.add_argument('--format', choices=('png', 'svg'), default='png', help='of the pictures')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/tsm'), metavar='FOLDER')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
@@ -53,7 +76,10 @@ def main() -> None:
         cfg.merge_from_dict(args.cfg_options or {})
         target_of = next((path for path in args.sola if has_target(path)), None)
         if necks and target_of is None:
-            print('none of the checkpoints tells the target of its training: none is drawn', file=sys.stderr)
+            print(
+                'none of the checkpoints tells the target of its training: none is drawn',
+                file=sys.stderr,
+            )
         for features, meta in read_videos(cfg, args.videos):
             path = args.out / meta['video_name']
             if necks:

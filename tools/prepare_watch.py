@@ -1,4 +1,5 @@
 """Write the embedded watch data: features and annotations of untrimmed streams (docs/watch.md)."""
+
 from __future__ import annotations
 
 import argparse
@@ -13,22 +14,49 @@ from sola_plugin.datasets.watch_streams import EXERCISES
 def parse_args() -> argparse.Namespace:
     defaults = WatchSettings()
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument('out', metavar='OUT', help='folder to write to')
-    parser.add_argument('--seed', type=int, default=defaults.seed,
-                        help='fixes subjects, cuts and encoder')
-    parser.add_argument('--split', choices=('time', 'subject'), default=defaults.split,
-                        help='test on later parts of the same subjects, or on other subjects')
-    parser.add_argument('--labelled', type=int, default=defaults.labelled, metavar='N',
-                        help=f'training streams with labels, of {defaults.num_train}')
-    parser.add_argument('--encoder-classes', nargs='+', default=defaults.encoder_classes,
-                        metavar='EXERCISE', help=f'what the encoder learns: {" ".join(EXERCISES)}')
-    parser.add_argument('--two-stream', action='store_true',
-                        help='also features_accelerometer/ and features_gyroscope/, one encoder each')
-    parser.add_argument('--foreign', type=int, default=defaults.foreign, metavar='N',
-                        help='streams of another data set: other people, other exercises')
-    parser.add_argument('--validation', action='store_true',
-                        help='cut everything from the training part, to choose settings with')
+    parser.add_argument(
+        '--seed', type=int, default=defaults.seed, help='fixes subjects, cuts and encoder'
+    )
+    parser.add_argument(
+        '--split',
+        choices=('time', 'subject'),
+        default=defaults.split,
+        help='test on later parts of the same subjects, or on other subjects',
+    )
+    parser.add_argument(
+        '--labelled',
+        type=int,
+        default=defaults.labelled,
+        metavar='N',
+        help=f'training streams with labels, of {defaults.num_train}',
+    )
+    parser.add_argument(
+        '--encoder-classes',
+        nargs='+',
+        default=defaults.encoder_classes,
+        metavar='EXERCISE',
+        help=f'what the encoder learns: {" ".join(EXERCISES)}',
+    )
+    parser.add_argument(
+        '--two-stream',
+        action='store_true',
+        help='also features_accelerometer/ and features_gyroscope/, one encoder each',
+    )
+    parser.add_argument(
+        '--foreign',
+        type=int,
+        default=defaults.foreign,
+        metavar='N',
+        help='streams of another data set: other people, other exercises',
+    )
+    parser.add_argument(
+        '--validation',
+        action='store_true',
+        help='cut everything from the training part, to choose settings with',
+    )
     parser.add_argument('--force', action='store_true', help='write over a complete folder')
     return parser.parse_args()
 
@@ -43,9 +71,17 @@ def prepare(args: argparse.Namespace) -> WatchSummary:
             bar.update(tasks[what], completed=done)
 
         return prepare_watch(
-            args.out, args.seed, split=args.split, labelled=args.labelled,
-            encoder_classes=args.encoder_classes, two_stream=args.two_stream, foreign=args.foreign,
-            force=args.force, progress=show, **(VALIDATION if args.validation else {}))
+            args.out,
+            args.seed,
+            split=args.split,
+            labelled=args.labelled,
+            encoder_classes=args.encoder_classes,
+            two_stream=args.two_stream,
+            foreign=args.foreign,
+            force=args.force,
+            progress=show,
+            **(VALIDATION if args.validation else {}),
+        )
 
 
 def main() -> None:
@@ -56,15 +92,21 @@ def main() -> None:
         sys.exit(f'error: {error}')
     sizes, encoder = summary.sizes, summary.encoder
     print(f'{summary.out_dir}:', 'written' if summary.written else 'complete, left as it is')
-    print(f'streams: {sizes["training"]} labelled, {sizes["unlabelled"]} unlabelled, '
-          f'{sizes["testing"]} for testing, {sizes["foreign"]} foreign; '
-          f'each {sizes["snippets"]} x {sizes["channels"]}')
-    print(f'encoder: {", ".join(encoder["classes"])}; {encoder["held_out_accuracy"]:.1%} of '
-          f'{encoder["held_out_windows"]} held-out windows right')
+    print(
+        f'streams: {sizes["training"]} labelled, {sizes["unlabelled"]} unlabelled, '
+        f'{sizes["testing"]} for testing, {sizes["foreign"]} foreign; '
+        f'each {sizes["snippets"]} x {sizes["channels"]}'
+    )
+    print(
+        f'encoder: {", ".join(encoder["classes"])}; {encoder["held_out_accuracy"]:.1%} of '
+        f'{encoder["held_out_windows"]} held-out windows right'
+    )
     for folder, accuracy in encoder['held_out_accuracy_of_sensors'].items():
         print(f'{folder}: {accuracy:.1%} right')
-    print('next: python tools/pretrain_sola.py configs/pretrain/sola_watch.py\n'
-          '      python tools/train.py configs/localization/bmn_watch.py')
+    print(
+        'next: python tools/pretrain_sola.py configs/pretrain/sola_watch.py\n'
+        '      python tools/train.py configs/localization/bmn_watch.py'
+    )
 
 
 if __name__ == '__main__':

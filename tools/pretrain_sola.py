@@ -1,11 +1,17 @@
 #!/usr/bin/env python
 """Train a SoLa neck by similarity matching: ``python tools/pretrain_sola.py CONFIG``."""
+
 import argparse
 
 from mmengine.dist import is_main_process
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, data_errors, load_config
+from sola_plugin.apis.cli import (
+    add_runner_arguments,
+    add_training_arguments,
+    data_errors,
+    load_config,
+)
 from sola_plugin.engine import pretrain
 
 
@@ -18,8 +24,10 @@ def main() -> None:
     with data_errors():
         path = pretrain(load_config(args))
     if is_main_process():
-        print(f'{path}: use it with neck=dict(type=\'SoLa\', ..., frozen=True, '
-              f'init_cfg=dict(type=\'Pretrained\', checkpoint=\'{path}\'))')
+        print(
+            f"{path}: use it with neck=dict(type='SoLa', ..., frozen=True, "
+            f"init_cfg=dict(type='Pretrained', checkpoint='{path}'))"
+        )
 
 
 if __name__ == '__main__':

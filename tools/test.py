@@ -1,5 +1,6 @@
 #!/usr/bin/env python
 """Test a localizer: ``python tools/test.py CONFIG CHECKPOINT``."""
+
 import argparse
 
 from mmengine.dist import is_main_process
@@ -14,12 +15,16 @@ from sola_plugin.apis.testing import test_localizer
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        description='Test a localizer: mAP, AR@AN, detections.json and metrics.json.')
+        description='Test a localizer: mAP, AR@AN, detections.json and metrics.json.'
+    )
     add_runner_arguments(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights of the localizer')
-    parser.add_argument('--scores', metavar='FILE',
-                        help='video classification scores, JSON {video: {label: score}} or CUHK style; '
-                        'without it a linear classifier is fitted on the training features')
+    parser.add_argument(
+        '--scores',
+        metavar='FILE',
+        help='video classification scores, JSON {video: {label: score}} or CUHK style; '
+        'without it a linear classifier is fitted on the training features',
+    )
     parser.add_argument('--dump', metavar='FILE', help='write the raw predictions to a .pkl file')
     args = parser.parse_args()
     with data_errors():

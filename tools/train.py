@@ -1,9 +1,15 @@
 #!/usr/bin/env python
 """Train a localizer: ``python tools/train.py CONFIG``."""
+
 import argparse
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.cli import add_runner_arguments, add_training_arguments, data_errors, load_config
+from sola_plugin.apis.cli import (
+    add_runner_arguments,
+    add_training_arguments,
+    data_errors,
+    load_config,
+)
 from sola_plugin.apis.training import train_localizer
 
 
@@ -13,8 +19,11 @@ def main() -> None:
     add_runner_arguments(parser)
     add_training_arguments(parser)
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
-    parser.add_argument('--auto-scale-lr', action='store_true',
-                        help='scale the learning rate to the total batch size')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate to the total batch size',
+    )
     args = parser.parse_args()
     with data_errors():
         train(args)

@@ -1,15 +1,18 @@
-# BMN on HACS Segments, I3D features. Its authors have no setting for HACS: size and schedule are OpenTAD's
-# for SlowFast features.
+# BMN on HACS Segments, I3D features. Its authors have no setting for HACS: size and schedule are
+# OpenTAD's for SlowFast features.
 _base_ = [
-    '../_base_/models/bmn.py', '../_base_/datasets/hacs_i3d.py', '../_base_/schedules/bmn.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/bmn.py',
+    '../_base_/datasets/hacs_i3d.py',
+    '../_base_/schedules/bmn.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     temporal_dim=192,
     feat_dim=2048,
     soft_nms_alpha=0.5,
-    soft_nms_low_threshold=0.,
-    soft_nms_high_threshold=0.)
+    soft_nms_low_threshold=0.0,
+    soft_nms_high_threshold=0.0,
+)
 
 train_cfg = dict(max_epochs=6)
 optim_wrapper = dict(optimizer=dict(lr=4e-4), clip_grad=dict(max_norm=1))

@@ -1,8 +1,10 @@
-# G-TAD on ActivityNet-1.3, TSN features: the authors' settings. Gradients are clipped as in their code for
-# THUMOS14, as the learning rate is high.
+# G-TAD on ActivityNet-1.3, TSN features: the authors' settings. Gradients are clipped as in their
+# code for THUMOS14, as the learning rate is high.
 _base_ = [
-    '../_base_/models/gtad.py', '../_base_/datasets/activitynet_tsn400.py', '../_base_/schedules/bmn.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/gtad.py',
+    '../_base_/datasets/activitynet_tsn400.py',
+    '../_base_/schedules/bmn.py',
+    '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(batch_size=16)
 

@@ -1,8 +1,10 @@
-# G-TAD on THUMOS14, I3D features: windows of 256 snippets (34 s), actions of at most 64. Network, losses and
-# post-processing are the authors' for TSN features, the schedule is OpenTAD's for I3D.
+# G-TAD on THUMOS14, I3D features: windows of 256 snippets (34 s), actions of at most 64. Network,
+# losses and post-processing are the authors' for TSN features, the schedule is OpenTAD's for I3D.
 _base_ = [
-    '../_base_/models/gtad.py', '../_base_/datasets/thumos14_i3d.py', '../_base_/schedules/bmn.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/gtad.py',
+    '../_base_/datasets/thumos14_i3d.py',
+    '../_base_/schedules/bmn.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(
     temporal_dim=256,
@@ -14,13 +16,19 @@ model = dict(
     boundary_candidates=False,
     soft_nms_alpha=0.46,
     post_process_top_k=200,
-    loss_cls=dict(type='GTADLoss', regression_weight=1., classification_weight=10.),
-    windows=dict(stride=128))
-train_dataloader = dict(batch_size=8, dataset=dict(pipeline=[
-    dict(type='LoadFeatures'),
-    dict(type='CropFeatures', max_length=256, min_coverage=0.9),
-    dict(type='PackTALInputs')
-]))
+    loss_cls=dict(type='GTADLoss', regression_weight=1.0, classification_weight=10.0),
+    windows=dict(stride=128),
+)
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadFeatures'),
+            dict(type='CropFeatures', max_length=256, min_coverage=0.9),
+            dict(type='PackTALInputs'),
+        ]
+    ),
+)
 
 # One window of each of 200 videos is an epoch: 1700 iterations in all.
 train_cfg = dict(max_epochs=68)

@@ -1,6 +1,8 @@
 # G-TAD on the raw features of the embedded data.
 _base_ = [
-    '../_base_/models/gtad_watch.py', '../_base_/datasets/watch.py',
-    '../_base_/schedules/onecycle_60e.py', '../_base_/default_runtime.py'
+    '../_base_/models/gtad_watch.py',
+    '../_base_/datasets/watch.py',
+    '../_base_/schedules/onecycle_60e.py',
+    '../_base_/default_runtime.py',
 ]
 default_hooks = dict(checkpoint=dict(interval=20))

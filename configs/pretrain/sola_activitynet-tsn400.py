@@ -1,8 +1,10 @@
-# Similarity matching on the training videos of ActivityNet-1.3, TSN features: a snippet is a hundredth of its
-# video.
+# Similarity matching on the training videos of ActivityNet-1.3, TSN features: a snippet is a
+# hundredth of its video.
 _base_ = [
-    '../_base_/models/sola.py', '../_base_/datasets/activitynet_tsn400.py',
-    '../_base_/schedules/sola_150e.py', '../_base_/default_runtime.py'
+    '../_base_/models/sola.py',
+    '../_base_/datasets/activitynet_tsn400.py',
+    '../_base_/schedules/sola_150e.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(neck=dict(in_channels=400))
 train_dataloader = dict(
@@ -13,6 +15,8 @@ train_dataloader = dict(
         # A window of a CSV file cannot be read alone: all features (1.5 GB) stay in memory.
         in_memory=True,
         # Videos without a usable segment are wanted all the same.
-        features=dict(filter_empty=False, **_base_.train_dataloader.dataset)),
-    **_base_.window_dataloader)
+        features=dict(filter_empty=False, **_base_.train_dataloader.dataset),
+    ),
+    **_base_.window_dataloader,
+)
 test_dataloader = test_cfg = test_evaluator = None

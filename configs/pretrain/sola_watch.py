@@ -1,5 +1,6 @@
-# Similarity matching on the embedded data: all training streams, no labels. The geometry is the authors'
-# (windows of 23 snippets, 8 positions 2 snippets apart, kernel 5), the network and the batch are smaller.
+# Similarity matching on the embedded data: all training streams, no labels. The geometry is the
+# authors' (windows of 23 snippets, 8 positions 2 snippets apart, kernel 5), the network and the
+# batch are smaller.
 _base_ = '../_base_/default_runtime.py'
 
 data_root = 'data/watch/'
@@ -12,7 +13,8 @@ model = dict(
     step=2,
     num_positions=8,
     k=16.0,
-    predictor_channels=128)
+    predictor_channels=128,
+)
 
 train_dataloader = dict(
     batch_size=32,
@@ -34,7 +36,10 @@ train_dataloader = dict(
             filter_empty=False,
             layout='TC',
             feature_stride=0.32,
-            feature_offset=0.16)))
+            feature_offset=0.16,
+        ),
+    ),
+)
 
 train_cfg = dict(by_epoch=True, max_epochs=25)
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=5e-4, fused=True))

@@ -1,5 +1,6 @@
-# One encoder or two streams: features of the whole signal, of either sensor, and of both sensors joined along
-# the channels, as RGB and flow are. SoLa stands on standardised features; its hidden size is always the same.
+# One encoder or two streams: features of the whole signal, of either sensor, and of both sensors
+# joined along the channels, as RGB and flow are. SoLa stands on standardised features; its hidden
+# size is always the same.
 _base_ = '../_base_/studies/watch.py'
 title = 'One encoder or two streams'
 embedded = dict(two_stream=True)
@@ -23,7 +24,8 @@ factors = dict(
             pretrain_options={
                 'model.neck.in_channels': channels,
                 'train_dataloader.dataset.features.data_prefix.features': source,
-            })
+            },
+        )
         for name, (channels, source) in _sources.items()
     },
     neck={
@@ -31,5 +33,6 @@ factors = dict(
         'standardised': dict(head='../localization/bmn_watch_standardization.py'),
         'std + SoLa, frozen': dict(),
         'std + SoLa, fine-tuned': dict(head='../localization/bmn_watch_sola_finetune.py'),
-    })
+    },
+)
 baseline = dict(neck='standardised')

@@ -8,4 +8,5 @@ factors = dict(
         'G-TAD': dict(head='../localization/gtad_watch.py'),
         'ActionFormer': dict(head='../localization/actionformer_watch.py'),
     },
-    method=_base_._methods)
+    method=_base_._methods,
+)

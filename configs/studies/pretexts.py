@@ -1,6 +1,6 @@
-# Similarity matching and its rivals on equal terms: the same neck, windows, batches, iterations and learning
-# rate. The temporally-sensitive task uses the labels of the labelled streams (14: with another number its
-# windows_per_video must change), the others none.
+# Similarity matching and its rivals on equal terms: the same neck, windows, batches, iterations and
+# learning rate. The temporally-sensitive task uses the labels of the labelled streams (14: with
+# another number its windows_per_video must change), the others none.
 _base_ = '../_base_/studies/methods.py'
 title = 'Similarity matching and other pretext tasks'
 head = '../localization/bmn_watch.py'
@@ -12,9 +12,17 @@ _tasks = {
     'temporally-sensitive (labels)': dict(pretrain='../pretrain/temporally_watch.py'),
 }
 
-factors = dict(method={
-    **{name: _base_._methods[name] for name in ('raw features', 'mean of 3 snippets', 'standardised')},
-    **{f'{prefix}{task}, {kind}': dict(_base_._methods[f'{prefix}SoLa, {kind}'], **config)
-       for prefix in ('', 'std + ') for kind in ('frozen', 'fine-tuned')
-       for task, config in _tasks.items()},
-})
+factors = dict(
+    method={
+        **{
+            name: _base_._methods[name]
+            for name in ('raw features', 'mean of 3 snippets', 'standardised')
+        },
+        **{
+            f'{prefix}{task}, {kind}': dict(_base_._methods[f'{prefix}SoLa, {kind}'], **config)
+            for prefix in ('', 'std + ')
+            for kind in ('frozen', 'fine-tuned')
+            for task, config in _tasks.items()
+        },
+    }
+)

@@ -1,4 +1,5 @@
-# Where SoLa helps: few and all labels, the same and other subjects, an encoder that knows the actions or not.
+# Where SoLa helps: few and all labels, the same and other subjects, an encoder that knows the
+# actions or not.
 _base_ = '../_base_/studies/methods.py'
 title = 'Regimes'
 head = '../localization/bmn_watch.py'

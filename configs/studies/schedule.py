@@ -5,17 +5,30 @@ head = '../localization/bmn_watch.py'
 
 factors = dict(
     epochs={
-        str(number): dict(head_options={
-            'train_cfg.max_epochs': number,
-            'param_scheduler.total_steps': number,
-        }) for number in (60, 240)
+        str(number): dict(
+            head_options={
+                'train_cfg.max_epochs': number,
+                'param_scheduler.total_steps': number,
+            }
+        )
+        for number in (60, 240)
     },
     method={
-        **{name: _base_._methods[name] for name in (
-            'standardised', 'SoLa, unified', 'SoLa, fine-tuned', 'std + SoLa, unified',
-            'std + SoLa, fine-tuned')},
+        **{
+            name: _base_._methods[name]
+            for name in (
+                'standardised',
+                'SoLa, unified',
+                'SoLa, fine-tuned',
+                'std + SoLa, unified',
+                'std + SoLa, fine-tuned',
+            )
+        },
         'std + boundary-sensitive, fine-tuned': dict(
-            _base_._methods['std + SoLa, fine-tuned'], pretrain='../pretrain/boundary_watch.py'),
+            _base_._methods['std + SoLa, fine-tuned'], pretrain='../pretrain/boundary_watch.py'
+        ),
         'std + temporally-sensitive (labels), fine-tuned': dict(
-            _base_._methods['std + SoLa, fine-tuned'], pretrain='../pretrain/temporally_watch.py'),
-    })
+            _base_._methods['std + SoLa, fine-tuned'], pretrain='../pretrain/temporally_watch.py'
+        ),
+    },
+)

@@ -4,9 +4,13 @@ title = 'Smoke: two necks, very short training'
 head_options = {'train_cfg.max_epochs': 20}
 pretrain_options = {'train_cfg.max_epochs': 5}
 
-factors = dict(neck={
-    'standardised': dict(head_options={'model.neck': dict(_delete_=True, type='Standardization')}),
-    'SoLa, frozen': dict(),
-})
+factors = dict(
+    neck={
+        'standardised': dict(
+            head_options={'model.neck': dict(_delete_=True, type='Standardization')}
+        ),
+        'SoLa, frozen': dict(),
+    }
+)
 baseline = dict(neck='standardised')
 seeds = 2

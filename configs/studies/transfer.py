@@ -1,5 +1,6 @@
-# Where SoLa was pretrained: on the data set's own training streams, on the streams of another data set (other
-# people, other exercises, the same encoder), or on both; always 2,500 iterations, on standardised features.
+# Where SoLa was pretrained: on the data set's own training streams, on the streams of another data
+# set (other people, other exercises, the same encoder), or on both; always 2,500 iterations, on
+# standardised features.
 _base_ = '../_base_/studies/watch.py'
 title = 'Pretraining on another data set'
 embedded = dict(foreign=56)
@@ -11,16 +12,26 @@ _pretraining = {
     'foreign streams (56)': {**_std, _subset: ['foreign']},
     # 112 streams * 7 windows = 25 iterations an epoch.
     'both (112)': {
-        **_std, _subset: ['training', 'unlabelled', 'foreign'],
-        'train_dataloader.sampler.windows_per_video': 7, 'train_cfg.max_epochs': 100,
+        **_std,
+        _subset: ['training', 'unlabelled', 'foreign'],
+        'train_dataloader.sampler.windows_per_video': 7,
+        'train_cfg.max_epochs': 100,
     },
 }
 
-factors = dict(pretraining={
-    'standardised, no SoLa': dict(head='../localization/bmn_watch_standardization.py'),
-    **{f'{name}, frozen': dict(pretrain_options=options) for name, options in _pretraining.items()},
-    **{f'{name}, fine-tuned': dict(
-        head='../localization/bmn_watch_sola_finetune.py', pretrain_options=options)
-       for name, options in _pretraining.items()},
-})
+factors = dict(
+    pretraining={
+        'standardised, no SoLa': dict(head='../localization/bmn_watch_standardization.py'),
+        **{
+            f'{name}, frozen': dict(pretrain_options=options)
+            for name, options in _pretraining.items()
+        },
+        **{
+            f'{name}, fine-tuned': dict(
+                head='../localization/bmn_watch_sola_finetune.py', pretrain_options=options
+            )
+            for name, options in _pretraining.items()
+        },
+    }
+)
 baseline = dict(pretraining='standardised, no SoLa')

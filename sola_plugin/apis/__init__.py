@@ -1,8 +1,9 @@
 """What tools and users call: configs from the command line, training, testing, result files.
 
-The names below are imported when they are asked for, so that the modules that need neither torch nor
-mmengine (``detections``) do without them.
+The names below are imported when they are asked for, so that the modules that need neither torch
+nor mmengine (``detections``) do without them.
 """
+
 from __future__ import annotations
 
 from sola_plugin.utils import lazy_names

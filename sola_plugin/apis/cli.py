@@ -1,4 +1,5 @@
 """Command-line options that the tools share, with mmaction2's names."""
+
 from __future__ import annotations
 
 import argparse
@@ -22,12 +23,24 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Changed in place.
     """
     parser.add_argument('config', metavar='CONFIG', help='config file')
-    parser.add_argument('--work-dir', help='folder for logs and results '
-                        '(default: work_dir of the config, or work_dirs/<config name>)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config, e.g. model.max_duration=16')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='job launcher; torchrun is pytorch')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and results '
+        '(default: work_dir of the config, or work_dirs/<config name>)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. model.max_duration=16',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher; torchrun is pytorch',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -37,19 +50,26 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: Changed in place.
     """
-    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-                        help='go on from a checkpoint; without a name, from the newest in the work dir')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint; without a name, from the newest in the work dir',
+    )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--seed', type=int, help='random seed (default: that of the config)')
-    parser.add_argument('--deterministic', action='store_true', help='deterministic CUDA algorithms')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='deterministic CUDA algorithms'
+    )
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config file and apply the command line to it.
 
     Args:
-        args: Parsed arguments of :func:`add_runner_arguments`, and of :func:`add_training_arguments`
-            where the tool has them.
+        args: Parsed arguments of :func:`add_runner_arguments`, and of
+            :func:`add_training_arguments` where the tool has them.
 
     Returns:
         A Runner config with ``work_dir`` and ``launcher`` set.
@@ -61,8 +81,9 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     prepare_cpu_ranks(cfg)
     # The command line comes first, then the config, then the name of the config.
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
-        Path('work_dirs') / Path(args.config).stem)
+    cfg.work_dir = (
+        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    )
     if getattr(args, 'amp', False):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     randomness = dict(cfg.get('randomness') or {})

@@ -1,4 +1,5 @@
 """Test a localizer: detections, mAP and AR@AN."""
+
 from __future__ import annotations
 
 import os
@@ -13,18 +14,19 @@ from torch import nn
 from .training import build_runner
 
 
-def test_localizer(cfg: Config, checkpoint: str | os.PathLike, scores: str | None = None,
-                   dump: str | None = None) -> dict[str, float]:
+def test_localizer(
+    cfg: Config, checkpoint: str | os.PathLike, scores: str | None = None, dump: str | None = None
+) -> dict[str, float]:
     """Test a localizer and write ``detections.json`` and ``metrics.json`` to the work dir.
 
     A linear classifier that is fitted for it stays there as ``classifier.npz``.
 
     Args:
-        cfg: Runner config. Its ``TALMetric`` is used, or a default one when it has none (mmaction2's
-            ``ANetMetric`` knows no mAP and cuts video ids).
+        cfg: Runner config. Its ``TALMetric`` is used, or a default one when it has none
+            (mmaction2's ``ANetMetric`` knows no mAP and cuts video ids).
         checkpoint: Weights of the localizer.
-        scores: File of video classification scores that gives class-agnostic proposals their labels;
-            without one, a linear classifier is fitted on the training features.
+        scores: File of video classification scores that gives class-agnostic proposals their
+            labels; without one, a linear classifier is fitted on the training features.
         dump: ``.pkl`` file for the raw predictions.
 
     Returns:
@@ -58,8 +60,11 @@ def _tal_metric(cfg: Config) -> dict:
     for evaluator in evaluators:
         if evaluator['type'] == 'TALMetric':
             return dict(evaluator)
-    print_log(f'the config has {[e["type"] for e in evaluators]} as test_evaluator; TALMetric takes its '
-              'place', 'current')
+    print_log(
+        f'the config has {[e["type"] for e in evaluators]} as test_evaluator; TALMetric takes its '
+        'place',
+        'current',
+    )
     return dict(type='TALMetric')
 
 
@@ -71,19 +76,23 @@ def linear_classifier(cfg: Config, folder: str | os.PathLike) -> dict:
         folder: Where the fitted weights go, as ``classifier.npz``.
 
     Returns:
-        A ``LinearClassifier`` of the training videos through the test pipeline: no augmentation, and all
-        the meta information.
+        A ``LinearClassifier`` of the training videos through the test pipeline: no augmentation,
+        and all the meta information.
 
     Raises:
         ValueError: The config has no training data.
     """
     if cfg.get('train_dataloader') is None:
-        raise ValueError('the config has no train_dataloader: there is nothing to fit a linear classifier on')
+        raise ValueError(
+            'the config has no train_dataloader: there is nothing to fit a linear classifier on'
+        )
     dataset = dict(cfg.train_dataloader.dataset)
     pipeline = cfg.test_dataloader.dataset.get('pipeline')
     if pipeline is not None:
         dataset['pipeline'] = pipeline
-    return dict(type='LinearClassifier', dataset=dataset, save_to=str(Path(folder) / 'classifier.npz'))
+    return dict(
+        type='LinearClassifier', dataset=dataset, save_to=str(Path(folder) / 'classifier.npz')
+    )
 
 
 def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = False) -> None:
@@ -92,8 +101,9 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
     Args:
         model: The model.
         checkpoint: File name.
-        part_of: The model is a part of a published one: the checkpoint may hold more, and may lack buffers
-            that are the same in every such model. Parameters and running statistics must be there.
+        part_of: The model is a part of a published one: the checkpoint may hold more, and may lack
+            buffers that are the same in every such model. Parameters and running statistics must be
+            there.
 
     Raises:
         FileNotFoundError: No such file.
@@ -108,14 +118,22 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
         raise ValueError(f'cannot read the checkpoint {path}: {error}. Is it complete?') from error
     state = loaded.get('state_dict', loaded)
     own = model.state_dict()
-    problems = [f'{key}: {tuple(state[key].shape)}, expected {tuple(value.shape)}'
-                for key, value in own.items() if key in state and state[key].shape != value.shape]
-    constant = {name for name, _ in model.named_buffers()
-                if part_of and not name.endswith(('running_mean', 'running_var'))}
+    problems = [
+        f'{key}: {tuple(state[key].shape)}, expected {tuple(value.shape)}'
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    constant = {
+        name
+        for name, _ in model.named_buffers()
+        if part_of and not name.endswith(('running_mean', 'running_var'))
+    }
     problems += [f'{key}: missing' for key in own if key not in state and key not in constant]
     if not part_of:
         problems += [f'{key}: not expected' for key in state if key not in own]
     if problems:
         more = f' and {len(problems) - 5} more' if len(problems) > 5 else ''
-        raise ValueError(f'the checkpoint {path} does not fit the model of the config: '
-                         f'{"; ".join(problems[:5])}{more}. Take the config that it was trained with')
+        raise ValueError(
+            f'the checkpoint {path} does not fit the model of the config: '
+            f'{"; ".join(problems[:5])}{more}. Take the config that it was trained with'
+        )

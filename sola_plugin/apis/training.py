@@ -1,4 +1,5 @@
 """Train a localizer."""
+
 from __future__ import annotations
 
 from mmaction.registry import RUNNERS
@@ -25,8 +26,8 @@ def train_localizer(cfg: Config) -> Runner:
     """Train a localizer by its config.
 
     Args:
-        cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the newest
-            checkpoint of its ``work_dir`` that can be read.
+        cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the
+            newest checkpoint of its ``work_dir`` that can be read.
 
     Returns:
         The Runner after training.

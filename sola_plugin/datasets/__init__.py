@@ -1,8 +1,10 @@
 """From files to model inputs: annotations, feature files, datasets and windows.
 
 What is named below is imported when they are asked for (and by ``sola_plugin`` when mmaction2's own
-datasets are), so that ``annotations``, ``feature_sources``, ``packing`` and ``safe_pickle`` do without torch.
+datasets are), so that ``annotations``, ``feature_sources``, ``packing`` and ``safe_pickle`` do
+without torch.
 """
+
 from __future__ import annotations
 
 from sola_plugin.utils import lazy_names

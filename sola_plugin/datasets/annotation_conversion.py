@@ -1,4 +1,5 @@
 """Converting annotations from one format to another. Standard library only."""
+
 from __future__ import annotations
 
 import collections
@@ -58,13 +59,20 @@ class Conversion:
     warnings: tuple[str, ...]
 
 
-def convert_annotations(inputs: Sequence[Path], out: Path, to: str, source: str | None = None,
-                        durations: Path | None = None, labels: str | None = None,
-                        changes: Changes | None = None, force: bool = False) -> Conversion:
+def convert_annotations(
+    inputs: Sequence[Path],
+    out: Path,
+    to: str,
+    source: str | None = None,
+    durations: Path | None = None,
+    labels: str | None = None,
+    changes: Changes | None = None,
+    force: bool = False,
+) -> Conversion:
     """Read annotations, change and check them, and write them in another format.
 
-    Segments are written as they were read, also those that :func:`~.annotations.check_segments` would cut
-    or leave out.
+    Segments are written as they were read, also those that :func:`~.annotations.check_segments`
+    would cut or leave out.
 
     Args:
         inputs: Files of one data set; a folder for THUMOS14.
@@ -100,8 +108,9 @@ def convert_annotations(inputs: Sequence[Path], out: Path, to: str, source: str 
     return Conversion(content.form, videos, (*_notes(content), *notes, *lost), warnings)
 
 
-def apply_changes(videos: Mapping[str, Video], changes: Changes,
-                  rates: Mapping[str, float]) -> tuple[dict[str, Video], list[str]]:
+def apply_changes(
+    videos: Mapping[str, Video], changes: Changes, rates: Mapping[str, float]
+) -> tuple[dict[str, Video], list[str]]:
     """Change videos as :class:`Changes` says.
 
     Args:
@@ -113,14 +122,19 @@ def apply_changes(videos: Mapping[str, Video], changes: Changes,
         The changed videos, and what was left out.
 
     Raises:
-        AnnotationError: There is no such label or subset, or times are frames and a frame rate is not known.
+        AnnotationError: There is no such label or subset, or times are frames and a frame rate is
+            not known.
     """
     chosen = choose_subset(videos, changes.subsets)
-    _check_known('subset', changes.rename_subsets, {video.subset or '' for video in chosen.values()})
+    _check_known(
+        'subset', changes.rename_subsets, {video.subset or '' for video in chosen.values()}
+    )
     dropped: collections.Counter[str] = collections.Counter()
     changed = {}
     for video_id, video in chosen.items():
-        actions = [action for action in video.annotations if action['label'] not in changes.drop_labels]
+        actions = [
+            action for action in video.annotations if action['label'] not in changes.drop_labels
+        ]
         dropped.update(action['label'] for action in video.annotations)
         dropped.subtract(action['label'] for action in actions)
         own = video.fps or (video.num_frames / video.duration if video.num_frames else None)
@@ -128,12 +142,20 @@ def apply_changes(videos: Mapping[str, Video], changes: Changes,
         if changes.in_frames:
             actions = _in_seconds(video_id, actions, fps)
         changed[video_id] = dataclasses.replace(
-            video, subset=changes.rename_subsets.get(video.subset or '', video.subset),
-            annotations=tuple(actions), fps=video.fps if own else fps)
+            video,
+            subset=changes.rename_subsets.get(video.subset or '', video.subset),
+            annotations=tuple(actions),
+            fps=video.fps if own else fps,
+        )
     _check_known('label', changes.drop_labels, dropped)
-    notes = [f'{dropped[label]} actions with label {label!r} are left out' for label in changes.drop_labels]
+    notes = [
+        f'{dropped[label]} actions with label {label!r} are left out'
+        for label in changes.drop_labels
+    ]
     if len(chosen) < len(videos):
-        notes.append(f'{len(videos) - len(chosen)} of {len(videos)} videos are of other subsets and left out')
+        notes.append(
+            f'{len(videos) - len(chosen)} of {len(videos)} videos are of other subsets and left out'
+        )
     return changed, notes
 
 
@@ -151,29 +173,47 @@ def check(videos: Mapping[str, Video]) -> tuple[str, ...]:
         in_frames = faults[0].kind == 'segments-in-frames'
         hint = ': give --in-frames, and --fps where the file has no rate' if in_frames else ''
         raise AnnotationError(f'{faults[0].message}{hint}')
-    return tuple(f'{finding.message}: {first_few(finding.examples)}'
-                 for finding in check_annotations(videos) if finding.level != 'info')
+    return tuple(
+        f'{finding.message}: {first_few(finding.examples)}'
+        for finding in check_annotations(videos)
+        if finding.level != 'info'
+    )
 
 
-def _read(inputs: Sequence[Path], source: str | None, labels: str | None, durations: Path | None,
-          table: Mapping[str, Mapping[str, float]]) -> AnnotationFile:
-    options = Options(labels=labels, durations=(
-        lambda video_id: table.get(video_id, {}).get('duration')) if durations else None)
+def _read(
+    inputs: Sequence[Path],
+    source: str | None,
+    labels: str | None,
+    durations: Path | None,
+    table: Mapping[str, Mapping[str, float]],
+) -> AnnotationFile:
+    options = Options(
+        labels=labels,
+        durations=(lambda video_id: table.get(video_id, {}).get('duration')) if durations else None,
+    )
     try:
         content = read_annotations(inputs, source, options)
     except NoDurationError as error:
-        others = f'. {durations} has {len(table)} videos: {first_few(map(repr, table))}' if durations else ''
+        others = (
+            f'. {durations} has {len(table)} videos: {first_few(map(repr, table))}'
+            if durations
+            else ''
+        )
         raise NoDurationError(f'{error}{others}') from error
     if content.faults:
-        raise AnnotationError(f'{first_few(inputs)}: {len(content.faults)} videos cannot be read: '
-                              f'{first_few(content.faults)}')
+        raise AnnotationError(
+            f'{first_few(inputs)}: {len(content.faults)} videos cannot be read: '
+            f'{first_few(content.faults)}'
+        )
     return content
 
 
 def _in_seconds(video_id: str, actions: Sequence[dict], fps: float | None) -> list[dict]:
     if fps is None:
-        raise AnnotationError(f'video {video_id!r}: the frame rate is not known: give --fps, or a column fps '
-                              'in the file of --durations')
+        raise AnnotationError(
+            f'video {video_id!r}: the frame rate is not known: give --fps, or a column fps '
+            'in the file of --durations'
+        )
     return [{**action, 'segment': [time / fps for time in action['segment']]} for action in actions]
 
 
@@ -184,6 +224,8 @@ def _check_known(what: str, names: Iterable[str], known: Collection[str]) -> Non
 
 
 def _notes(content: AnnotationFile) -> list[str]:
-    repeated = [f'{key!r} occurs more than once in an object: only the last is read'
-                for key in content.repeated_keys]
+    repeated = [
+        f'{key!r} occurs more than once in an object: only the last is read'
+        for key in content.repeated_keys
+    ]
     return [*repeated, *content.notes]

@@ -1,4 +1,5 @@
 """Annotations of temporal action localization: reading and checking. Standard library only."""
+
 from __future__ import annotations
 
 import collections
@@ -21,8 +22,16 @@ from .annotation_formats.records import (
 )
 from .findings import Finding, segment_text
 
-__all__ = ['AnnotationError', 'AnnotationFile', 'Video', 'check_segments', 'choose_subset',
-           'clip_segment', 'load_annotations', 'read_annotation_file']
+__all__ = [
+    'AnnotationError',
+    'AnnotationFile',
+    'Video',
+    'check_segments',
+    'choose_subset',
+    'clip_segment',
+    'load_annotations',
+    'read_annotation_file',
+]
 
 #: Frame rates that a hint may name, frames per second.
 COMMON_FPS = (10, 15, 24, 25, 30, 50, 60)
@@ -31,11 +40,13 @@ COMMON_FPS = (10, 15, 24, 25, 30, 50, 60)
 FAR_BEYOND = 1.5
 
 
-def load_annotations(path: str | os.PathLike, durations: Durations | None = None) -> dict[str, Video]:
+def load_annotations(
+    path: str | os.PathLike, durations: Durations | None = None
+) -> dict[str, Video]:
     """Read annotations of any known format that its contents tell, plain or gzipped.
 
-    These are ActivityNet's JSON, also as HACS, OpenTAD and ActionFormer have it; mmaction2's flat JSON;
-    plain CSV; and THUMOS14's text files.
+    These are ActivityNet's JSON, also as HACS, OpenTAD and ActionFormer have it; mmaction2's flat
+    JSON; plain CSV; and THUMOS14's text files.
 
     Args:
         path: The file; a folder of THUMOS14's files.
@@ -55,7 +66,9 @@ def load_annotations(path: str | os.PathLike, durations: Durations | None = None
     return content.videos
 
 
-def read_annotation_file(path: str | os.PathLike, durations: Durations | None = None) -> AnnotationFile:
+def read_annotation_file(
+    path: str | os.PathLike, durations: Durations | None = None
+) -> AnnotationFile:
     """Read as :func:`load_annotations`, but go on after a video that cannot be read.
 
     Raises:
@@ -65,7 +78,9 @@ def read_annotation_file(path: str | os.PathLike, durations: Durations | None = 
     return read_annotations([Path(path)], options=Options(durations=durations))
 
 
-def choose_subset(videos: Mapping[str, Video], subsets: Collection[str | None] | None) -> dict[str, Video]:
+def choose_subset(
+    videos: Mapping[str, Video], subsets: Collection[str | None] | None
+) -> dict[str, Video]:
     """The videos of some subsets.
 
     Args:
@@ -85,8 +100,9 @@ def choose_subset(videos: Mapping[str, Video], subsets: Collection[str | None] |
     return {video_id: video for video_id, video in videos.items() if video.subset in subsets}
 
 
-def check_segments(videos: Mapping[str, Video],
-                   classes: Collection[str] | None = None) -> tuple[dict[str, Video], list[str]]:
+def check_segments(
+    videos: Mapping[str, Video], classes: Collection[str] | None = None
+) -> tuple[dict[str, Video], list[str]]:
     """Make annotations fit for training.
 
     Real annotations have small faults (ActivityNet-1.3: 12 segments without length, 215 that end
@@ -122,11 +138,15 @@ def check_segments(videos: Mapping[str, Video],
     return clean, dropped
 
 
-def systematic_faults(videos: Mapping[str, Video],
-                      classes: Collection[str] | None = None) -> list[Finding]:
+def systematic_faults(
+    videos: Mapping[str, Video], classes: Collection[str] | None = None
+) -> list[Finding]:
     """Faults that speak of a misread file, for which :func:`check_segments` refuses it."""
-    found = [_in_frames(videos), _mostly_reversed(videos),
-             None if classes is None else _unknown_labels(videos, classes)]
+    found = [
+        _in_frames(videos),
+        _mostly_reversed(videos),
+        None if classes is None else _unknown_labels(videos, classes),
+    ]
     return [fault for fault in found if fault is not None]
 
 
@@ -145,8 +165,11 @@ def relative_ends(videos: Mapping[str, Video]) -> dict[str, float]:
 
     Near the frame rate where ends are frame numbers.
     """
-    return {video_id: max(action['segment'][1] for action in video.annotations) / video.duration
-            for video_id, video in videos.items() if video.annotations}
+    return {
+        video_id: max(action['segment'][1] for action in video.annotations) / video.duration
+        for video_id, video in videos.items()
+        if video.annotations
+    }
 
 
 def _in_frames(videos: Mapping[str, Video]) -> Finding | None:
@@ -156,30 +179,50 @@ def _in_frames(videos: Mapping[str, Video]) -> Finding | None:
         return None
     typical = ratios[int(0.95 * (len(ratios) - 1))]
     fps = next((fps for fps in COMMON_FPS if fps >= 0.99 * typical), math.ceil(typical))
-    return Finding('error', 'segments-in-frames', (
-        f'in {beyond} of {len(ratios)} annotated videos a segment ends beyond {FAR_BEYOND} times the '
-        f'duration (at up to {ratios[-1]:.3g} times): expected seconds, these seem to be frames. '
-        f'Divide by fps (here probably {fps})'), beyond)
+    return Finding(
+        'error',
+        'segments-in-frames',
+        (
+            f'in {beyond} of {len(ratios)} annotated videos a segment ends beyond '
+            f'{FAR_BEYOND} times the '
+            f'duration (at up to {ratios[-1]:.3g} times): expected seconds, these seem to be '
+            'frames. '
+            f'Divide by fps (here probably {fps})'
+        ),
+        beyond,
+    )
 
 
 def _mostly_reversed(videos: Mapping[str, Video]) -> Finding | None:
     count, reversed_ones = 0, []
     for video_id, video in videos.items():
         count += len(video.annotations)
-        reversed_ones += [f"{video_id!r} {action['segment']}" for action in video.annotations
-                          if action['segment'][0] > action['segment'][1]]
+        reversed_ones += [
+            f'{video_id!r} {action["segment"]}'
+            for action in video.annotations
+            if action['segment'][0] > action['segment'][1]
+        ]
     if 2 * len(reversed_ones) <= count:
         return None
-    return Finding('error', 'mostly-reversed', (
-        f'{len(reversed_ones)} of {count} segments end before they start '
-        f'({first_few(reversed_ones)}): expected [start, end] in seconds, these seem to be '
-        '[end, start] or [start, length]'), len(reversed_ones))
+    return Finding(
+        'error',
+        'mostly-reversed',
+        (
+            f'{len(reversed_ones)} of {count} segments end before they start '
+            f'({first_few(reversed_ones)}): expected [start, end] in seconds, these seem to be '
+            '[end, start] or [start, length]'
+        ),
+        len(reversed_ones),
+    )
 
 
 def _unknown_labels(videos: Mapping[str, Video], classes: Collection[str]) -> Finding | None:
-    unknown = collections.Counter(annotation['label'] for video in videos.values()
-                                  for annotation in video.annotations
-                                  if annotation['label'] not in classes)
+    unknown = collections.Counter(
+        annotation['label']
+        for video in videos.values()
+        for annotation in video.annotations
+        if annotation['label'] not in classes
+    )
     if not unknown:
         return None
     hints = []
@@ -187,6 +230,12 @@ def _unknown_labels(videos: Mapping[str, Video], classes: Collection[str]) -> Fi
         closest = difflib.get_close_matches(label, classes, n=1)
         hint = f', did you mean {closest[0]!r}?' if closest else ''
         hints.append(f'{label!r} ({times} times{hint})')
-    return Finding('error', 'unknown-labels', (
-        f'labels that are not among the {len(classes)} classes: '
-        f'{first_few(hints, 5)}. Correct the annotations or the classes'), unknown.total())
+    return Finding(
+        'error',
+        'unknown-labels',
+        (
+            f'labels that are not among the {len(classes)} classes: '
+            f'{first_few(hints, 5)}. Correct the annotations or the classes'
+        ),
+        unknown.total(),
+    )

@@ -1,4 +1,5 @@
 """Stores of one array a video, whose axes may lie either way round."""
+
 from __future__ import annotations
 
 import abc
@@ -71,8 +72,10 @@ class ArrayStore(FeatureStore):
         """
         if self.feat_dim is not None:
             return self.feat_dim
-        sizes = (shape[1] if self._layout_of(shape, suffix) == 'TC' else shape[0]
-                 for shape, suffix in self._first_shapes)
+        sizes = (
+            shape[1] if self._layout_of(shape, suffix) == 'TC' else shape[0]
+            for shape, suffix in self._first_shapes
+        )
         return collections.Counter(sizes).most_common(1)[0][0]
 
     def length(self, video_id: str) -> int:
@@ -105,21 +108,26 @@ class ArrayStore(FeatureStore):
         with self._reading(video_id), self._open(video_id) as array:
             time_axis = self._time_axis(array.shape, self._suffix(video_id))
             if array.dtype.kind not in 'iuf':
-                raise FeatureError(f'expected numbers, got dtype {array.dtype}: write the features '
-                                   'as float32')
+                raise FeatureError(
+                    f'expected numbers, got dtype {array.dtype}: write the features as float32'
+                )
             yield array, time_axis
 
     def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
         with self._opened(video_id) as (array, time_axis):
             with np.errstate(over='ignore'):
-                features = (channels_first(array[start:stop]) if time_axis == 0
-                            else np.array(array[:, start:stop], dtype=np.float32, order='C'))
+                features = (
+                    channels_first(array[start:stop])
+                    if time_axis == 0
+                    else np.array(array[:, start:stop], dtype=np.float32, order='C')
+                )
             bad = np.flatnonzero(~np.isfinite(features).all(axis=0))
             if bad.size:
                 raise FeatureError(
                     f'expected finite float32 values, got NaN or Inf in {bad.size} of '
                     f'{features.shape[1]} snippets, the first is snippet {start + bad[0]}: extract '
-                    'the features of this video again')
+                    'the features of this video again'
+                )
         return features
 
     def _reading(self, video_id: str) -> contextlib.AbstractContextManager[None]:
@@ -140,7 +148,8 @@ class ArrayStore(FeatureStore):
             source = '' if self.feat_dim is not None else ' as in the first videos'
             raise ChannelError(
                 f'expected {self.channels} channels{source}, got {channels}: shape {tuple(shape)} '
-                f'was read as ({layout[0]}, {layout[1]}); check the encoder, feat_dim and layout')
+                f'was read as ({layout[0]}, {layout[1]}); check the encoder, feat_dim and layout'
+            )
         return 0 if layout == 'TC' else 1
 
     def _layout_of(self, shape: tuple[int, ...], suffix: str) -> str:
@@ -150,15 +159,18 @@ class ArrayStore(FeatureStore):
             return 'TC'
         if self.feat_dim is not None:
             if self.feat_dim not in shape:
-                raise ChannelError(f'expected {self.feat_dim} channels, got shape {tuple(shape)}: '
-                                   'check the encoder and feat_dim')
+                raise ChannelError(
+                    f'expected {self.feat_dim} channels, got shape {tuple(shape)}: '
+                    'check the encoder and feat_dim'
+                )
             if shape[0] != shape[1]:
                 return 'TC' if shape[1] == self.feat_dim else 'CT'
         return self._common_layout
 
     @functools.cached_property
     def _first_shapes(self) -> list[tuple[tuple[int, ...], str]]:
-        """Shape and suffix of the first good videos. A damaged one is reported when its turn comes."""
+        """Shape and suffix of the first good videos. A damaged one is reported when its turn
+        comes."""
         found: list[tuple[tuple[int, ...], str]] = []
         problem = None
         for video_id in self.ids():
@@ -174,8 +186,10 @@ class ArrayStore(FeatureStore):
                 found.append((shape, self._suffix(video_id)))
         if not found:
             raise problem or FeatureError(
-                f'{self.name}: expected arrays with two axes, got none in {len(self)} videos: check what was '
-                'extracted')
+                f'{self.name}: expected arrays with two axes, got none in {len(self)} '
+                'videos: check what was '
+                'extracted'
+            )
         return found
 
     @functools.cached_property
@@ -183,12 +197,16 @@ class ArrayStore(FeatureStore):
         """The one layout under which the first videos agree on the number of channels."""
         shapes = [shape for shape, suffix in self._first_shapes if suffix != '.csv']
         sizes = {'TC': {shape[1] for shape in shapes}, 'CT': {shape[0] for shape in shapes}}
-        fitting = [layout for layout, channels in sizes.items()
-                   if len(channels) == 1 and self.feat_dim in (None, *channels)]
+        fitting = [
+            layout
+            for layout, channels in sizes.items()
+            if len(channels) == 1 and self.feat_dim in (None, *channels)
+        ]
         if len(fitting) == 1:
             return fitting[0]
         seen = ', '.join(str(shape) for shape in sorted(set(shapes))[:4])
         raise LayoutError(
             f'(T, C) or (C, T)? The first {len(shapes)} videos of {self.name} have the shapes '
             f"{seen}, which does not tell: say layout='TC' (rows are snippets) or layout='CT' "
-            '(rows are channels)')
+            '(rows are channels)'
+        )

@@ -1,4 +1,5 @@
 """One ``.h5`` or ``.npz`` file with the features of many videos."""
+
 from __future__ import annotations
 
 import collections
@@ -20,22 +21,23 @@ ARCHIVE_SUFFIXES = ('.h5', '.hdf5', '.npz')
 class FeatureArchive(ArrayStore):
     """Frozen features of many videos in one file, an array ``prefix + id + suffix`` each.
 
-    The arrays are listed once, by the constructor. The file is opened for each video that is read; of
-    ``.h5`` a window is read without the rest.
+    The arrays are listed once, by the constructor. The file is opened for each video that is read;
+    of ``.h5`` a window is read without the rest.
 
     Args:
         path: The file, ``.h5``, ``.hdf5`` or ``.npz``.
         suffix: End of the arrays' names that is not part of the id.
         prefix: Start of the arrays' names that is not part of the id.
         key: Name of the array in the group of a video: the features of ``v_1`` are ``v_1/<key>``.
-            ``None``: the arrays have the names of the videos, or each is alone in its video's group under
-            the same name as all others.
+            ``None``: the arrays have the names of the videos, or each is alone in its video's group
+            under the same name as all others.
         layout, feat_dim: See :class:`~sola_plugin.datasets.feature_files.FeatureFolder`.
 
     Single values, such as frame rates, are passed over.
 
     Raises:
-        FeatureError: The file is missing or damaged, holds no such arrays, or several for each video.
+        FeatureError: The file is missing or damaged, holds no such arrays, or several for each
+            video.
         ImportError: h5py is needed and not installed.
         ValueError: ``layout`` is none of the known ones.
 
@@ -48,8 +50,15 @@ class FeatureArchive(ArrayStore):
         (400, 70)
     """
 
-    def __init__(self, path: str | os.PathLike, suffix: str | None = None, prefix: str = '',
-                 key: str | None = None, layout: str | None = None, feat_dim: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        suffix: str | None = None,
+        prefix: str = '',
+        key: str | None = None,
+        layout: str | None = None,
+        feat_dim: int | None = None,
+    ) -> None:
         super().__init__(f'feature file {path}', layout, feat_dim)
         self.root = Path(path)
         self.suffix = suffix or ''
@@ -87,14 +96,15 @@ class FeatureArchive(ArrayStore):
         names = {}
         for stem, name in _stems(self.name, self._shapes, key).items():
             if stem.startswith(self.prefix) and stem.endswith(self.suffix):
-                video_id = stem[len(self.prefix):len(stem) - len(self.suffix)]
+                video_id = stem[len(self.prefix) : len(stem) - len(self.suffix)]
                 if video_id:
                     names[video_id] = name
         if not names:
             tail = '' if key is None else f'/{key}'
             raise FeatureError(
                 f'{self.name}: expected arrays {self.prefix}ID{self.suffix}{tail}, got '
-                f'{first_few(map(repr, self._shapes)) or "none"}: check prefix, suffix and key')
+                f'{first_few(map(repr, self._shapes)) or "none"}: check prefix, suffix and key'
+            )
         return names
 
 
@@ -112,6 +122,8 @@ def _stems(where: str, names: Iterable[str], key: str | None) -> Mapping[str, st
         return {name: name for name in names}
     for inside in contents:
         if len(inside) > 1:
-            raise FeatureError(f'{where}: expected one array for each video, got {len(inside)} '
-                               f'({first_few(map(repr, sorted(inside)))}): choose one with key=...')
+            raise FeatureError(
+                f'{where}: expected one array for each video, got {len(inside)} '
+                f'({first_few(map(repr, sorted(inside)))}): choose one with key=...'
+            )
     return {name.rpartition('/')[0]: name for name in names}

@@ -1,4 +1,5 @@
 """What feature files hold: all that the checks want to know, from one look at each file."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -68,9 +69,13 @@ def describe(stored: np.ndarray) -> FeatureFacts:
         return dataclasses.replace(seen, bad_snippets=len(bad), first_bad=first)
     norms = np.sqrt(np.einsum('ct,ct->t', features, features, dtype=np.float64))
     return dataclasses.replace(
-        seen, constant=bool(features.min() == features.max()),
-        zero_snippets=int(np.count_nonzero(norms == 0)), norm=float(norms.mean()),
-        alike_in_time=_alike(features), alike_in_channels=_alike(features.T))
+        seen,
+        constant=bool(features.min() == features.max()),
+        zero_snippets=int(np.count_nonzero(norms == 0)),
+        norm=float(norms.mean()),
+        alike_in_time=_alike(features),
+        alike_in_channels=_alike(features.T),
+    )
 
 
 def _alike(features: np.ndarray) -> float:
@@ -87,8 +92,9 @@ def _mean_product(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.einsum('ct,ct->', a, b, dtype=np.float64)) / a.size
 
 
-def read_facts(store: FeatureStore, video_ids: Iterable[str]
-               ) -> tuple[dict[str, FeatureFacts], dict[str, FeatureError]]:
+def read_facts(
+    store: FeatureStore, video_ids: Iterable[str]
+) -> tuple[dict[str, FeatureFacts], dict[str, FeatureError]]:
     """Read the features of every video once, one at a time.
 
     Args:

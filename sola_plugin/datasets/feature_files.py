@@ -1,4 +1,5 @@
 """A folder with one feature file a video, read as float32 ``(C, T)`` whatever the files' format."""
+
 from __future__ import annotations
 
 import contextlib
@@ -43,9 +44,15 @@ class FeatureFolder(ArrayStore):
         (400, 50)
     """
 
-    def __init__(self, root: str | os.PathLike, suffix: str | None = None, prefix: str = '',
-                 key: str | None = None, layout: str | None = None,
-                 feat_dim: int | None = None) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        suffix: str | None = None,
+        prefix: str = '',
+        key: str | None = None,
+        layout: str | None = None,
+        feat_dim: int | None = None,
+    ) -> None:
         super().__init__(f'feature folder {root}', layout, feat_dim)
         if suffix is not None and not suffix.endswith(SUFFIXES):
             raise ValueError(f'suffix is {suffix!r}, expected an end of {", ".join(SUFFIXES)}')
@@ -84,23 +91,30 @@ class FeatureFolder(ArrayStore):
         if not self.root.is_dir():
             raise FeatureError(f'{self.name} does not exist: check the path')
         with os.scandir(self.root) as entries:
-            files = sorted(entry.name for entry in entries
-                           if entry.is_file() and not entry.name.startswith('.'))
+            files = sorted(
+                entry.name
+                for entry in entries
+                if entry.is_file() and not entry.name.startswith('.')
+            )
         names: dict[str, str] = {}
         suffixes = SUFFIXES if self.suffix is None else (self.suffix,)
         for name in files:
             suffix = next((end for end in suffixes if name.endswith(end)), None)
             if suffix is None or not name.startswith(self.prefix):
                 continue
-            video_id = name[len(self.prefix):len(name) - len(suffix)]
+            video_id = name[len(self.prefix) : len(name) - len(suffix)]
             if video_id in names:
                 raise FeatureError(
-                    f'{self.name}: expected one file for {video_id!r}, got {names[video_id]!r} and {name!r}: '
-                    'choose one kind with suffix=...')
+                    f'{self.name}: expected one file for {video_id!r}, got '
+                    f'{names[video_id]!r} and {name!r}: '
+                    'choose one kind with suffix=...'
+                )
             if video_id:
                 names[video_id] = name
         if not names:
             raise FeatureError(
-                f'{self.name}: expected files {self.prefix}ID{" or ".join(suffixes)}, got none among '
-                f'{len(files)} files {files[:3]}: check the path, prefix and suffix')
+                f'{self.name}: expected files {self.prefix}ID{" or ".join(suffixes)}, got '
+                'none among '
+                f'{len(files)} files {files[:3]}: check the path, prefix and suffix'
+            )
         return names

@@ -1,4 +1,5 @@
 """Reading one array from one file: ``.npy .npz .csv .pt .pkl .h5``."""
+
 from __future__ import annotations
 
 import contextlib
@@ -50,8 +51,10 @@ def reading(where: str, suffix: str) -> Iterator[None]:
     except Exception as error:
         # A damaged file makes the libraries that read these formats raise nearly anything.
         raise FeatureError(
-            f'{where}: expected a readable {suffix} file, got {type(error).__name__} ({error}): it may be '
-            'truncated or of another format; write it again') from error
+            f'{where}: expected a readable {suffix} file, got {type(error).__name__} '
+            f'({error}): it may be '
+            'truncated or of another format; write it again'
+        ) from error
 
 
 @contextlib.contextmanager
@@ -156,8 +159,9 @@ def _choose(names: Sequence[str], key: str | None) -> str:
     listed = ', '.join(map(repr, sorted(names)[:10]))
     if key is None:
         if len(names) != 1:
-            raise FeatureError(f'expected one array, got {len(names)} ({listed}): '
-                               'choose one with key=...')
+            raise FeatureError(
+                f'expected one array, got {len(names)} ({listed}): choose one with key=...'
+            )
         return names[0]
     if key not in names:
         raise FeatureError(f'expected an array {key!r} (key=...), got {listed or "none"}')
@@ -169,8 +173,10 @@ def _single_array(content: Any, kind: type, key: str | None) -> Any:
     if isinstance(content, kind):
         return content
     if not isinstance(content, Mapping):
-        raise FeatureError(f'expected a {kind.__name__} or a dict of them, got '
-                           f'{type(content).__name__}: write the features as one array')
+        raise FeatureError(
+            f'expected a {kind.__name__} or a dict of them, got '
+            f'{type(content).__name__}: write the features as one array'
+        )
     return content[_choose([name for name in content if isinstance(content[name], kind)], key)]
 
 
@@ -189,9 +195,10 @@ def _read_pt(path: Path, key: str | None) -> np.ndarray:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's own message is long and advises to switch the safety off.
-        raise FeatureError('expected a tensor or a dict of tensors, got what torch.load refuses '
-                           'with weights_only=True: save the features as one torch.Tensor'
-                           ) from error
+        raise FeatureError(
+            'expected a tensor or a dict of tensors, got what torch.load refuses '
+            'with weights_only=True: save the features as one torch.Tensor'
+        ) from error
     tensor = _single_array(content, torch.Tensor, key).detach()
     # NumPy has no bfloat16.
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
@@ -203,8 +210,14 @@ def _read_csv(path: Path) -> np.ndarray:
     with warnings.catch_warnings():
         # The caller refuses an array without rows, and says whose it is.
         warnings.filterwarnings('ignore', 'loadtxt: input contained no data')
-        return np.loadtxt(path, dtype=np.float32, delimiter=',', skiprows=int(has_header), ndmin=2,
-                          encoding='utf-8-sig')
+        return np.loadtxt(
+            path,
+            dtype=np.float32,
+            delimiter=',',
+            skiprows=int(has_header),
+            ndmin=2,
+            encoding='utf-8-sig',
+        )
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -225,6 +238,7 @@ def _import_h5py() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError('features in .h5 files need h5py, which is not installed: '
-                          "pip install 'sola_plugin[h5]'") from error
+        raise ImportError(
+            "features in .h5 files need h5py, which is not installed: pip install 'sola_plugin[h5]'"
+        ) from error
     return h5py

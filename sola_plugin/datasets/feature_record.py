@@ -1,4 +1,5 @@
 """What features a neck was trained on: written down in a few numbers, and compared."""
+
 from __future__ import annotations
 
 import hashlib
@@ -25,17 +26,17 @@ _TOLERANCE = 2e-3
 def record_features(features: Any) -> dict[str, Any]:
     """Describe features by what stays the same when they are copied, moved or packed.
 
-    Ids and number of all videos; of 8 videos the number of snippets, and of their middle snippet the L2
-    norm of each quarter of the channels. Sizes, times and paths of files are left out: the same features
-    lie elsewhere, in another form, on another machine. That a single video was extracted again may go
-    unnoticed; other features in all videos do not.
+    Ids and number of all videos; of 8 videos the number of snippets, and of their middle snippet
+    the L2 norm of each quarter of the channels. Sizes, times and paths of files are left out: the
+    same features lie elsewhere, in another form, on another machine. That a single video was
+    extracted again may go unnoticed; other features in all videos do not.
 
     Args:
         features: See :class:`~sola_plugin.datasets.windows.SoLaWindowDataset`.
 
     Returns:
-        ``dict(source=folder, videos=number, ids=hash, channels=C, samples={id: [T, norm, ...]})``, plain
-        values. ``source`` is the last folder of the path, for readers; it is not compared.
+        ``dict(source=folder, videos=number, ids=hash, channels=C, samples={id: [T, norm, ...]})``,
+        plain values. ``source`` is the last folder of the path, for readers; it is not compared.
 
     Raises:
         FeatureError: Features cannot be read.
@@ -43,7 +44,7 @@ def record_features(features: Any) -> dict[str, Any]:
     store, videos = open_videos(features)
     names = {str(video): video for video in videos}
     samples, channels = {}, 0
-    for name in sorted(names)[::-(-len(names) // _NUM_SAMPLES) or 1]:
+    for name in sorted(names)[:: -(-len(names) // _NUM_SAMPLES) or 1]:
         values = store.load(names[name])
         channels, length = values.shape
         parts = np.array_split(values[:, length // 2].astype(np.float64), _NUM_PARTS)
@@ -52,8 +53,13 @@ def record_features(features: Any) -> dict[str, Any]:
     if isinstance(store, FeatureStore):
         folders = [path.parent.name for path in store.files(videos[0])]
     ids = hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest()[:16]
-    return dict(source=' + '.join(dict.fromkeys(folders)), videos=len(names), ids=ids, channels=channels,
-                samples=samples)
+    return dict(
+        source=' + '.join(dict.fromkeys(folders)),
+        videos=len(names),
+        ids=ids,
+        channels=channels,
+        samples=samples,
+    )
 
 
 def feature_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -74,9 +80,16 @@ def feature_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     elif before['ids'] != now['ids']:
         changes.append(f'{before["videos"]} videos with other ids')
     shared = [name for name in before['samples'] if name in now['samples']]
-    others = [repr(name) for name in shared
-              if not np.allclose(before['samples'][name], now['samples'][name], rtol=_TOLERANCE, atol=1e-6)]
+    others = [
+        repr(name)
+        for name in shared
+        if not np.allclose(
+            before['samples'][name], now['samples'][name], rtol=_TOLERANCE, atol=1e-6
+        )
+    ]
     if others and before['channels'] == now['channels']:
-        changes.append(f'other features in {len(others)} of {len(shared)} videos that were looked at: '
-                       f'{first_few(others)}')
+        changes.append(
+            f'other features in {len(others)} of {len(shared)} videos that were looked at: '
+            f'{first_few(others)}'
+        )
     return changes

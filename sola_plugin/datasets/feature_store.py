@@ -1,4 +1,5 @@
 """What every source of features offers, whatever its form on disk."""
+
 from __future__ import annotations
 
 import abc
@@ -15,8 +16,8 @@ _BLOCK = 64
 class FeatureStore(abc.ABC):
     """Frozen features of many videos, read as float32 ``(C, T)``.
 
-    :func:`~sola_plugin.datasets.feature_sources.open_features` makes the right one from a path. A store can
-    be pickled, and read in several processes at once.
+    :func:`~sola_plugin.datasets.feature_sources.open_features` makes the right one from a path. A
+    store can be pickled, and read in several processes at once.
 
     Attributes:
         name: The source as messages call it.
@@ -72,8 +73,8 @@ class FeatureStore(abc.ABC):
             Float32 ``(C, T)``, C-contiguous, finite.
 
         Raises:
-            FeatureError: There are none, they are damaged or empty, their shape or dtype is not that of
-                features, or a value is NaN or infinite.
+            FeatureError: There are none, they are damaged or empty, their shape or dtype is not
+                that of features, or a value is NaN or infinite.
         """
         return self._read(video_id, 0, None)
 
@@ -92,7 +93,8 @@ class FeatureStore(abc.ABC):
         """Read the snippets ``start .. start + length - 1`` of a video.
 
         Returns:
-            Float32 ``(C, length)``, C-contiguous, finite; ``load(video_id)[:, start:start + length]``.
+            Float32 ``(C, length)``, C-contiguous, finite; ``load(video_id)[:, start:start +
+            length]``.
 
         Raises:
             FeatureError: As :meth:`load`, for this window.
@@ -100,19 +102,23 @@ class FeatureStore(abc.ABC):
         """
         total = self.length(video_id)
         if not 0 <= start <= start + length <= total:
-            raise IndexError(f'features of {video_id!r} have {total} snippets; asked for {length} '
-                             f'from {start}')
+            raise IndexError(
+                f'features of {video_id!r} have {total} snippets; asked for {length} from {start}'
+            )
         return self._read(video_id, start, start + length)
 
     def _absent(self, video_id: str) -> FeatureError:
         """The error for a video that is not there."""
         return FeatureError(
-            f'features of {video_id!r} ({self.where(video_id)}) are missing; {self.name} has {len(self)} '
-            f'others, such as {self.ids()[0]!r}: check prefix and suffix')
+            f'features of {video_id!r} ({self.where(video_id)}) are missing; {self.name} has '
+            f'{len(self)} '
+            f'others, such as {self.ids()[0]!r}: check prefix and suffix'
+        )
 
 
 def channels_first(rows: np.ndarray) -> np.ndarray:
-    """Transpose ``(T, C)`` of any dtype to float32 ``(C, T)``, C-contiguous, which shares no memory.
+    """Transpose ``(T, C)`` of any dtype to float32 ``(C, T)``, C-contiguous, which shares no
+    memory.
 
     >>> channels_first(np.array([[1, 2, 3], [4, 5, 6]]))
     array([[1., 4.],
@@ -121,12 +127,12 @@ def channels_first(rows: np.ndarray) -> np.ndarray:
     """
     num_snippets, channels = rows.shape
     features = np.empty((channels, num_snippets), np.float32)
-    # Rows that lie a power of two apart compete for the same lines of the cache while they are transposed,
-    # so they are copied to rows with a gap first: with 2048 channels 1.6 times faster for a window of 23
-    # snippets, 7 times for a video of 550; with 400 channels much the same.
+    # Rows that lie a power of two apart compete for the same lines of the cache while they are
+    # transposed, so they are copied to rows with a gap first: with 2048 channels 1.6 times faster
+    # for a window of 23 snippets, 7 times for a video of 550; with 400 channels much the same.
     gapped = np.empty((min(_BLOCK, num_snippets), channels + 16), np.float32)[:, :channels]
     for first in range(0, num_snippets, _BLOCK):
-        block = rows[first:first + _BLOCK]
-        gapped[:len(block)] = block
-        features[:, first:first + _BLOCK] = gapped[:len(block)].T
+        block = rows[first : first + _BLOCK]
+        gapped[: len(block)] = block
+        features[:, first : first + _BLOCK] = gapped[: len(block)].T
     return features

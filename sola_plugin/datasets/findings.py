@@ -1,12 +1,13 @@
 """What a check of a data set found, and how messages name it. Standard library only."""
+
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-#: From worst to least. ``error``: training or evaluation stops, or results are near zero. ``warning``:
-#: data is lost, or counts otherwise than one may think. ``info``: good to know.
+#: From worst to least. ``error``: training or evaluation stops, or results are near zero.
+#: ``warning``: data is lost, or counts otherwise than one may think. ``info``: good to know.
 LEVELS = ('error', 'warning', 'info')
 
 #: Examples that a finding keeps.
@@ -42,7 +43,8 @@ class Finding:
     def of(cls, level: str, kind: str, message: str, cases: Iterable[Any]) -> Finding:
         """Make a finding of all of its cases.
 
-        >>> Finding.of('warning', 'zero-length', 'segments without length', [f'v_{i}' for i in range(9)])
+        >>> cases = [f'v_{i}' for i in range(9)]
+        >>> Finding.of('warning', 'zero-length', 'segments without length', cases)
         ... # doctest: +NORMALIZE_WHITESPACE
         Finding(level='warning', kind='zero-length', message='segments without length', count=9,
                 examples=('v_0', 'v_1', 'v_2', 'v_3', 'v_4'))
@@ -52,7 +54,8 @@ class Finding:
 
 
 def prevalence_level(count: int, total: int) -> str:
-    """``'error'`` where more than half is concerned: that is the set-up, not a fault of single videos.
+    """``'error'`` where more than half is concerned: that is the set-up, not a fault of single
+    videos.
 
     >>> prevalence_level(6, 10), prevalence_level(5, 10)
     ('error', 'warning')

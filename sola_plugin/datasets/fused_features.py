@@ -1,4 +1,5 @@
 """Several sources of features for the same videos, joined along the channels."""
+
 from __future__ import annotations
 
 import warnings
@@ -15,22 +16,24 @@ from .feature_store import FeatureStore
 #: Gives the snippets ``first .. last - 1`` of a video, float32 ``(C, last - first)``.
 Read = Callable[[int, int], np.ndarray]
 
-#: Lengths that differ by this many snippets are the same but for how the end of a video was treated.
+#: Lengths that differ by this many snippets are the same but for how the end of a video was
+#: treated.
 _FEW_SNIPPETS = 2
 
 
 class FusedFeatures(FeatureStore):
     """RGB and flow, or several encoders: their channels one after the other.
 
-    The sources cover the same stretch of a video. Where one has fewer snippets, it is interpolated to the
-    snippets of the longest, as the heads resize features: snippets are intervals that share their outer
-    borders, see :func:`resized_window`.
+    The sources cover the same stretch of a video. Where one has fewer snippets, it is interpolated
+    to the snippets of the longest, as the heads resize features: snippets are intervals that share
+    their outer borders, see :func:`resized_window`.
 
     Args:
         stores: The sources, in the order of the channels.
         feat_dim: Number of channels of all together that is expected; ``None``: any.
-        max_stretch: Largest ratio of the lengths in two sources. Lengths that differ by up to 2 snippets are
-            always admitted. Beyond that one of the sources has another stride: an error unless it is meant.
+        max_stretch: Largest ratio of the lengths in two sources. Lengths that differ by up to 2
+            snippets are always admitted. Beyond that one of the sources has another stride: an
+            error unless it is meant.
 
     Raises:
         FeatureError: No video is in all sources, or there are other channels than ``feat_dim``.
@@ -40,8 +43,9 @@ class FusedFeatures(FeatureStore):
         UserWarning: Videos are left out that are in some of the sources only.
     """
 
-    def __init__(self, stores: Sequence[FeatureStore], feat_dim: int | None = None,
-                 max_stretch: float = 1.05) -> None:
+    def __init__(
+        self, stores: Sequence[FeatureStore], feat_dim: int | None = None, max_stretch: float = 1.05
+    ) -> None:
         if not stores:
             raise ValueError('expected at least one source of features, got an empty list')
         if max_stretch < 1:
@@ -74,8 +78,10 @@ class FusedFeatures(FeatureStore):
         """
         channels = [store.channels for store in self.stores]
         if self.feat_dim not in (None, sum(channels)):
-            raise FeatureError(f'{self.name}: expected {self.feat_dim} channels together, got '
-                               f'{" + ".join(map(str, channels))}: check the sources and feat_dim')
+            raise FeatureError(
+                f'{self.name}: expected {self.feat_dim} channels together, got '
+                f'{" + ".join(map(str, channels))}: check the sources and feat_dim'
+            )
         return sum(channels)
 
     def length(self, video_id: str) -> int:
@@ -105,18 +111,26 @@ class FusedFeatures(FeatureStore):
             lengths = [store.length(video_id) for store in self.stores]
             reads = [_windows(store, video_id) for store in self.stores]
         total = self._longest(video_id, lengths)
-        return np.concatenate([resized_window(read, length, total, start, total if stop is None else stop)
-                               for read, length in zip(reads, lengths)])
+        return np.concatenate(
+            [
+                resized_window(read, length, total, start, total if stop is None else stop)
+                for read, length in zip(reads, lengths)
+            ]
+        )
 
     def _longest(self, video_id: str, lengths: list[int]) -> int:
         """Check the lengths in the sources against each other."""
         longest, shortest = max(lengths), min(lengths)
         if longest - shortest > _FEW_SNIPPETS and longest > self.max_stretch * shortest:
             raise FeatureError(
-                f'features of {video_id!r} ({self.where(video_id)}): expected lengths within 2 snippets or '
-                f'{self.max_stretch:g} times of each other, got {" and ".join(map(str, lengths))}: the '
-                'strides differ, or one was cut short. Extract with one stride, or admit it with max_stretch='
-                f'{np.ceil(100 * longest / shortest) / 100:g}')
+                f'features of {video_id!r} ({self.where(video_id)}): expected lengths within '
+                '2 snippets or '
+                f'{self.max_stretch:g} times of each other, got '
+                f'{" and ".join(map(str, lengths))}: the '
+                'strides differ, or one was cut short. Extract with one stride, or admit it '
+                'with max_stretch='
+                f'{np.ceil(100 * longest / shortest) / 100:g}'
+            )
         return longest
 
     def _report_incomplete(self) -> None:
@@ -124,11 +138,16 @@ class FusedFeatures(FeatureStore):
         partly = [video_id for video_id in union if video_id not in self._ids]
         if not self._ids:
             examples = ', '.join(f'{store.ids()[0]!r} in {store.name}' for store in self.stores)
-            raise FeatureError(f'no video is in all sources; there are, for example, {examples}: check '
-                               'prefix and suffix')
+            raise FeatureError(
+                f'no video is in all sources; there are, for example, {examples}: check '
+                'prefix and suffix'
+            )
         if partly:
-            warnings.warn(f'{len(partly)} of {len(union)} videos are not in all of {self.name} and are left '
-                          f'out: {first_few(map(repr, partly))}', stacklevel=3)
+            warnings.warn(
+                f'{len(partly)} of {len(union)} videos are not in all of {self.name} and are left '
+                f'out: {first_few(map(repr, partly))}',
+                stacklevel=3,
+            )
 
 
 def _slices(features: np.ndarray) -> Read:
@@ -142,10 +161,10 @@ def _windows(store: FeatureStore, video_id: str) -> Read:
 def resized_window(read: Read, length: int, total: int, start: int, stop: int) -> np.ndarray:
     """Read a window of features that are resized to more snippets, by linear interpolation.
 
-    It is the resize of :func:`~sola_plugin.models.layers.resize.resize_features` (``align_corners=False``):
-    snippet i of ``total`` is centred at ``(i + 0.5) / total`` of the stretch that the features cover, and
-    the first and the last value are kept beyond the outermost centres. A window is computed as it is in
-    the whole, so it is equal to its slice to the bit.
+    It is the resize of :func:`~sola_plugin.models.layers.resize.resize_features`
+    (``align_corners=False``): snippet i of ``total`` is centred at ``(i + 0.5) / total`` of the
+    stretch that the features cover, and the first and the last value are kept beyond the outermost
+    centres. A window is computed as it is in the whole, so it is equal to its slice to the bit.
 
     Args:
         read: Gives the snippets from one number to before another.

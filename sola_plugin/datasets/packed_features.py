@@ -1,9 +1,11 @@
 """The packed form of features: one memory-mapped array of all videos and an index.
 
-A packed folder holds ``packed_features.bin``, the snippets of one video after the other as rows of C
-numbers, little-endian and without a header, and ``packed_features.json``, the :class:`PackedIndex`.
-:mod:`~sola_plugin.datasets.packing` writes it. A folder without an index is no store.
+A packed folder holds ``packed_features.bin``, the snippets of one video after the other as rows of
+C numbers, little-endian and without a header, and ``packed_features.json``, the
+:class:`PackedIndex`. :mod:`~sola_plugin.datasets.packing` writes it. A folder without an index is
+no store.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -84,16 +86,19 @@ class PackedIndex:
         """
         path = folder / INDEX_NAME
         if not path.is_file():
-            raise FeatureError(f'{folder} is no packed folder, {INDEX_NAME} is missing: pack the features '
-                               'with tools/pack_features.py; the same command goes on after a kill')
+            raise FeatureError(
+                f'{folder} is no packed folder, {INDEX_NAME} is missing: pack the features '
+                'with tools/pack_features.py; the same command goes on after a kill'
+            )
         try:
             content = json.loads(path.read_bytes())
         except ValueError as error:
             raise FeatureError(f'{path}: not complete JSON ({error}): {_AGAIN}') from error
         version = content.get('version') if isinstance(content, dict) else None
         if version != VERSION:
-            raise FeatureError(f'{path}: expected version {VERSION} of the packed form, got {version!r}: '
-                               f'{_AGAIN}')
+            raise FeatureError(
+                f'{path}: expected version {VERSION} of the packed form, got {version!r}: {_AGAIN}'
+            )
         problem = _problem_of(content)
         if problem:
             raise FeatureError(f'{path}: {problem}: {_AGAIN}')
@@ -106,7 +111,7 @@ def _problem_of(content: dict[str, Any]) -> str | None:
     if set(content) != names:
         return f'expected the keys {sorted(names)}, got {sorted(content)}'
     if content['dtype'] not in DTYPES:
-        return f"expected a dtype of {', '.join(DTYPES)}, got {content['dtype']!r}"
+        return f'expected a dtype of {", ".join(DTYPES)}, got {content["dtype"]!r}'
     columns = {key: content[key] for key in ('ids', 'lengths', 'crc32', 'stamps')}
     if not all(isinstance(column, list) for column in columns.values()):
         return f'expected lists under {", ".join(columns)}'
@@ -126,8 +131,8 @@ def _problem_of(content: dict[str, Any]) -> str | None:
 class PackedFeatures(FeatureStore):
     """Frozen features of many videos in a packed folder.
 
-    A window is read without opening a file. Values were checked when they were packed, and are not when
-    they are read: :func:`~sola_plugin.datasets.packing.verify_packed` compares the checksums.
+    A window is read without opening a file. Values were checked when they were packed, and are not
+    when they are read: :func:`~sola_plugin.datasets.packing.verify_packed` compares the checksums.
 
     Args:
         root: The folder.
@@ -135,25 +140,34 @@ class PackedFeatures(FeatureStore):
         feat_dim: Number of channels that is expected; ``None``: any.
 
     Raises:
-        FeatureError: The folder is not a packed one, the file is missing or not as long as the index says,
-            no name begins with ``prefix``, or there are other channels than ``feat_dim``.
+        FeatureError: The folder is not a packed one, the file is missing or not as long as the
+            index says, no name begins with ``prefix``, or there are other channels than
+            ``feat_dim``.
     """
 
-    def __init__(self, root: str | os.PathLike, prefix: str = '', feat_dim: int | None = None) -> None:
+    def __init__(
+        self, root: str | os.PathLike, prefix: str = '', feat_dim: int | None = None
+    ) -> None:
         self.name = f'packed folder {root}'
         self.root = Path(root)
         self.prefix = prefix
         self.index = PackedIndex.read(self.root)
         if feat_dim not in (None, self.index.channels):
-            raise FeatureError(f'{self.name}: expected {feat_dim} channels, got {self.index.channels}: check '
-                               'the encoder and feat_dim')
+            raise FeatureError(
+                f'{self.name}: expected {feat_dim} channels, got {self.index.channels}: check '
+                'the encoder and feat_dim'
+            )
         begins = itertools.accumulate(self.index.lengths, initial=0)
-        self._spans = {name[len(prefix):]: (begin, begin + length)
-                       for name, begin, length in zip(self.index.ids, begins, self.index.lengths)
-                       if name.startswith(prefix)}
+        self._spans = {
+            name[len(prefix) :]: (begin, begin + length)
+            for name, begin, length in zip(self.index.ids, begins, self.index.lengths)
+            if name.startswith(prefix)
+        }
         if not self._spans:
-            raise FeatureError(f'{self.name}: expected names that begin with {prefix!r}, got, for example, '
-                               f'{self.index.ids[0]!r}: check prefix')
+            raise FeatureError(
+                f'{self.name}: expected names that begin with {prefix!r}, got, for example, '
+                f'{self.index.ids[0]!r}: check prefix'
+            )
         _ = self._rows
 
     def __getstate__(self) -> dict[str, Any]:
@@ -200,8 +214,10 @@ class PackedFeatures(FeatureStore):
             raise FeatureError(f'{path} is missing: {_AGAIN}')
         size = path.stat().st_size
         if size != expected:
-            raise FeatureError(f'{path}: expected {expected} bytes as in {INDEX_NAME}, got {size}: the file '
-                               f'was cut or changed after packing; {_AGAIN}')
+            raise FeatureError(
+                f'{path}: expected {expected} bytes as in {INDEX_NAME}, got {size}: the file '
+                f'was cut or changed after packing; {_AGAIN}'
+            )
         shape = (self.index.num_snippets, self.index.channels)
         # A plain array is sliced faster than np.memmap.
         return np.memmap(path, DTYPES[self.index.dtype], 'r', shape=shape).view(np.ndarray)
@@ -214,4 +230,4 @@ class PackedFeatures(FeatureStore):
 
     def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
         begin, end = self._span(video_id)
-        return channels_first(self._rows[begin + start:end if stop is None else begin + stop])
+        return channels_first(self._rows[begin + start : end if stop is None else begin + stop])

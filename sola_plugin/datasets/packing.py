@@ -1,4 +1,5 @@
 """Writing the packed form of features: atomic, resumable, with checksums."""
+
 from __future__ import annotations
 
 import collections
@@ -27,21 +28,28 @@ JOURNAL_NAME = 'packed_features.journal'
 Progress = Callable[[int, int], None]
 
 
-def pack_features(source: FeatureStore, out: str | os.PathLike, ids: Sequence[str] | None = None,
-                  dtype: str = 'float32', missing: str = 'error', progress: Progress | None = None,
-                  description: Mapping[str, Any] | None = None) -> PackedIndex:
+def pack_features(
+    source: FeatureStore,
+    out: str | os.PathLike,
+    ids: Sequence[str] | None = None,
+    dtype: str = 'float32',
+    missing: str = 'error',
+    progress: Progress | None = None,
+    description: Mapping[str, Any] | None = None,
+) -> PackedIndex:
     """Write a packed folder, or find it complete.
 
-    Everything is written to ``<out>.partial``, which is renamed at the end. After a kill or a full disk the
-    same call goes on after the last video that is there, whose checksum is right and whose files are
-    as they were.
+    Everything is written to ``<out>.partial``, which is renamed at the end. After a kill or a full
+    disk the same call goes on after the last video that is there, whose checksum is right and whose
+    files are as they were.
 
     Args:
         source: Features to pack; see :func:`~sola_plugin.datasets.feature_sources.open_features`.
         out: The folder to make.
         ids: Videos to pack, in this order; ``None``: all.
         dtype: ``'float32'``, or ``'float16'`` for half the size and 3 decimal digits.
-        missing: What to do with ``ids`` that have no features: ``'error'``, or ``'skip'`` with a warning.
+        missing: What to do with ``ids`` that have no features: ``'error'``, or ``'skip'`` with a
+            warning.
         progress: Told of every video.
         description: What is noted of ``source``, to be noted of the packed folder as well; see
             :func:`~sola_plugin.datasets.feature_description.describe_source`.
@@ -50,8 +58,8 @@ def pack_features(source: FeatureStore, out: str | os.PathLike, ids: Sequence[st
         The index that was written, or that of the complete folder.
 
     Raises:
-        FeatureError: A video is missing or cannot be read, ids are repeated, a value is beyond the range of
-            float16, or ``out`` exists and holds something else.
+        FeatureError: A video is missing or cannot be read, ids are repeated, a value is beyond the
+            range of float16, or ``out`` exists and holds something else.
         OSError: The disk is full, or the folder cannot be written.
         ValueError: ``dtype`` or ``missing`` is none of the known ones.
     """
@@ -71,8 +79,14 @@ def pack_features(source: FeatureStore, out: str | os.PathLike, ids: Sequence[st
         if description:
             with atomic_write(partial / DESCRIPTION_NAME) as file:
                 json.dump(dict(description, channels=source.channels, dtype=dtype), file, indent=1)
-        PackedIndex(dtype, source.channels, ids, [entry.length for entry in entries],
-                    [entry.crc32 for entry in entries], [entry.stamps for entry in entries]).write(partial)
+        PackedIndex(
+            dtype,
+            source.channels,
+            ids,
+            [entry.length for entry in entries],
+            [entry.crc32 for entry in entries],
+            [entry.stamps for entry in entries],
+        ).write(partial)
     # It opens only if no other process has written to the same file.
     index = PackedFeatures(partial).index
     partial.rename(out)
@@ -101,14 +115,18 @@ def verify_packed(root: str | os.PathLike, progress: Progress | None = None) -> 
     store = PackedFeatures(root)
     index, wrong = store.index, []
     with (store.root / DATA_NAME).open('rb') as file:
-        for done, (name, length, crc32) in enumerate(zip(index.ids, index.lengths, index.crc32), start=1):
+        for done, (name, length, crc32) in enumerate(
+            zip(index.ids, index.lengths, index.crc32), start=1
+        ):
             if zlib.crc32(file.read(length * index.row_bytes)) != crc32:
                 wrong.append(name)
             _tell(progress, done, len(index.ids))
     if wrong:
-        raise FeatureError(f'{store.root / DATA_NAME}: the checksums of {len(wrong)} of {len(index.ids)} '
-                           f'videos are wrong ({first_few(map(repr, wrong))}): the file was damaged, or '
-                           'changed after packing; remove the folder and pack the features again')
+        raise FeatureError(
+            f'{store.root / DATA_NAME}: the checksums of {len(wrong)} of {len(index.ids)} '
+            f'videos are wrong ({first_few(map(repr, wrong))}): the file was damaged, or '
+            'changed after packing; remove the folder and pack the features again'
+        )
     return index
 
 
@@ -122,17 +140,21 @@ class _Entry:
     stamps: list[list[int]]
 
 
-def _write_all(source: FeatureStore, partial: Path, ids: list[str], dtype: str,
-               progress: Progress | None) -> list[_Entry]:
+def _write_all(
+    source: FeatureStore, partial: Path, ids: list[str], dtype: str, progress: Progress | None
+) -> list[_Entry]:
     """Go on after what is there, until all videos are in the file."""
     header = dict(version=VERSION, dtype=dtype, channels=source.channels)
     data_path, journal_path = partial / DATA_NAME, partial / JOURNAL_NAME
     # Without buffers: when the disk is full, nothing is left that would have to be written yet.
-    with data_path.open('ab+', buffering=0) as data, journal_path.open('ab+', buffering=0) as journal:
+    with (
+        data_path.open('ab+', buffering=0) as data,
+        journal_path.open('ab+', buffering=0) as journal,
+    ):
         with _kept(partial, 0, len(ids)):
             entries = _recover(source, header, ids, data, journal)
         _tell(progress, len(entries), len(ids))
-        for video_id in ids[len(entries):]:
+        for video_id in ids[len(entries) :]:
             stamps = _stamps(source, video_id)
             rows = _encode(source, video_id, dtype)
             entry = _Entry(video_id, len(rows), zlib.crc32(rows.data), stamps)
@@ -146,8 +168,9 @@ def _write_all(source: FeatureStore, partial: Path, ids: list[str], dtype: str,
     return entries
 
 
-def _recover(source: FeatureStore, header: dict[str, Any], ids: list[str], data: BinaryIO,
-             journal: BinaryIO) -> list[_Entry]:
+def _recover(
+    source: FeatureStore, header: dict[str, Any], ids: list[str], data: BinaryIO, journal: BinaryIO
+) -> list[_Entry]:
     """Find the first videos that are complete and as they should be, and cut off the rest."""
     for file in (data, journal):
         file.seek(0)
@@ -164,7 +187,7 @@ def _recover(source: FeatureStore, header: dict[str, Any], ids: list[str], data:
                 break
             entries.append(entry)
     data.truncate(sum(entry.length for entry in entries) * row_bytes)
-    journal.truncate(sum(map(len, lines[:1 + len(entries)])) if entries else 0)
+    journal.truncate(sum(map(len, lines[: 1 + len(entries)])) if entries else 0)
     if not entries:
         _write(journal, _line(header))
     return entries
@@ -186,9 +209,11 @@ def _encode(source: FeatureStore, video_id: str, dtype: str) -> np.ndarray:
     beyond = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if beyond.size:
         raise FeatureError(
-            f'features of {video_id!r} ({source.where(video_id)}): expected values of at most 65504 for '
+            f'features of {video_id!r} ({source.where(video_id)}): expected values of at '
+            'most 65504 for '
             f'{dtype}, got {np.abs(features).max():.6g}, the first is in snippet {beyond[0]}: '
-            'pack them as float32')
+            'pack them as float32'
+        )
     return rows
 
 
@@ -197,18 +222,23 @@ def _check_ids(source: FeatureStore, ids: Sequence[str], missing: str) -> list[s
     there = [video_id for video_id in ids if video_id in source]
     if len(there) < len(ids):
         absent = [video_id for video_id in ids if video_id not in source]
-        found = f'{len(absent)} of {len(ids)} videos have no features: {first_few(map(repr, absent))}'
+        found = (
+            f'{len(absent)} of {len(ids)} videos have no features: {first_few(map(repr, absent))}'
+        )
         if missing == 'error' or not there:
             raise FeatureError(
                 f'{found}. Expected, for example, {source.where(absent[0])}, got, for example, '
                 f'{source.where(source.ids()[0])}: check prefix and suffix, or leave them out with '
-                "missing='skip'")
+                "missing='skip'"
+            )
         warnings.warn(f'{found}; they are left out', stacklevel=3)
     if not there:
         raise FeatureError('expected videos to pack, got an empty list')
     repeated = [video_id for video_id, count in collections.Counter(there).items() if count > 1]
     if repeated:
-        raise FeatureError(f'expected each video once, got {first_few(map(repr, repeated))} several times')
+        raise FeatureError(
+            f'expected each video once, got {first_few(map(repr, repeated))} several times'
+        )
     return there
 
 
@@ -218,16 +248,24 @@ def _check_complete(source: FeatureStore, out: Path, ids: list[str], dtype: str)
     others = len(set(ids) ^ set(index.ids))
     if others or (dtype, source.channels) != (index.dtype, index.channels):
         raise FeatureError(
-            f'{out} exists with {len(index.ids)} videos, {index.channels} channels, {index.dtype}; asked for '
-            f'{len(ids)} videos ({others} ids differ), {source.channels} channels, {dtype}: remove it or '
-            'choose another name')
+            f'{out} exists with {len(index.ids)} videos, {index.channels} channels, '
+            f'{index.dtype}; asked for '
+            f'{len(ids)} videos ({others} ids differ), {source.channels} channels, {dtype}: '
+            'remove it or '
+            'choose another name'
+        )
     changed = [
-        video_id for video_id, stamps, crc32 in zip(index.ids, index.stamps, index.crc32)
+        video_id
+        for video_id, stamps, crc32 in zip(index.ids, index.stamps, index.crc32)
         # Copied files are younger and yet the same.
-        if stamps != _stamps(source, video_id) and crc32 != zlib.crc32(_encode(source, video_id, dtype).data)]
+        if stamps != _stamps(source, video_id)
+        and crc32 != zlib.crc32(_encode(source, video_id, dtype).data)
+    ]
     if changed:
-        raise FeatureError(f'{out}: {len(changed)} of {len(ids)} videos have changed in {source.name} since '
-                           f'they were packed ({first_few(map(repr, changed))}): remove {out} to pack again')
+        raise FeatureError(
+            f'{out}: {len(changed)} of {len(ids)} videos have changed in {source.name} since '
+            f'they were packed ({first_few(map(repr, changed))}): remove {out} to pack again'
+        )
     return index
 
 
@@ -245,7 +283,7 @@ def _write(file: BinaryIO, content: bytes | memoryview) -> None:
     """Write all of it; the system may take a part at a time."""
     rest = memoryview(content).cast('B')
     while rest:
-        rest = rest[file.write(rest):]
+        rest = rest[file.write(rest) :]
 
 
 @contextlib.contextmanager
@@ -253,8 +291,12 @@ def _kept(partial: Path, done: int, total: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, f'{error.strerror} after {done} of {total} videos, which are kept: when '
-                      'this is mended, the same command goes on', str(partial)) from error
+        raise OSError(
+            error.errno,
+            f'{error.strerror} after {done} of {total} videos, which are kept: when '
+            'this is mended, the same command goes on',
+            str(partial),
+        ) from error
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:

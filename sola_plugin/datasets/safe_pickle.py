@@ -5,6 +5,7 @@ names up in a short table of what NumPy arrays and builtin containers need, and 
 So a file cannot run code by naming it. NumPy's own decoding of array data is trusted; a file made
 to exploit a fault in that is beyond this reader.
 """
+
 from __future__ import annotations
 
 import collections
@@ -42,8 +43,21 @@ def _admitted() -> dict[tuple[str, str], Any]:
         ('collections', 'OrderedDict'): collections.OrderedDict,
         ('_codecs', 'encode'): _encode_latin1,
     }
-    for kind in (bool, bytes, bytearray, complex, dict, float, frozenset, int, list, set, slice,
-                 str, tuple):
+    for kind in (
+        bool,
+        bytes,
+        bytearray,
+        complex,
+        dict,
+        float,
+        frozenset,
+        int,
+        list,
+        set,
+        slice,
+        str,
+        tuple,
+    ):
         table['builtins', kind.__name__] = table['__builtin__', kind.__name__] = kind
     # The module in the file depends on the NumPy version that wrote it: numpy.core until 1.26.
     array = np.zeros(1)
@@ -61,14 +75,14 @@ _ADMITTED = _admitted()
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ADMITTED[module, name]
         except KeyError:
             raise UnsafePickleError(
                 f'refused to unpickle {module}.{name}: only NumPy arrays and builtin containers '
-                'are admitted; save the arrays as .npy or .npz') from None
+                'are admitted; save the arrays as .npy or .npz'
+            ) from None
 
 
 def load_arrays(file: str | os.PathLike | IO[bytes], encoding: str = 'latin1') -> Any:
@@ -131,6 +145,8 @@ def load_object_npy(path: str | os.PathLike, encoding: str = 'latin1') -> Any:
             return npy_format.read_array(file, allow_pickle=False)
         array = load_arrays(file, encoding)
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise ValueError(f'{path}: the header promises an array of shape {shape}, the file holds '
-                         f'{type(array).__name__}: write it again with np.save')
+        raise ValueError(
+            f'{path}: the header promises an array of shape {shape}, the file holds '
+            f'{type(array).__name__}: write it again with np.save'
+        )
     return array.item() if array.shape == () else array

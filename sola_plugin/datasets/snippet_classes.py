@@ -1,4 +1,5 @@
 """Class of every snippet of an annotated video."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,9 +12,14 @@ from sola_plugin.evaluation.snippets import snippet_centers
 BACKGROUND = -1
 
 
-def snippet_classes(segments: Sequence[Sequence[float]], classes: Sequence[int],
-                    feature_span: tuple[float, float], num_snippets: int) -> np.ndarray:
-    """Give every snippet the class of the action that its centre lies in; of several, of the shortest.
+def snippet_classes(
+    segments: Sequence[Sequence[float]],
+    classes: Sequence[int],
+    feature_span: tuple[float, float],
+    num_snippets: int,
+) -> np.ndarray:
+    """Give every snippet the class of the action that its centre lies in; of several, of the
+    shortest.
 
     Args:
         segments: ``(n, 2)`` in seconds.
@@ -30,6 +36,8 @@ def snippet_classes(segments: Sequence[Sequence[float]], classes: Sequence[int],
     """
     labels = np.full(num_snippets, BACKGROUND, dtype=np.int64)
     centers = snippet_centers(feature_span, num_snippets)
-    for (start, end), number in sorted(zip(segments, classes), key=lambda pair: pair[0][0] - pair[0][1]):
+    for (start, end), number in sorted(
+        zip(segments, classes), key=lambda pair: pair[0][0] - pair[0][1]
+    ):
         labels[(centers >= start) & (centers <= end)] = number
     return labels

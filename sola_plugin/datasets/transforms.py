@@ -1,4 +1,5 @@
 """Pipeline steps of localization on frozen features."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -11,8 +12,13 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData
 
 
-def snippet_span(num_snippets: int, duration: float, stride: float | None = None, offset: float = 0.0,
-                 annotated: tuple[float, float] | None = None) -> tuple[float, float]:
+def snippet_span(
+    num_snippets: int,
+    duration: float,
+    stride: float | None = None,
+    offset: float = 0.0,
+    annotated: tuple[float, float] | None = None,
+) -> tuple[float, float]:
     """The stretch of a video that its features cover.
 
     Args:
@@ -59,8 +65,13 @@ class LoadFeatures(BaseTransform):
             FeatureError: The features cannot be read.
         """
         features = results['feature_store'].load(results['video_name'])
-        start, end = snippet_span(features.shape[1], results['duration'], results['feature_stride'],
-                                  results['feature_offset'], results['feature_span'])
+        start, end = snippet_span(
+            features.shape[1],
+            results['duration'],
+            results['feature_stride'],
+            results['feature_offset'],
+            results['feature_span'],
+        )
         segments = np.asarray(results['gt_segments'], dtype=np.float64).reshape(-1, 2)
         boxes = np.clip((segments - start) / (end - start), 0.0, 1.0)
         covered = boxes[:, 0] < boxes[:, 1]
@@ -78,15 +89,15 @@ class LoadFeatures(BaseTransform):
 class CropFeatures(BaseTransform):
     """Cut a random window out of a training video, after :class:`LoadFeatures`.
 
-    All windows that hold at least one action are equally probable; where there is none, all windows are.
-    An action that lies in the window in part is cut.
+    All windows that hold at least one action are equally probable; where there is none, all windows
+    are. An action that lies in the window in part is cut.
 
     Args:
         max_length: Longest window, in snippets.
         scale: Smallest and largest share of a video that is kept when it is not longer than
             ``max_length``; ``None``: such a video is left as it is.
-        min_coverage: Smallest share of an action that must lie in the window, in ``(0, 1]``; an action
-            with less is left out.
+        min_coverage: Smallest share of an action that must lie in the window, in ``(0, 1]``; an
+            action with less is left out.
 
     Changed keys: ``raw_feature``, ``feature_span``, ``gt_bbox``, ``gt_labels``.
 
@@ -94,11 +105,14 @@ class CropFeatures(BaseTransform):
         ValueError: An argument is out of its range.
     """
 
-    def __init__(self, max_length: int, scale: Sequence[float] | None = None,
-                 min_coverage: float = 0.5) -> None:
+    def __init__(
+        self, max_length: int, scale: Sequence[float] | None = None, min_coverage: float = 0.5
+    ) -> None:
         if max_length < 1 or not 0 < min_coverage <= 1:
-            raise ValueError('expected max_length >= 1 and min_coverage in (0, 1], got '
-                             f'max_length={max_length}, min_coverage={min_coverage}')
+            raise ValueError(
+                'expected max_length >= 1 and min_coverage in (0, 1], got '
+                f'max_length={max_length}, min_coverage={min_coverage}'
+            )
         if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(f'expected scale=(smallest, largest) in (0, 1], got {scale}')
         self.max_length = max_length
@@ -119,7 +133,9 @@ class CropFeatures(BaseTransform):
         start = np.random.choice(usable) if len(usable) else np.random.randint(len(starts))
         begin, end = results['feature_span']
         stride = (end - begin) / total
-        results['raw_feature'] = np.ascontiguousarray(results['raw_feature'][:, start:start + length])
+        results['raw_feature'] = np.ascontiguousarray(
+            results['raw_feature'][:, start : start + length]
+        )
         results['feature_span'] = (begin + start * stride, begin + (start + length) * stride)
         results['gt_bbox'] = ((boxes[kept[start]] - start) / length).clip(0.0, 1.0)
         results['gt_labels'] = results['gt_labels'][kept[start]]
@@ -133,8 +149,10 @@ class CropFeatures(BaseTransform):
         return int(np.random.randint(smallest, largest + 1))
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(max_length={self.max_length}, scale={self.scale}, '
-                f'min_coverage={self.min_coverage})')
+        return (
+            f'{type(self).__name__}(max_length={self.max_length}, scale={self.scale}, '
+            f'min_coverage={self.min_coverage})'
+        )
 
 
 @TRANSFORMS.register_module()
@@ -148,15 +166,25 @@ class PackTALInputs(BaseTransform):
     ``gt_bbox`` and ``gt_labels`` in ``data_samples.gt_instances``.
     """
 
-    def __init__(self, meta_keys: Sequence[str] = ('video_name', 'duration', 'feature_span',
-                                                   'annotations', 'classes')) -> None:
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            'video_name',
+            'duration',
+            'feature_span',
+            'annotations',
+            'classes',
+        ),
+    ) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
         """Make the packed item."""
         sample = ActionDataSample(metainfo={key: results[key] for key in self.meta_keys})
-        sample.gt_instances = InstanceData(gt_bbox=torch.from_numpy(results['gt_bbox']),
-                                           gt_labels=torch.from_numpy(results['gt_labels']))
+        sample.gt_instances = InstanceData(
+            gt_bbox=torch.from_numpy(results['gt_bbox']),
+            gt_labels=torch.from_numpy(results['gt_labels']),
+        )
         return dict(inputs=torch.from_numpy(results['raw_feature']), data_samples=sample)
 
     def __repr__(self) -> str:

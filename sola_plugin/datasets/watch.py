@@ -3,6 +3,7 @@
 `prepare_watch` writes an ordinary folder of feature files and ActivityNet annotations, so that what
 follows takes the same road as with a user's own data. docs/watch.md says exactly what the data are.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -42,8 +43,8 @@ from .watch_streams import (
 
 __all__ = ['VALIDATION', 'WatchSettings', 'WatchSummary', 'prepare_watch']
 
-#: Folders of features, and the signal channels that the encoder of each sees. The last two are written
-#: on demand: one sensor each, as the two streams of video features are RGB and flow.
+#: Folders of features, and the signal channels that the encoder of each sees. The last two are
+#: written on demand: one sensor each, as the two streams of video features are RGB and flow.
 FOLDERS = {
     'features': slice(0, SIGNAL_CHANNELS),
     'features_accelerometer': slice(0, 3),
@@ -118,19 +119,35 @@ def prepare_watch(
     encoders, report = _make_encoders(wanted, recordings, subjects['encoder'], progress)
     _clear(out_dir, marker)
     streams, database = _write_streams(
-        out_dir, plan_streams(wanted, subjects), recordings, encoders, progress)
-    _write_json(out_dir / 'annotations.json', {
-        'version': f'sola_plugin watch {RECIPE}', 'feature_stride': FEATURE_STRIDE,
-        'feature_offset': FEATURE_OFFSET, 'database': database})
+        out_dir, plan_streams(wanted, subjects), recordings, encoders, progress
+    )
+    _write_json(
+        out_dir / 'annotations.json',
+        {
+            'version': f'sola_plugin watch {RECIPE}',
+            'feature_stride': FEATURE_STRIDE,
+            'feature_offset': FEATURE_OFFSET,
+            'database': database,
+        },
+    )
     content = {
         'settings': wanted.to_json(),
-        'source': {'package': 'seglearn', 'version': importlib.metadata.version('seglearn'),
-                   'sha256': hashlib.sha256(source.read_bytes()).hexdigest()},
+        'source': {
+            'package': 'seglearn',
+            'version': importlib.metadata.version('seglearn'),
+            'sha256': hashlib.sha256(source.read_bytes()).hexdigest(),
+        },
         'sizes': {
-            'training': wanted.labelled, 'unlabelled': wanted.num_train - wanted.labelled,
-            'testing': wanted.num_test, 'foreign': wanted.foreign, 'snippets': NUM_SNIPPETS,
-            'channels': FEATURE_CHANNELS},
-        'subjects': subjects, 'encoder': report, 'streams': streams,
+            'training': wanted.labelled,
+            'unlabelled': wanted.num_train - wanted.labelled,
+            'testing': wanted.num_test,
+            'foreign': wanted.foreign,
+            'snippets': NUM_SNIPPETS,
+            'channels': FEATURE_CHANNELS,
+        },
+        'subjects': subjects,
+        'encoder': report,
+        'streams': streams,
     }
     _write_json(marker, content)
     return WatchSummary(out_dir, written=True, **content)
@@ -141,14 +158,21 @@ def _found(out_dir: Path, marker: Path, wanted: WatchSettings) -> WatchSummary:
         content = json.loads(marker.read_text(encoding='utf-8'))
         summary = WatchSummary(out_dir, written=False, **content)
     except (ValueError, TypeError) as error:
-        raise ValueError(f'{marker} was not written by prepare_watch ({error}): '
-                         'take another folder or write over it with --force') from error
+        raise ValueError(
+            f'{marker} was not written by prepare_watch ({error}): '
+            'take another folder or write over it with --force'
+        ) from error
     here, asked = summary.settings, wanted.to_json()
-    differences = [f'{key} is {here.get(key)} there, {asked[key]} asked'
-                   for key in asked if here.get(key) != asked[key]]
+    differences = [
+        f'{key} is {here.get(key)} there, {asked[key]} asked'
+        for key in asked
+        if here.get(key) != asked[key]
+    ]
     if differences:
-        raise ValueError(f'{out_dir} was prepared with other settings: {"; ".join(differences)}: '
-                         'take another folder or write over it with --force')
+        raise ValueError(
+            f'{out_dir} was prepared with other settings: {"; ".join(differences)}: '
+            'take another folder or write over it with --force'
+        )
     return summary
 
 
@@ -170,16 +194,28 @@ def _make_encoders(
     classes = list(settings.encoder_classes)
     own = [r for r in recordings if r.subject in subjects and r.exercise in classes]
     labels = [classes.index(r.exercise) for r in own]
-    clips, held_out = ([r.signal[slice(*r.part(part))] for r in own]
-                       for part in (settings.train_part, settings.test_part))
+    clips, held_out = (
+        [r.signal[slice(*r.part(part))] for r in own]
+        for part in (settings.train_part, settings.test_part)
+    )
     encoders, accuracy, windows = {}, {}, 0
     for folder in FOLDERS if settings.two_stream else ['features']:
         encoders[folder] = train_encoder(
-            _signals(folder, clips), labels, settings.seed, settings.encoder_steps, progress=progress)
+            _signals(folder, clips),
+            labels,
+            settings.seed,
+            settings.encoder_steps,
+            progress=progress,
+        )
         accuracy[folder], windows = window_accuracy(
-            encoders[folder], _signals(folder, held_out), labels)
-    return encoders, {'classes': classes, 'held_out_accuracy': accuracy.pop('features'),
-                      'held_out_windows': windows, 'held_out_accuracy_of_sensors': accuracy}
+            encoders[folder], _signals(folder, held_out), labels
+        )
+    return encoders, {
+        'classes': classes,
+        'held_out_accuracy': accuracy.pop('features'),
+        'held_out_windows': windows,
+        'held_out_accuracy_of_sensors': accuracy,
+    }
 
 
 def _signals(folder: str, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -197,13 +233,20 @@ def _write_streams(
     """Compose, encode and write every stream; return their provenance and the annotations."""
     streams, database = {}, {}
     for done, plan in enumerate(plans, start=1):
-        arm = {r.exercise: r for r in recordings if (r.subject, r.side) == (plan.subject, plan.side)}
-        signal, cuts = compose_stream(arm, plan.part, np.random.default_rng(plan.seed), *plan.groups)
+        arm = {
+            r.exercise: r for r in recordings if (r.subject, r.side) == (plan.subject, plan.side)
+        }
+        signal, cuts = compose_stream(
+            arm, plan.part, np.random.default_rng(plan.seed), *plan.groups
+        )
         for folder, encoder in encoders.items():
             with atomic_write(out_dir / folder / f'{plan.video}.npy', 'wb') as file:
                 np.save(file, extract_features(encoder, *_signals(folder, [signal])))
         streams[plan.video] = {
-            'subject': plan.subject, 'side': plan.side, 'cuts': [asdict(cut) for cut in cuts]}
+            'subject': plan.subject,
+            'side': plan.side,
+            'cuts': [asdict(cut) for cut in cuts],
+        }
         database[plan.video] = {
             'subset': plan.subset,
             'duration': STREAM_SAMPLES / SAMPLE_RATE,

@@ -3,6 +3,7 @@
 It plays the part of the action-recognition network that features of untrimmed videos usually come
 from: trained on trimmed clips, for classification alone, then frozen. See docs/watch.md.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 #: Samples that one snippet covers, and samples from one snippet to the next.
 WINDOW, STRIDE = 32, 16
-#: Channels of the whole signal (three axes of acceleration, then three of rotation) and of the features.
+#: Channels of the whole signal (three axes of acceleration, then three of rotation) and of the
+#: features.
 SIGNAL_CHANNELS, FEATURE_CHANNELS = 6, 128
 
 Progress = Callable[[str, int, int], None]
@@ -34,8 +36,9 @@ class SnippetEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, num_classes: int, mean: Tensor, std: Tensor,
-                 signal_channels: int = SIGNAL_CHANNELS) -> None:
+    def __init__(
+        self, num_classes: int, mean: Tensor, std: Tensor, signal_channels: int = SIGNAL_CHANNELS
+    ) -> None:
         super().__init__()
         self.register_buffer('mean', mean[:, None])
         self.register_buffer('std', std[:, None])
@@ -58,7 +61,8 @@ class SnippetEncoder(nn.Module):
 
 def _block(inputs: int, outputs: int, kernel_size: int, stride: int) -> tuple[nn.Module, ...]:
     convolution = nn.Conv1d(
-        inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
+        inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False
+    )
     return convolution, nn.BatchNorm1d(outputs), nn.ReLU()
 
 
@@ -98,7 +102,8 @@ def train_encoder(
             num_classes=int(targets.max()) + 1,
             mean=torch.from_numpy(everything.mean(axis=0)),
             std=torch.from_numpy(everything.std(axis=0)),
-            signal_channels=everything.shape[1])
+            signal_channels=everything.shape[1],
+        )
         optimizer = torch.optim.AdamW(encoder.parameters(), lr=lr)
         for step in range(steps):
             chosen = generator.integers(len(clips), size=batch_size)
@@ -130,12 +135,15 @@ def extract_features(encoder: SnippetEncoder, signal: np.ndarray) -> np.ndarray:
 
 
 def window_accuracy(
-    encoder: SnippetEncoder, clips: Sequence[np.ndarray], labels: Sequence[int],
+    encoder: SnippetEncoder,
+    clips: Sequence[np.ndarray],
+    labels: Sequence[int],
 ) -> tuple[float, int]:
     """Share of the clips' windows (stride 16) classified rightly, and the number of windows."""
     with _one_thread():
-        right = torch.cat([encoder(_windows(clip)).argmax(dim=1) == label
-                           for clip, label in zip(clips, labels)])
+        right = torch.cat(
+            [encoder(_windows(clip)).argmax(dim=1) == label for clip, label in zip(clips, labels)]
+        )
     return right.float().mean().item(), len(right)
 
 

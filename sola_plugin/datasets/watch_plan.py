@@ -1,4 +1,6 @@
-"""What the embedded data consist of: the settings, and the subjects and streams that follow from them."""
+"""What the embedded data consist of: the settings, and the subjects and streams that follow from
+them."""
+
 from __future__ import annotations
 
 import json
@@ -65,7 +67,8 @@ class WatchSettings:
             raise ValueError(f"split is {self.split!r}, expected 'time' or 'subject'")
         if not 1 <= self.labelled <= self.num_train:
             raise ValueError(
-                f'labelled is {self.labelled}, expected 1 to num_train = {self.num_train}')
+                f'labelled is {self.labelled}, expected 1 to num_train = {self.num_train}'
+            )
         for name, least in (('num_test', 1), ('encoder_steps', 1), ('seed', 0), ('foreign', 0)):
             if getattr(self, name) < least:
                 raise ValueError(f'{name} is {getattr(self, name)}, expected at least {least}')
@@ -91,7 +94,8 @@ class WatchSettings:
         if max(self.train_part[0], self.test_part[0]) < min(self.train_part[1], self.test_part[1]):
             raise ValueError(
                 f'train_part {self.train_part} and test_part {self.test_part} overlap: '
-                'training and testing must not share a sample')
+                'training and testing must not share a sample'
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The settings and the recipe's number as they read back from a JSON file."""
@@ -143,13 +147,29 @@ def plan_streams(settings: WatchSettings, subjects: dict[str, list[int]]) -> lis
         subjects: As from `draw_subjects`.
     """
     target, foreign = (ACTIONS, DISTRACTORS), (FOREIGN_ACTIONS, FOREIGN_DISTRACTORS)
-    train = ['training'] * settings.labelled + ['unlabelled'] * (settings.num_train - settings.labelled)
+    train = ['training'] * settings.labelled + ['unlabelled'] * (
+        settings.num_train - settings.labelled
+    )
     return [
-        *_plans('train', train, subjects['training'], settings.train_part, target, (settings.seed, 3)),
-        *_plans('test', ['testing'] * settings.num_test, subjects['testing'], settings.test_part, target,
-                (settings.seed, 2)),
-        *_plans('foreign', ['foreign'] * settings.foreign, subjects['encoder'], settings.train_part, foreign,
-                (settings.seed, 4)),
+        *_plans(
+            'train', train, subjects['training'], settings.train_part, target, (settings.seed, 3)
+        ),
+        *_plans(
+            'test',
+            ['testing'] * settings.num_test,
+            subjects['testing'],
+            settings.test_part,
+            target,
+            (settings.seed, 2),
+        ),
+        *_plans(
+            'foreign',
+            ['foreign'] * settings.foreign,
+            subjects['encoder'],
+            settings.train_part,
+            foreign,
+            (settings.seed, 4),
+        ),
     ]
 
 
@@ -165,5 +185,12 @@ def _plans(
         # Round robin over subjects, then arms, spreads the first streams, which get labels, evenly.
         turn, place = divmod(index, len(subjects))
         subject, side = subjects[place], SIDES[turn % 2]
-        yield StreamPlan(f'watch_{kind}_{index:03d}_s{subject:02d}_{side}', subset, subject, side,
-                         part, groups, (*seed, index))
+        yield StreamPlan(
+            f'watch_{kind}_{index:03d}_s{subject:02d}_{side}',
+            subset,
+            subject,
+            side,
+            part,
+            groups,
+            (*seed, index),
+        )

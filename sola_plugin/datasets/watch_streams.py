@@ -3,6 +3,7 @@
 The recordings are those of D. Burns et al., "Shoulder physiotherapy exercise recognition"
 (https://arxiv.org/abs/1802.01489). docs/watch.md says what the streams are and what they are not.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -55,7 +56,8 @@ class Recording:
             raise ValueError(
                 f'recording {self.index} (subject {self.subject}, {self.side}, {self.exercise}) '
                 f'has {max(last - first, 0)} samples in the part {fractions}, a bout needs at '
-                f'least {2 * FADE + 1}: take a wider part')
+                f'least {2 * FADE + 1}: take a wider part'
+            )
         return first, last
 
 
@@ -85,7 +87,8 @@ def find_watch_file() -> Path:
     spec = importlib.util.find_spec('seglearn')
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
-            f'the watch recordings are in the package seglearn, which is not installed: {INSTALL}')
+            f'the watch recordings are in the package seglearn, which is not installed: {INSTALL}'
+        )
     path = Path(spec.origin).parent / 'data' / 'watch_dataset.npy'
     if not path.is_file():
         raise FileNotFoundError(f'{path}: the installed seglearn lacks this file: {INSTALL}')
@@ -110,10 +113,18 @@ def read_recordings(path: str | os.PathLike) -> list[Recording]:
             Recording(index, int(subject), SIDES[int(side)], names[label], _signal(values))
             for index, (values, label, subject, side) in enumerate(zip(*columns))
         ]
-    except (ValueError, LookupError, TypeError, AttributeError, EOFError,
-            pickle.UnpicklingError) as error:
-        raise ValueError(f'{path} is not the array of seglearn 1.2.5 ({error}): install it again '
-                         f'with {INSTALL} --force-reinstall --no-deps') from error
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise ValueError(
+            f'{path} is not the array of seglearn 1.2.5 ({error}): install it again '
+            f'with {INSTALL} --force-reinstall --no-deps'
+        ) from error
 
 
 def _signal(values: object) -> np.ndarray:
@@ -158,8 +169,13 @@ def compose_stream(
         cuts.append(cut)
         position = cut.end - FADE
     last = cuts[-1]
-    cuts[-1] = Cut(last.recording, last.label, last.start,
-                   last.stop - (last.end - STREAM_SAMPLES), last.position)
+    cuts[-1] = Cut(
+        last.recording,
+        last.label,
+        last.start,
+        last.stop - (last.end - STREAM_SAMPLES),
+        last.position,
+    )
     return _cross_fade(recordings, cuts), cuts
 
 
@@ -183,12 +199,12 @@ def _cross_fade(recordings: Mapping[str, Recording], cuts: list[Cut]) -> np.ndar
     stream = np.zeros((STREAM_SAMPLES, SIGNAL_CHANNELS), dtype=np.float32)
     ramp = ((np.arange(FADE, dtype=np.float32) + 0.5) / FADE)[:, None]
     for cut in cuts:
-        piece = recordings[cut.label].signal[cut.start:cut.stop].copy()
+        piece = recordings[cut.label].signal[cut.start : cut.stop].copy()
         if cut is not cuts[0]:
             piece[:FADE] *= ramp
         if cut is not cuts[-1]:
             piece[-FADE:] *= ramp[::-1]
-        stream[cut.position:cut.end] += piece
+        stream[cut.position : cut.end] += piece
     return stream
 
 
@@ -199,7 +215,13 @@ def annotate(cuts: list[Cut]) -> list[dict]:
         ActivityNet annotations, ``dict(segment=[start, end], label=...)``, seconds of the stream.
     """
     return [
-        {'segment': [(cut.position + FADE / 2) / SAMPLE_RATE, (cut.end - FADE / 2) / SAMPLE_RATE],
-         'label': cut.label}
-        for cut in cuts if cut.label in ACTIONS
+        {
+            'segment': [
+                (cut.position + FADE / 2) / SAMPLE_RATE,
+                (cut.end - FADE / 2) / SAMPLE_RATE,
+            ],
+            'label': cut.label,
+        }
+        for cut in cuts
+        if cut.label in ACTIONS
     ]

@@ -1,4 +1,5 @@
 """Random windows of features, for similarity matching and other pretext tasks."""
+
 from __future__ import annotations
 
 import math
@@ -58,7 +59,7 @@ class _Memory:
         return [features.shape[1] for features in self.features]
 
     def window(self, index: int, start: int, length: int) -> np.ndarray:
-        return self.features[index][:, start:start + length].copy()
+        return self.features[index][:, start : start + length].copy()
 
 
 @DATASETS.register_module()
@@ -92,8 +93,9 @@ class SoLaWindowDataset(Dataset):
             ``(C, T)``, or there are no labels.
     """
 
-    def __init__(self, features: Any, window: int = 23, in_memory: bool = False,
-                 labels: bool = False) -> None:
+    def __init__(
+        self, features: Any, window: int = 23, in_memory: bool = False, labels: bool = False
+    ) -> None:
         if window < 1:
             raise ValueError(f'window is {window}, expected at least 1 snippet')
         self.window = window
@@ -101,7 +103,9 @@ class SoLaWindowDataset(Dataset):
             features = DATASETS.build(features)
         store, ids = open_videos(features)
         if in_memory or isinstance(store, _Items):
-            self._source: _Store | _Memory = _Memory([store.load(video) for video in _with_progress(ids)])
+            self._source: _Store | _Memory = _Memory(
+                [store.load(video) for video in _with_progress(ids)]
+            )
         else:
             self._source = _Store(store, ids)
         self._lengths = self._source.lengths()
@@ -131,15 +135,17 @@ class SoLaWindowDataset(Dataset):
         inputs = torch.from_numpy(self._source.window(video, start, self.window))
         if self._labels is None:
             return dict(inputs=inputs)
-        return dict(inputs=inputs, labels=self._labels[video][start:start + self.window])
+        return dict(inputs=inputs, labels=self._labels[video][start : start + self.window])
 
     def _report_short(self) -> None:
         total = len(self._lengths)
         short = total - len(self)
         if not short:
             return
-        message = (f'{short} of {total} videos are shorter than the window of {self.window} '
-                   f'snippets (the shortest has {min(self._lengths)})')
+        message = (
+            f'{short} of {total} videos are shorter than the window of {self.window} '
+            f'snippets (the shortest has {min(self._lengths)})'
+        )
         if short == total:
             raise ValueError(f'{message}: no video is left; take a shorter window')
         print_log(f'{message} and are left out', logger='current')
@@ -161,13 +167,23 @@ class WindowSampler(DefaultSampler):
         round_up: Repeat some windows so that all ranks have equally many.
     """
 
-    def __init__(self, dataset: Any, windows_per_video: int = 1, seed: int | None = None,
-                 shuffle: bool = True, round_up: bool = True) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        windows_per_video: int = 1,
+        seed: int | None = None,
+        shuffle: bool = True,
+        round_up: bool = True,
+    ) -> None:
         if windows_per_video < 1:
             raise ValueError(f'windows_per_video is {windows_per_video}, expected at least 1')
         self.num_videos = len(dataset)
-        super().__init__(range(self.num_videos * windows_per_video), shuffle=shuffle, seed=seed,
-                         round_up=round_up)
+        super().__init__(
+            range(self.num_videos * windows_per_video),
+            shuffle=shuffle,
+            seed=seed,
+            round_up=round_up,
+        )
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
         # Every rank draws the positions of all windows and uses those of its own part.
@@ -183,7 +199,8 @@ def open_videos(features: Any) -> tuple[FeatureStore | _Items, Sequence[Any]]:
         features: See :class:`SoLaWindowDataset`.
 
     Returns:
-        What has ``load``, and the videos that it is to load: ids, or the numbers of a dataset's items.
+        What has ``load``, and the videos that it is to load: ids, or the numbers of a dataset's
+        items.
     """
     if isinstance(features, dict) and 'type' in features:
         features = DATASETS.build(features)
@@ -199,18 +216,28 @@ def open_videos(features: Any) -> tuple[FeatureStore | _Items, Sequence[Any]]:
 def _labels_of(dataset: Any, lengths: Sequence[int]) -> list[torch.Tensor]:
     """Class of every snippet of every video."""
     if not isinstance(dataset, TALFeatureDataset):
-        raise ValueError('labels=True needs features=dict(type=\'TALFeatureDataset\', ...), got '
-                         f'{type(dataset).__name__}: other sources have no annotations')
+        raise ValueError(
+            "labels=True needs features=dict(type='TALFeatureDataset', ...), got "
+            f'{type(dataset).__name__}: other sources have no annotations'
+        )
     labels = []
     for index, length in enumerate(lengths):
         info = dataset.get_data_info(index)
         if not info['gt_segments']:
-            raise ValueError(f'labels=True, but {info["video_name"]!r} has no annotated action: choose the '
-                             'labelled subset, or filter_empty=True')
-        span = snippet_span(length, info['duration'], info['feature_stride'], info['feature_offset'],
-                            info['feature_span'])
-        labels.append(torch.from_numpy(
-            snippet_classes(info['gt_segments'], info['gt_classes'], span, length)))
+            raise ValueError(
+                f'labels=True, but {info["video_name"]!r} has no annotated action: choose the '
+                'labelled subset, or filter_empty=True'
+            )
+        span = snippet_span(
+            length,
+            info['duration'],
+            info['feature_stride'],
+            info['feature_offset'],
+            info['feature_span'],
+        )
+        labels.append(
+            torch.from_numpy(snippet_classes(info['gt_segments'], info['gt_classes'], span, length))
+        )
     return labels
 
 
@@ -219,11 +246,14 @@ def _inputs_of(dataset: Any, index: int) -> np.ndarray:
     if not isinstance(item, dict) or 'inputs' not in item or np.ndim(item['inputs']) != 2:
         raise ValueError(
             f'item {index} of {type(dataset).__name__}: expected dict(inputs=(C, T)), got '
-            f'{_describe(item)}; its pipeline should end with packed features')
+            f'{_describe(item)}; its pipeline should end with packed features'
+        )
     features = torch.as_tensor(item['inputs'], dtype=torch.float32).numpy()
     if not np.isfinite(features).all():
-        raise ValueError(f'item {index} of {type(dataset).__name__}: expected finite features, got '
-                         'NaN or Inf: extract the features of this video again')
+        raise ValueError(
+            f'item {index} of {type(dataset).__name__}: expected finite features, got '
+            'NaN or Inf: extract the features of this video again'
+        )
     return features
 
 

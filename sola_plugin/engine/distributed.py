@@ -1,4 +1,5 @@
 """Several ranks: on a machine without a GPU, and for work that is merely divided among them."""
+
 from __future__ import annotations
 
 import atexit
@@ -27,8 +28,9 @@ def prepare_cpu_ranks(cfg: Config) -> None:
     if not is_distributed():
         _join_group()
     if cfg.get('model_wrapper_cfg') is None:
-        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None,
-                                     broadcast_buffers=False)
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        )
 
 
 def divide_among_ranks() -> tuple[int, int]:
@@ -49,6 +51,7 @@ def _join_group(**options) -> None:
 
 
 def _leave_group() -> None:
-    gc.collect()  # a model wrapper in a reference cycle would keep the group, and its threads, alive
+    # a model wrapper in a reference cycle would keep the group, and its threads, alive
+    gc.collect()
     if is_distributed():
         torch.distributed.destroy_process_group()

@@ -1,4 +1,5 @@
 """From a dataset and a neck to the snippets of the linear probe."""
+
 from __future__ import annotations
 
 import contextlib
@@ -18,8 +19,8 @@ def build_probe_dataset(cfg: Mapping, part: str) -> TALFeatureDataset:
     """Build a dataset that the probe can read.
 
     Args:
-        cfg: Config of a ``TALFeatureDataset``. Its pipeline is not used: the probe reads whole videos
-            without augmentation.
+        cfg: Config of a ``TALFeatureDataset``. Its pipeline is not used: the probe reads whole
+            videos without augmentation.
         part: ``'train'`` or ``'test'``, for the message.
 
     Returns:
@@ -30,8 +31,10 @@ def build_probe_dataset(cfg: Mapping, part: str) -> TALFeatureDataset:
     """
     name = cfg.get('type')
     if str(name).rpartition('.')[2] != 'TALFeatureDataset':
-        raise ValueError(f'{part} data of the linear probe: expected dict(type=\'TALFeatureDataset\', ...), '
-                         f'got type={name!r}')
+        raise ValueError(
+            f"{part} data of the linear probe: expected dict(type='TALFeatureDataset', ...), "
+            f'got type={name!r}'
+        )
     try:
         # Serialised data are for worker processes, of which there are none.
         return DATASETS.build({**cfg, 'pipeline': None, 'serialize_data': False})
@@ -39,7 +42,9 @@ def build_probe_dataset(cfg: Mapping, part: str) -> TALFeatureDataset:
         raise ValueError(f'{part} data of the linear probe: {error}') from error
 
 
-def check_channels(dataset: TALFeatureDataset, neck: nn.Module | None, what: str = 'the neck') -> None:
+def check_channels(
+    dataset: TALFeatureDataset, neck: nn.Module | None, what: str = 'the neck'
+) -> None:
     """Refuse features that a neck cannot take.
 
     Args:
@@ -53,16 +58,19 @@ def check_channels(dataset: TALFeatureDataset, neck: nn.Module | None, what: str
     channels = dataset.feature_store.channels
     expected = getattr(neck, 'in_channels', channels)
     if channels != expected:
-        raise ValueError(f'the features in {dataset.feature_store.name} have {channels} channels, {what} '
-                         f'expects {expected}: the linear probe needs the features that it was trained on')
+        raise ValueError(
+            f'the features in {dataset.feature_store.name} have {channels} channels, {what} '
+            f'expects {expected}: the linear probe needs the features that it was trained on'
+        )
 
 
-def read_probe_data(dataset: TALFeatureDataset, neck: nn.Module | None = None,
-                    unit: str = 'snippets') -> ProbeData:
+def read_probe_data(
+    dataset: TALFeatureDataset, neck: nn.Module | None = None, unit: str = 'snippets'
+) -> ProbeData:
     """Read all videos of a dataset through a neck, each at its own length.
 
-    The neck works in evaluation mode, without gradient and in full precision; afterwards its modules are in
-    the modes that they were in.
+    The neck works in evaluation mode, without gradient and in full precision; afterwards its
+    modules are in the modes that they were in.
 
     Args:
         dataset: Annotated videos. Segments are those that training uses: clipped to the video.
@@ -81,14 +89,18 @@ def read_probe_data(dataset: TALFeatureDataset, neck: nn.Module | None = None,
     if neck is None:
         return ProbeData.of(_videos(dataset), unit)
     with _evaluating(neck):
-        return ProbeData.of((video._replace(features=_apply(neck, video.features))
-                             for video in _videos(dataset)), unit)
+        return ProbeData.of(
+            (video._replace(features=_apply(neck, video.features)) for video in _videos(dataset)),
+            unit,
+        )
 
 
 def _videos(dataset: TALFeatureDataset) -> Iterator[VideoFeatures]:
     load = LoadFeatures()
     for index in range(len(dataset)):
-        info = load.transform({**dataset.get_data_info(index), 'feature_store': dataset.feature_store})
+        info = load.transform(
+            {**dataset.get_data_info(index), 'feature_store': dataset.feature_store}
+        )
         yield VideoFeatures(info['raw_feature'], info['feature_span'], info['gt_segments'])
 
 

@@ -1,4 +1,5 @@
 """Random numbers of the run."""
+
 from __future__ import annotations
 
 import contextlib
@@ -11,7 +12,8 @@ import torch
 
 @contextlib.contextmanager
 def keep_random_state() -> Iterator[None]:
-    """Whatever is drawn or seeded inside, the generators of Python, NumPy and torch go on as if it were not.
+    """Whatever is drawn or seeded inside, the generators of Python, NumPy and torch go on as if it
+    were not.
 
     The state is put back after an error as well.
     """

@@ -1,4 +1,5 @@
 """Resume from the newest checkpoint that can be read."""
+
 from __future__ import annotations
 
 import logging
@@ -14,8 +15,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
     """Newest complete ``epoch_N.pth`` or ``iter_N.pth`` of a folder.
 
-    mmengine writes checkpoints in place, so that a kill or a full disk can leave a torn file. Such a file
-    is passed over with a warning.
+    mmengine writes checkpoints in place, so that a kill or a full disk can leave a torn file. Such
+    a file is passed over with a warning.
 
     Args:
         work_dir: Folder of a run.
@@ -32,8 +33,11 @@ def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
         try:
             CheckpointLoader.load_checkpoint(os.fspath(path), map_location='cpu', logger='silent')
         except Exception as error:  # torch raises many kinds for a torn file
-            print_log(f'{path} cannot be read ({error}); trying the checkpoint before it', 'current',
-                      logging.WARNING)
+            print_log(
+                f'{path} cannot be read ({error}); trying the checkpoint before it',
+                'current',
+                logging.WARNING,
+            )
         else:
             return path
     return None
@@ -43,7 +47,8 @@ def resume_from_newest(cfg: Config) -> None:
     """Point a Runner config at the newest readable checkpoint of its ``work_dir``.
 
     Args:
-        cfg: Changed in place: ``resume`` and ``load_from``. Without a checkpoint the run starts anew.
+        cfg: Changed in place: ``resume`` and ``load_from``. Without a checkpoint the run starts
+            anew.
     """
     path = newest_checkpoint(cfg.work_dir)
     cfg.resume = path is not None

@@ -1,4 +1,5 @@
 """What a neck was trained on, and with: kept in its checkpoint and compared with a config."""
+
 from __future__ import annotations
 
 import json
@@ -20,8 +21,8 @@ def features_of(cfg: Config) -> dict[str, Any]:
         cfg: Config for :func:`~sola_plugin.engine.pretraining.pretrain`.
 
     Returns:
-        See :func:`~sola_plugin.datasets.feature_record.record_features`; empty for another dataset than
-        ``SoLaWindowDataset``.
+        See :func:`~sola_plugin.datasets.feature_record.record_features`; empty for another dataset
+        than ``SoLaWindowDataset``.
     """
     features = cfg.train_dataloader.dataset.get('features')
     if features is None:
@@ -33,9 +34,12 @@ def features_of(cfg: Config) -> dict[str, Any]:
 def schedule_of(cfg: Config) -> dict[str, Any]:
     """The numbers of a pretraining config that decide how long and how fast a neck learns."""
     loader = cfg.train_dataloader
-    return dict(batch_size=loader.get('batch_size'), max_epochs=cfg.train_cfg.get('max_epochs'),
-                windows_per_video=loader.get('sampler', {}).get('windows_per_video', 1),
-                lr=cfg.optim_wrapper.get('optimizer', {}).get('lr'))
+    return dict(
+        batch_size=loader.get('batch_size'),
+        max_epochs=cfg.train_cfg.get('max_epochs'),
+        windows_per_video=loader.get('sampler', {}).get('windows_per_video', 1),
+        lr=cfg.optim_wrapper.get('optimizer', {}).get('lr'),
+    )
 
 
 def changes_since(checkpoint: Mapping[str, Any], cfg: Config) -> list[str]:
@@ -54,10 +58,16 @@ def changes_since(checkpoint: Mapping[str, Any], cfg: Config) -> list[str]:
         task = MODELS.build(cfg.model)
     meta = checkpoint['meta']
     changes = []
-    for before, now in ((checkpoint['neck'], task.neck.settings), (meta.get('pretext', {}), task.settings),
-                        (meta.get('schedule', {}), schedule_of(cfg))):
-        changes += [f'{key}={before[key]!r}, now {value!r}' for key, value in now.items()
-                    if key in before and json.dumps(before[key]) != json.dumps(value)]
+    for before, now in (
+        (checkpoint['neck'], task.neck.settings),
+        (meta.get('pretext', {}), task.settings),
+        (meta.get('schedule', {}), schedule_of(cfg)),
+    ):
+        changes += [
+            f'{key}={before[key]!r}, now {value!r}'
+            for key, value in now.items()
+            if key in before and json.dumps(before[key]) != json.dumps(value)
+        ]
     if meta.get('features') and (now := features_of(cfg)):
         changes += feature_changes(meta['features'], now)
     return changes

@@ -1,4 +1,5 @@
 """From per-video lists of dicts to flat NumPy columns, the form that the evaluators compute in."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -94,6 +95,7 @@ class ClassColumns:
             have.
         unknown_videos: Number of detections in videos that the ground truth does not list.
     """
+
     labels: tuple[str, ...]
     num_videos: int
     true: np.ndarray
@@ -123,8 +125,9 @@ def class_columns(ground_truth: PerVideo, detections: PerVideo) -> ClassColumns:
     labels = tuple(sorted(set(true_labels)))
     class_of = {label: i for i, label in enumerate(labels)}
     found_labels = column(detections, 'label', 'detections')
-    found_class = np.fromiter(map(class_of.get, found_labels, repeat(-1)), np.int64,
-                              len(found_labels))
+    found_class = np.fromiter(
+        map(class_of.get, found_labels, repeat(-1)), np.int64, len(found_labels)
+    )
     ignored = Counter(found_labels[row] for row in np.flatnonzero(found_class < 0))
 
     order = descending_order(score_column(detections, 'detections'))
@@ -141,19 +144,23 @@ def class_columns(ground_truth: PerVideo, detections: PerVideo) -> ClassColumns:
         found_class=found_class[order],
         found_video=_video_numbers(detections, number)[order],
         ignored=dict(ignored),
-        unknown_videos=sum(len(d) for video, d in detections.items() if video not in ground_truth))
+        unknown_videos=sum(len(d) for video, d in detections.items() if video not in ground_truth),
+    )
 
 
 def _video_numbers(results: PerVideo, number: Mapping[str, int]) -> np.ndarray:
-    return np.repeat(np.array([number[video] for video in results], dtype=np.int64),
-                     [len(entries) for entries in results.values()])
+    return np.repeat(
+        np.array([number[video] for video in results], dtype=np.int64),
+        [len(entries) for entries in results.values()],
+    )
 
 
 def no_segments(ground_truth: PerVideo) -> ValueError:
     """The error of a ground truth to which no detection can be compared."""
     return ValueError(
         f'ground truth: none of the {len(ground_truth)} videos has an annotated segment, so there '
-        'is nothing to evaluate against; check the subset and the annotation file')
+        'is nothing to evaluate against; check the subset and the annotation file'
+    )
 
 
 def descending_order(scores: np.ndarray) -> np.ndarray:

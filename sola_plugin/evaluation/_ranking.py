@@ -1,4 +1,5 @@
 """The rank of a detection within its video (or video and class), and the best rank that hits."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -24,12 +25,18 @@ def rank_in_group(groups: np.ndarray) -> np.ndarray:
         [0, 1, 2, 0, 0, 1]
     """
     position = np.arange(len(groups))
-    starts = np.r_[True, groups[1:] != groups[:-1]][:len(groups)]
+    starts = np.r_[True, groups[1:] != groups[:-1]][: len(groups)]
     return position - np.maximum.accumulate(np.where(starts, position, 0))
 
 
-def first_hits(true: np.ndarray, true_group: np.ndarray, found: np.ndarray,
-               found_group: np.ndarray, rank: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def first_hits(
+    true: np.ndarray,
+    true_group: np.ndarray,
+    found: np.ndarray,
+    found_group: np.ndarray,
+    rank: np.ndarray,
+    thresholds: np.ndarray,
+) -> np.ndarray:
     """Find the best-ranked detection that reaches each true segment; it may reach several.
 
     Args:

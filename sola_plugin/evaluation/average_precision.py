@@ -1,4 +1,5 @@
 """Mean average precision of temporal detections, as the ActivityNet evaluator defines it."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ class AveragePrecision:
         unknown_videos: Number of detections in videos that the ground truth does not list. They
             count as false positives of their class.
     """
+
     tiou_thresholds: np.ndarray
     labels: tuple[str, ...]
     per_class: np.ndarray
@@ -52,15 +54,18 @@ class AveragePrecision:
         """
         figures = by_threshold(self.tiou_thresholds, self.mAP)
         if per_class:
-            figures['per_class'] = {label: by_threshold(self.tiou_thresholds, row)
-                                    for label, row in zip(self.labels, self.per_class)}
+            figures['per_class'] = {
+                label: by_threshold(self.tiou_thresholds, row)
+                for label, row in zip(self.labels, self.per_class)
+            }
         return figures
 
 
 def average_precision(
-        ground_truth: PerVideo,
-        detections: PerVideo,
-        tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET) -> AveragePrecision:
+    ground_truth: PerVideo,
+    detections: PerVideo,
+    tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
+) -> AveragePrecision:
     """Compute the interpolated average precision of every class at every tIoU threshold.
 
     Follows ``Evaluation/eval_detection.py`` of the ActivityNet repository. The detections of a
@@ -101,12 +106,18 @@ def average_precision(
         labels=matches.labels,
         per_class=class_precision(matches.is_true, matches.found_class, matches.positives),
         ignored=matches.ignored,
-        unknown_videos=matches.unknown_videos)
+        unknown_videos=matches.unknown_videos,
+    )
 
 
-def class_precision(is_true: np.ndarray, found_class: np.ndarray, positives: np.ndarray, *,
-                    counted: np.ndarray | None = None,
-                    normalized_to: float | None = None) -> np.ndarray:
+def class_precision(
+    is_true: np.ndarray,
+    found_class: np.ndarray,
+    positives: np.ndarray,
+    *,
+    counted: np.ndarray | None = None,
+    normalized_to: float | None = None,
+) -> np.ndarray:
     """Compute the interpolated average precision of every class from its true positives.
 
     Args:
@@ -126,16 +137,19 @@ def class_precision(is_true: np.ndarray, found_class: np.ndarray, positives: np.
     for i in np.flatnonzero(positives):
         part = slice(ends[i], ends[i + 1])
         precision = precision_at_ranks(
-            is_true[:, part], None if counted is None else counted[:, part],
-            1. if normalized_to is None else normalized_to / positives[i])
+            is_true[:, part],
+            None if counted is None else counted[:, part],
+            1.0 if normalized_to is None else normalized_to / positives[i],
+        )
         # The curve at some recall is the best precision at that recall or beyond it.
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         result[i] = (best * is_true[:, part]).sum(axis=1) / positives[i]
     return result
 
 
-def precision_at_ranks(is_true: np.ndarray, counted: np.ndarray | None = None,
-                       scale: float = 1.) -> np.ndarray:
+def precision_at_ranks(
+    is_true: np.ndarray, counted: np.ndarray | None = None, scale: float = 1.0
+) -> np.ndarray:
     """Precision among the detections of one class down to each of them.
 
     Precision depends on how many true segments a class has: the more, the more of the detections

@@ -1,4 +1,5 @@
 """Average recall against the average number of proposals (AR@AN), after ActivityNet's evaluator."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ class AverageRecall:
             ``max_proposals``.
         recall: ``(n_tiou, 100)``.
     """
+
     tiou_thresholds: np.ndarray
     proposals_per_video: np.ndarray
     recall: np.ndarray
@@ -50,7 +52,8 @@ class AverageRecall:
         if not low <= number <= high:
             raise ValueError(
                 f'AR@{number:g}: the curve runs from {low:g} to {high:g} proposals per video; '
-                'choose max_proposals accordingly')
+                'choose max_proposals accordingly'
+            )
         return float(np.interp(number, self.proposals_per_video, self.average_recall))
 
     def to_dict(self, recall_at: Sequence[int] = (1, 5, 10, 100)) -> dict[str, float]:
@@ -58,10 +61,12 @@ class AverageRecall:
         return {**{f'AR@{n:g}': self.at(n) for n in recall_at}, 'auc': self.auc}
 
 
-def average_recall(ground_truth: PerVideo,
-                   proposals: PerVideo,
-                   tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
-                   max_proposals: float = 100) -> AverageRecall:
+def average_recall(
+    ground_truth: PerVideo,
+    proposals: PerVideo,
+    tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
+    max_proposals: float = 100,
+) -> AverageRecall:
     """Compute recall at 100 average numbers of proposals per video.
 
     Follows ``Evaluation/eval_proposal.py`` of the ActivityNet repository. The number of proposals
@@ -103,8 +108,10 @@ def average_recall(ground_truth: PerVideo,
     number = {video: i for i, video in enumerate(annotated)}
     true_video = np.repeat(np.arange(len(annotated)), [len(e) for e in annotated.values()])
     scores = score_column(proposals, 'proposals')
-    found_video = np.repeat([number.get(video, -1) for video in proposals],
-                            [len(entries) for entries in proposals.values()]).astype(np.int64)
+    found_video = np.repeat(
+        [number.get(video, -1) for video in proposals],
+        [len(entries) for entries in proposals.values()],
+    ).astype(np.int64)
 
     order = descending_order(scores)
     order = order[found_video[order] >= 0]
@@ -116,17 +123,23 @@ def average_recall(ground_truth: PerVideo,
     kept = rank < used[found_video]  # the others cannot count; without them the pairs are fewer
 
     first = first_hits(
-        segment_column(annotated, 'ground truth'), true_video,
-        segment_column(proposals, 'proposals')[order[kept]], found_video[kept], rank[kept],
-        thresholds)
+        segment_column(annotated, 'ground truth'),
+        true_video,
+        segment_column(proposals, 'proposals')[order[kept]],
+        found_video[kept],
+        rank[kept],
+        thresholds,
+    )
     return AverageRecall(
         tiou_thresholds=thresholds,
         proposals_per_video=np.arange(1, _NUM_POINTS + 1) * max_proposals / 100,
-        recall=np.stack([(hit[:, None] < steps[true_video]).mean(axis=0) for hit in first]))
+        recall=np.stack([(hit[:, None] < steps[true_video]).mean(axis=0) for hit in first]),
+    )
 
 
-def _proposals_used(count: np.ndarray, total: int,
-                    max_proposals: float) -> tuple[np.ndarray, np.ndarray]:
+def _proposals_used(
+    count: np.ndarray, total: int, max_proposals: float
+) -> tuple[np.ndarray, np.ndarray]:
     """How many of each video's proposals the curve uses.
 
     The order of the floating-point operations is the official one: the truncation to whole numbers
@@ -142,5 +155,5 @@ def _proposals_used(count: np.ndarray, total: int,
     """
     wanted = max_proposals * float(len(count))
     used = np.minimum((count * (wanted / max(total, 1))).astype(np.int64), count)
-    fractions = np.arange(1, _NUM_POINTS + 1) / 100. * (wanted / max(used.sum(), 1))
+    fractions = np.arange(1, _NUM_POINTS + 1) / 100.0 * (wanted / max(used.sum(), 1))
     return used, np.minimum((used[:, None] * fractions).astype(np.int64), used[:, None])

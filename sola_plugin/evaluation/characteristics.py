@@ -1,4 +1,5 @@
 """Characteristics of true segments and the buckets that they are sorted into, after DETAD."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ class Buckets:
         >>> Buckets((1, 4, 5), whole=True).ranges
         ('≤ 1', '2–4', '5', '> 5')
     """
+
     edges: tuple[float, ...]
     whole: bool = False
 
@@ -57,27 +59,28 @@ class Buckets:
     def names(self) -> tuple[str, ...]:
         """``'XS', 'S', 'M', 'L', 'XL'``; where these are too few, ``'1', '2', ...``."""
         if len(self) <= len(_NAMES):
-            return _NAMES[:len(self)]
+            return _NAMES[: len(self)]
         return tuple(str(number) for number in range(1, len(self) + 1))
 
 
 #: DETAD's buckets by data set.
 PRESETS: Mapping[str, Mapping[str, Buckets]] = {
     'activitynet': {
-        'coverage': Buckets((.2, .4, .6, .8)),
+        'coverage': Buckets((0.2, 0.4, 0.6, 0.8)),
         'length': Buckets((30, 60, 120, 180)),
         'instances': Buckets((1, 4, 8), whole=True),
     },
     'thumos14': {
-        'coverage': Buckets((.02, .04, .06, .08)),
+        'coverage': Buckets((0.02, 0.04, 0.06, 0.08)),
         'length': Buckets((3, 6, 12, 18)),
         'instances': Buckets((1, 40, 80), whole=True),
     },
 }
 
 
-def characteristics(true: np.ndarray, true_class: np.ndarray, true_video: np.ndarray,
-                    duration: np.ndarray) -> dict[str, np.ndarray]:
+def characteristics(
+    true: np.ndarray, true_class: np.ndarray, true_video: np.ndarray, duration: np.ndarray
+) -> dict[str, np.ndarray]:
     """Describe every true segment.
 
     Args:
@@ -97,14 +100,15 @@ def characteristics(true: np.ndarray, true_class: np.ndarray, true_video: np.nda
     return {'coverage': length / duration, 'length': length, 'instances': count[number]}
 
 
-def resolve_buckets(buckets: str | Mapping[str, Buckets],
-                    values: Mapping[str, np.ndarray]) -> dict[str, Buckets]:
+def resolve_buckets(
+    buckets: str | Mapping[str, Buckets], values: Mapping[str, np.ndarray]
+) -> dict[str, Buckets]:
     """Return the buckets of every characteristic.
 
     Args:
         buckets: ``'activitynet'`` or ``'thumos14'`` (DETAD's), ``'quantiles'`` (edges near the 20,
-            40, 60 and 80% quantiles of these segments), or buckets by characteristic. A characteristic
-            without buckets is left out.
+            40, 60 and 80% quantiles of these segments), or buckets by characteristic. A
+            characteristic without buckets is left out.
         values: Result of :func:`characteristics`.
 
     Raises:
@@ -114,8 +118,10 @@ def resolve_buckets(buckets: str | Mapping[str, Buckets],
         if buckets == 'quantiles':
             return {name: _quantiles(column) for name, column in values.items()}
         if buckets not in PRESETS:
-            raise ValueError(f"buckets {buckets!r}: expected one of {sorted(PRESETS)}, 'quantiles', "
-                             'or buckets by characteristic')
+            raise ValueError(
+                f"buckets {buckets!r}: expected one of {sorted(PRESETS)}, 'quantiles', "
+                'or buckets by characteristic'
+            )
         buckets = PRESETS[buckets]
     unknown = sorted(set(buckets) - set(values))
     if unknown:
@@ -125,7 +131,8 @@ def resolve_buckets(buckets: str | Mapping[str, Buckets],
 
 def _quantiles(values: np.ndarray) -> Buckets:
     """Five buckets of about the same number of values; fewer where many values are equal."""
-    exact = np.quantile(values, [.2, .4, .6, .8], method='lower')
+    exact = np.quantile(values, [0.2, 0.4, 0.6, 0.8], method='lower')
     edges = np.unique([float(f'{edge:.2g}') for edge in exact])  # round numbers to read
-    return Buckets(tuple(edges[edges < values.max()].tolist()),
-                   whole=np.issubdtype(values.dtype, np.integer))
+    return Buckets(
+        tuple(edges[edges < values.max()].tolist()), whole=np.issubdtype(values.dtype, np.integer)
+    )

@@ -5,6 +5,7 @@ detections for every proposal, scored by the proposal's score times the class sc
 ``needs_features = False`` is asked without features and feature span. Registered in mmaction2's
 ``TASK_UTILS``, so that a config names them inside of ``TALMetric``.
 """
+
 from __future__ import annotations
 
 import json
@@ -28,8 +29,12 @@ from .linear_model import LinearModel
 from .snippets import segment_means
 
 
-def top_detections(proposals: Sequence[Mapping[str, Any]], class_scores: np.ndarray,
-                   labels: Sequence[str], top_k: int) -> list[dict]:
+def top_detections(
+    proposals: Sequence[Mapping[str, Any]],
+    class_scores: np.ndarray,
+    labels: Sequence[str],
+    top_k: int,
+) -> list[dict]:
     """Give every proposal its best classes.
 
     Args:
@@ -44,11 +49,15 @@ def top_detections(proposals: Sequence[Mapping[str, Any]], class_scores: np.ndar
     """
     class_scores = np.broadcast_to(class_scores, (len(proposals), len(labels)))
     best = np.argsort(-class_scores, axis=1, kind='stable')[:, :top_k]
-    return [{
-        'segment': list(proposal['segment']),
-        'label': labels[c],
-        'score': float(proposal['score'] * scores[c])
-    } for proposal, scores, classes in zip(proposals, class_scores, best) for c in classes]
+    return [
+        {
+            'segment': list(proposal['segment']),
+            'label': labels[c],
+            'score': float(proposal['score'] * scores[c]),
+        }
+        for proposal, scores, classes in zip(proposals, class_scores, best)
+        for c in classes
+    ]
 
 
 @TASK_UTILS.register_module()
@@ -72,8 +81,9 @@ class ScoreFile:
 
     def __init__(self, path: str | os.PathLike, top_k: int = 2, prefix: str = '') -> None:
         self.path, self.top_k, self.prefix = path, _positive(top_k), prefix
-        self._scores = {prefix + video: self._check(video, scores)
-                        for video, scores in self._read().items()}
+        self._scores = {
+            prefix + video: self._check(video, scores) for video, scores in self._read().items()
+        }
 
     def _read(self) -> dict[str, dict[str, float]]:
         """Return the content of the file in the form ``{video: {label: score}}``."""
@@ -82,31 +92,43 @@ class ScoreFile:
         except ValueError as error:
             raise ValueError(f'{self.path}: not a JSON file, or cut short: {error}') from error
         if not isinstance(content, dict):
-            raise ValueError(f'{self.path}: expected {{video: {{label: score}}}}, got a '
-                             f'{type(content).__name__}')
+            raise ValueError(
+                f'{self.path}: expected {{video: {{label: score}}}}, got a {type(content).__name__}'
+            )
         if not set(content) >= {'results', 'class'}:
             return content
         labels = content['class']
         for video, scores in content['results'].items():
             if len(scores) != len(labels):
-                raise ValueError(f'{self.path}: video {video!r} has {len(scores)} scores for '
-                                 f'{len(labels)} classes')
+                raise ValueError(
+                    f'{self.path}: video {video!r} has {len(scores)} scores for '
+                    f'{len(labels)} classes'
+                )
         return {video: dict(zip(labels, scores)) for video, scores in content['results'].items()}
 
     def _check(self, video: str, scores: Any) -> tuple[list[str], np.ndarray]:
         """Return the labels and scores of one video, or raise."""
-        if not isinstance(scores, dict) or not scores or not all(
+        if (
+            not isinstance(scores, dict)
+            or not scores
+            or not all(
                 isinstance(score, (int, float)) and math.isfinite(score)
-                for score in scores.values()):
-            raise ValueError(f'{self.path}: video {video!r}: expected {{label: finite score}}, got '
-                             f'{reprlib.repr(scores)}')
+                for score in scores.values()
+            )
+        ):
+            raise ValueError(
+                f'{self.path}: video {video!r}: expected {{label: finite score}}, got '
+                f'{reprlib.repr(scores)}'
+            )
         return list(scores), np.array(list(scores.values()), dtype=np.float64)
 
-    def classify(self,
-                 video_name: str,
-                 features: np.ndarray | None = None,
-                 feature_span: tuple[float, float] | None = None,
-                 proposals: Sequence[Mapping[str, Any]] = ()) -> list[dict]:
+    def classify(
+        self,
+        video_name: str,
+        features: np.ndarray | None = None,
+        feature_span: tuple[float, float] | None = None,
+        proposals: Sequence[Mapping[str, Any]] = (),
+    ) -> list[dict]:
         """Give every proposal the best classes of its video.
 
         Args:
@@ -126,7 +148,8 @@ class ScoreFile:
                 f'{self.path}: no class scores for video {video_name!r}; the file has '
                 f'{len(self._scores)} videos, the first are {list(self._scores)[:3]} (prefix '
                 f'{self.prefix!r} included). If the ids differ by a prefix, give it: '
-                "dict(type='ScoreFile', prefix='v_', ...)")
+                "dict(type='ScoreFile', prefix='v_', ...)"
+            )
         labels, scores = self._scores[video_name]
         return top_detections(proposals, scores[None], labels, self.top_k)
 
@@ -138,8 +161,13 @@ class _SegmentClassifier:
     model: LinearModel
     name: str
 
-    def classify(self, video_name: str, features: np.ndarray, feature_span: tuple[float, float],
-                 proposals: Sequence[Mapping[str, Any]]) -> list[dict]:
+    def classify(
+        self,
+        video_name: str,
+        features: np.ndarray,
+        feature_span: tuple[float, float],
+        proposals: Sequence[Mapping[str, Any]],
+    ) -> list[dict]:
         """Give every proposal the most probable classes of its mean feature.
 
         Args:
@@ -159,12 +187,15 @@ class _SegmentClassifier:
         means = segment_means(features, feature_span, [p['segment'] for p in proposals])
         channels = len(self.model.mean)
         if means.shape[1] != channels:
-            raise ValueError(f'features of {video_name!r} have {means.shape[1]} channels, but '
-                             f'{self.name} was fitted on {channels}')
+            raise ValueError(
+                f'features of {video_name!r} have {means.shape[1]} channels, but '
+                f'{self.name} was fitted on {channels}'
+            )
         if not len(proposals):
             return []
-        return top_detections(proposals, self.model.probabilities(means), self.model.labels.tolist(),
-                              self.top_k)
+        return top_detections(
+            proposals, self.model.probabilities(means), self.model.labels.tolist(), self.top_k
+        )
 
 
 @TASK_UTILS.register_module()
@@ -187,8 +218,9 @@ class LinearClassifier(_SegmentClassifier):
 
     name = 'LinearClassifier'
 
-    def __init__(self, dataset: Any, top_k: int = 2, C: float = 1.0,
-                 save_to: str | os.PathLike | None = None) -> None:
+    def __init__(
+        self, dataset: Any, top_k: int = 2, C: float = 1.0, save_to: str | os.PathLike | None = None
+    ) -> None:
         self.dataset, self.top_k, self.C, self.save_to = dataset, _positive(top_k), C, save_to
 
     @property
@@ -206,8 +238,11 @@ class LinearClassifier(_SegmentClassifier):
             try:
                 model.save(self.save_to)
             except OSError as error:
-                print_log(f'the weights of the linear classifier are not stored: {error}', 'current',
-                          logging.WARNING)
+                print_log(
+                    f'the weights of the linear classifier are not stored: {error}',
+                    'current',
+                    logging.WARNING,
+                )
         return model
 
     def _training_samples(self) -> tuple[np.ndarray, list[str]]:
@@ -216,17 +251,28 @@ class LinearClassifier(_SegmentClassifier):
         if isinstance(dataset, Mapping):
             dataset = DATASETS.build(dict(dataset))
         means, labels = [], []
-        for index in track(range(len(dataset)), 'Fitting the linear classifier',
-                           transient=True, disable=not is_main_process()):
+        for index in track(
+            range(len(dataset)),
+            'Fitting the linear classifier',
+            transient=True,
+            disable=not is_main_process(),
+        ):
             item = dataset[index]
             meta = item['data_samples'].metainfo
             annotations = metainfo.read(meta, 'annotations')
-            means.append(segment_means(item['inputs'].float().numpy(), metainfo.feature_span(meta),
-                                       [a['segment'] for a in annotations]))
+            means.append(
+                segment_means(
+                    item['inputs'].float().numpy(),
+                    metainfo.feature_span(meta),
+                    [a['segment'] for a in annotations],
+                )
+            )
             labels += [a['label'] for a in annotations]
         if not labels:
-            raise ValueError(f'LinearClassifier: none of the {len(dataset)} items of its dataset '
-                             'has an annotated segment')
+            raise ValueError(
+                f'LinearClassifier: none of the {len(dataset)} items of its dataset '
+                'has an annotated segment'
+            )
         return np.concatenate(means), labels
 
 

@@ -1,4 +1,5 @@
 """What ground truth and detections have in common, and what is missing on either side."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -27,6 +28,7 @@ class Coverage:
             no labels.
         unknown_labels: Number of detections of each label that the ground truth does not have.
     """
+
     num_videos: int
     num_annotated: int
     num_segments: int
@@ -46,16 +48,19 @@ class Coverage:
             sentences.append(
                 f'{_share(self.unknown_labels, self.num_detections)} have one of '
                 f'{len(self.unknown_labels)} labels without ground truth, which mAP and '
-                f'Recall@kx ignore: {first_few(map(repr, self.unknown_labels))}')
+                f'Recall@kx ignore: {first_few(map(repr, self.unknown_labels))}'
+            )
         if self.unknown_videos:
             sentences.append(
                 f'{_share(self.unknown_videos, self.num_detections)} lie in '
                 f'{len(self.unknown_videos)} videos that the ground truth does not have and count '
-                f'as false positives: {first_few(map(repr, self.unknown_videos))}')
+                f'as false positives: {first_few(map(repr, self.unknown_videos))}'
+            )
         if self.missing_videos:
             sentences.append(
                 f'{len(self.missing_videos):,} of {self.num_annotated:,} annotated videos have no '
-                f'detections: {first_few(map(repr, self.missing_videos))}')
+                f'detections: {first_few(map(repr, self.missing_videos))}'
+            )
         return sentences
 
     @property
@@ -63,8 +68,10 @@ class Coverage:
         """A sentence on each thing that is usual, but good to know."""
         if not self.missing_classes:
             return []
-        return [f'{len(self.missing_classes)} of {self.num_classes} classes have no detections, so '
-                f'their average precision is 0: {first_few(map(repr, self.missing_classes))}']
+        return [
+            f'{len(self.missing_classes)} of {self.num_classes} classes have no detections, so '
+            f'their average precision is 0: {first_few(map(repr, self.missing_classes))}'
+        ]
 
 
 def measure_coverage(ground_truth: PerVideo, detections: PerVideo) -> Coverage:
@@ -84,10 +91,12 @@ def measure_coverage(ground_truth: PerVideo, detections: PerVideo) -> Coverage:
         >>> coverage.missing_videos, coverage.unknown_labels
         (('b',), {'fly': 1})
     """
-    classes = {entry['label'] for entries in ground_truth.values() for entry in entries
-               if 'label' in entry}
-    found = Counter(entry['label'] for entries in detections.values() for entry in entries
-                    if 'label' in entry)
+    classes = {
+        entry['label'] for entries in ground_truth.values() for entry in entries if 'label' in entry
+    }
+    found = Counter(
+        entry['label'] for entries in detections.values() for entry in entries if 'label' in entry
+    )
     return Coverage(
         num_videos=len(ground_truth),
         num_annotated=sum(len(entries) > 0 for entries in ground_truth.values()),
@@ -95,13 +104,21 @@ def measure_coverage(ground_truth: PerVideo, detections: PerVideo) -> Coverage:
         num_classes=len(classes),
         num_detections=sum(map(len, detections.values())),
         num_detected_videos=sum(len(entries) > 0 for entries in detections.values()),
-        missing_videos=tuple(sorted(video for video, entries in ground_truth.items()
-                                    if len(entries) and not len(detections.get(video, ())))),
-        unknown_videos={video: len(detections[video])
-                        for video in sorted(set(detections) - set(ground_truth))
-                        if len(detections[video])},
+        missing_videos=tuple(
+            sorted(
+                video
+                for video, entries in ground_truth.items()
+                if len(entries) and not len(detections.get(video, ()))
+            )
+        ),
+        unknown_videos={
+            video: len(detections[video])
+            for video in sorted(set(detections) - set(ground_truth))
+            if len(detections[video])
+        },
         missing_classes=tuple(sorted(classes - set(found))) if found else (),
-        unknown_labels={label: found[label] for label in sorted(set(found) - classes)})
+        unknown_labels={label: found[label] for label in sorted(set(found) - classes)},
+    )
 
 
 def _share(counts: Mapping[str, int], total: int) -> str:

@@ -7,6 +7,7 @@ their video), N is the exact mean (DETAD's division drops the fraction), and of 
 with the same tIoU, the one of the detection's class decides (in DETAD, the first in the file).
 DETAD's other characteristics, context and agreement, need annotations that only it has.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ class BucketResults:
         missed: Share of the true segments that are missed, mean over the thresholds ``(b,)``; NaN
             without segments.
     """
+
     buckets: Buckets
     segments: np.ndarray
     mAP_N: np.ndarray
@@ -58,6 +60,7 @@ class Diagnosis:
         false_positives: Kinds of the best detections, and what each kind costs.
         by_characteristic: ``coverage``, ``length`` and ``instances``, where they have buckets.
     """
+
     tiou_thresholds: np.ndarray
     num_segments: int
     num_detections: int
@@ -91,18 +94,20 @@ class Diagnosis:
             'mAP_N': self.mAP_N,
             'missed': self.missed,
             'false_positives': _false_positives_dict(self.false_positives),
-            'by_characteristic': {name: _bucket_dicts(result)
-                                  for name, result in self.by_characteristic.items()},
+            'by_characteristic': {
+                name: _bucket_dicts(result) for name, result in self.by_characteristic.items()
+            },
         }
 
 
 def diagnose(
-        ground_truth: PerVideo,
-        detections: PerVideo,
-        durations: Mapping[str, float],
-        tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
-        buckets: str | Mapping[str, Buckets] = 'activitynet',
-        num_splits: int = 10) -> Diagnosis:
+    ground_truth: PerVideo,
+    detections: PerVideo,
+    durations: Mapping[str, float],
+    tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
+    buckets: str | Mapping[str, Buckets] = 'activitynet',
+    num_splits: int = 10,
+) -> Diagnosis:
     """Find out why detections are wrong.
 
     The true segments are those that the evaluator counts, and ``mAP`` is its mAP: nothing is
@@ -146,8 +151,11 @@ def diagnose(
     for name, ranges in resolve_buckets(buckets, values).items():
         place = ranges.place(values[name])
         results[name] = BucketResults(
-            ranges, np.bincount(place, minlength=len(ranges)),
-            bucket_maps(matches, place, len(ranges)), bucket_misses(missed, place, len(ranges)))
+            ranges,
+            np.bincount(place, minlength=len(ranges)),
+            bucket_maps(matches, place, len(ranges)),
+            bucket_misses(missed, place, len(ranges)),
+        )
     by_class = class_precision(matches.is_true, matches.found_class, matches.positives)
     return Diagnosis(
         tiou_thresholds=matches.tiou_thresholds,
@@ -159,22 +167,27 @@ def diagnose(
         mAP_N=overall_map(matches),
         missed=float(missed.mean()),
         false_positives=analyse_false_positives(matches, num_splits),
-        by_characteristic=results)
+        by_characteristic=results,
+    )
 
 
 def _duration(durations: Mapping[str, float], video: str) -> float:
     value = durations.get(video)
     if value is None or not 0 < value < float('inf'):
-        raise ValueError(f'video {video!r}: expected a duration in seconds above 0, got {value}; '
-                         'coverage needs that of every video with true segments')
+        raise ValueError(
+            f'video {video!r}: expected a duration in seconds above 0, got {value}; '
+            'coverage needs that of every video with true segments'
+        )
     return value
 
 
 def _false_positives_dict(result: FalsePositives) -> dict:
     counts = result.counts.mean(axis=1)
     total = counts.sum(axis=0)
-    kinds = {kind: {'count': count, 'share': count / max(counts.sum(), 1)}
-             for kind, count in zip(KINDS, total.tolist())}
+    kinds = {
+        kind: {'count': count, 'share': count / max(counts.sum(), 1)}
+        for kind, count in zip(KINDS, total.tolist())
+    }
     for kind, gain, gain_N in zip(KINDS[1:], result.gain.mean(axis=1), result.gain_N.mean(axis=1)):
         kinds[kind].update(gain=float(gain), gain_N=float(gain_N))
     return {
@@ -182,15 +195,23 @@ def _false_positives_dict(result: FalsePositives) -> dict:
         'mAP_N': float(result.mAP_N.mean()),
         'recall': float(result.recall.mean()),
         'kinds': kinds,
-        'splits': [{'detections': int(number), 'shares': dict(zip(KINDS, map(_plain, shares)))}
-                   for number, shares in zip(counts.sum(axis=1), result.shares)],
+        'splits': [
+            {'detections': int(number), 'shares': dict(zip(KINDS, map(_plain, shares)))}
+            for number, shares in zip(counts.sum(axis=1), result.shares)
+        ],
     }
 
 
 def _bucket_dicts(result: BucketResults) -> list[dict]:
     edges = result.buckets.edges
-    rows = zip(result.buckets.names, (None, *edges), (*edges, None), result.segments.tolist(),
-               map(_plain, result.mAP_N), map(_plain, result.missed))
+    rows = zip(
+        result.buckets.names,
+        (None, *edges),
+        (*edges, None),
+        result.segments.tolist(),
+        map(_plain, result.mAP_N),
+        map(_plain, result.missed),
+    )
     keys = ('bucket', 'above', 'up_to', 'segments', 'mAP_N', 'missed')
     return [dict(zip(keys, row)) for row in rows]
 

@@ -1,4 +1,5 @@
 """Repeated annotations, which ActionFormer and OpenTAD drop before they evaluate."""
+
 from __future__ import annotations
 
 from ._columns import PerVideo
@@ -32,7 +33,10 @@ def _distinct(entries, tolerance: float) -> list:
     for entry in entries:
         start, end = entry['segment']
         if end - start >= tolerance and not any(
-                entry['label'] == other['label'] and abs(start - other['segment'][0]) <= tolerance
-                and abs(end - other['segment'][1]) <= tolerance for other in kept):
+            entry['label'] == other['label']
+            and abs(start - other['segment'][0]) <= tolerance
+            and abs(end - other['segment'][1]) <= tolerance
+            for other in kept
+        ):
             kept.append(entry)
     return kept

@@ -1,4 +1,5 @@
 """True segments that no detection finds, after DETAD's false-negative analysis."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -26,8 +27,13 @@ def missed_segments(matches: Matches, min_precision: float = MIN_PRECISION) -> n
     positives = matches.positives
     starts = np.searchsorted(matches.found_class, np.arange(1, len(positives)))
     parts = np.split(matches.is_true, starts, axis=1)
-    precision = np.concatenate([precision_at_ranks(part, scale=positives.mean() / number)
-                                for part, number in zip(parts, positives)], axis=1)
+    precision = np.concatenate(
+        [
+            precision_at_ranks(part, scale=positives.mean() / number)
+            for part, number in zip(parts, positives)
+        ],
+        axis=1,
+    )
     level, detection = np.nonzero(matches.is_true & (precision > min_precision))
     missed = np.ones((len(matches.partner), len(matches.true)), dtype=bool)
     missed[level, matches.partner[level, detection]] = False

@@ -1,4 +1,5 @@
 """Kinds of false positives and what each of them costs, after DETAD."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -13,8 +14,14 @@ from .matching import Matches, overlap
 #: Below this tIoU with every true segment of its video, a detection is one of the background.
 BACKGROUND_TIOU = 0.1
 
-KINDS = ('true positive', 'double detection', 'wrong label', 'localization', 'confusion',
-         'background')
+KINDS = (
+    'true positive',
+    'double detection',
+    'wrong label',
+    'localization',
+    'confusion',
+    'background',
+)
 _TRUE, _DOUBLE, _LABEL, _LOCALIZATION, _CONFUSION, _BACKGROUND = range(len(KINDS))
 
 
@@ -34,6 +41,7 @@ class FalsePositives:
         gain_N: The same for the normalised mAP.
         recall: Mean recall of these detections ``(n_tiou,)``, the mAP without any false positives.
     """
+
     counts: np.ndarray
     mAP: np.ndarray
     mAP_N: np.ndarray
@@ -76,16 +84,28 @@ def analyse_false_positives(matches: Matches, num_splits: int = 10) -> FalsePosi
     top, split = _take(matches, split < num_splits), split[split < num_splits]
     kinds = error_kinds(top)
 
-    counts = np.stack([[np.bincount(row[split == k], minlength=len(KINDS)) for row in kinds]
-                       for k in range(num_splits)])
+    counts = np.stack(
+        [
+            [np.bincount(row[split == k], minlength=len(KINDS)) for row in kinds]
+            for k in range(num_splits)
+        ]
+    )
     counted = [np.ones_like(kinds, dtype=bool), *(kinds != kind for kind in range(1, len(KINDS)))]
     mAP, mAP_N = (
-        np.stack([class_precision(top.is_true, top.found_class, positives, counted=part,
-                                  normalized_to=number).mean(axis=0) for part in counted])
-        for number in (None, positives.mean()))
+        np.stack(
+            [
+                class_precision(
+                    top.is_true, top.found_class, positives, counted=part, normalized_to=number
+                ).mean(axis=0)
+                for part in counted
+            ]
+        )
+        for number in (None, positives.mean())
+    )
     recall = class_precision(top.is_true, top.found_class, positives, counted=top.is_true)
-    return FalsePositives(counts, mAP[0], mAP_N[0], mAP[1:] - mAP[0], mAP_N[1:] - mAP_N[0],
-                          recall.mean(axis=0))
+    return FalsePositives(
+        counts, mAP[0], mAP_N[0], mAP[1:] - mAP[0], mAP_N[1:] - mAP_N[0], recall.mean(axis=0)
+    )
 
 
 def error_kinds(matches: Matches) -> np.ndarray:
@@ -111,8 +131,9 @@ def error_kinds(matches: Matches) -> np.ndarray:
         Index into :data:`KINDS`, ``(n_tiou, n)``.
     """
     tiou, same_class = _nearest(matches)
-    kinds = np.where(tiou < BACKGROUND_TIOU, _BACKGROUND,
-                     np.where(same_class, _LOCALIZATION, _CONFUSION))
+    kinds = np.where(
+        tiou < BACKGROUND_TIOU, _BACKGROUND, np.where(same_class, _LOCALIZATION, _CONFUSION)
+    )
     reached = tiou >= matches.tiou_thresholds[:, None]
     kinds = np.where(reached, np.where(same_class, _DOUBLE, _LABEL), kinds)
     return np.where(matches.is_true, _TRUE, kinds)
@@ -125,7 +146,8 @@ def _nearest(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
     tiou = np.zeros(len(matches.found))
     np.maximum.at(tiou, detection, pair_tiou)
     fits = (pair_tiou == tiou[detection]) & (
-        matches.found_class[detection] == matches.true_class[truth])
+        matches.found_class[detection] == matches.true_class[truth]
+    )
     same_class = np.zeros(len(matches.found), dtype=bool)
     same_class[detection[fits]] = True
     return tiou, same_class
@@ -133,5 +155,10 @@ def _nearest(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
 
 def _take(matches: Matches, keep: np.ndarray) -> Matches:
     """Return the matches with some of the detections only, bool ``(n,)``; partners stay."""
-    return replace(matches, found=matches.found[keep], found_class=matches.found_class[keep],
-                   found_video=matches.found_video[keep], partner=matches.partner[:, keep])
+    return replace(
+        matches,
+        found=matches.found[keep],
+        found_class=matches.found_class[keep],
+        found_video=matches.found_video[keep],
+        partner=matches.partner[:, keep],
+    )

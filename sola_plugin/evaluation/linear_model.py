@@ -1,4 +1,5 @@
 """Multinomial logistic regression of standardised features, as plain arrays that can be stored."""
+
 from __future__ import annotations
 
 import os
@@ -32,8 +33,9 @@ class LinearModel:
     settings: str = ''
 
     @classmethod
-    def fit(cls, samples: np.ndarray, labels: Sequence[str], C: float = 1.0,
-            settings: str = '') -> LinearModel:
+    def fit(
+        cls, samples: np.ndarray, labels: Sequence[str], C: float = 1.0, settings: str = ''
+    ) -> LinearModel:
         """Fit by scikit-learn, without random numbers.
 
         Args:
@@ -54,7 +56,10 @@ class LinearModel:
         if len(classes) > 1:
             fitted = LogisticRegression(C=C, max_iter=1000).fit(scaler.transform(samples), labels)
             # Of two classes there is one row, the second one's; the first one's logit is 0.
-            weight[-len(fitted.coef_):], bias[-len(fitted.coef_):] = fitted.coef_, fitted.intercept_
+            weight[-len(fitted.coef_) :], bias[-len(fitted.coef_) :] = (
+                fitted.coef_,
+                fitted.intercept_,
+            )
         return cls(classes, scaler.mean_, scaler.scale_, weight, bias, settings)
 
     def probabilities(self, samples: np.ndarray) -> np.ndarray:
@@ -72,7 +77,9 @@ class LinearModel:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a ``.npz`` file; it appears under its name only when it is complete."""
-        arrays: dict[str, Any] = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        arrays: dict[str, Any] = {
+            field.name: np.asarray(getattr(self, field.name)) for field in fields(self)
+        }
         with atomic_write(path, 'wb') as file:
             np.savez(file, **arrays)
 
@@ -91,6 +98,8 @@ class LinearModel:
         except FileNotFoundError:
             raise FileNotFoundError(f'classifier {os.fspath(path)} does not exist') from None
         except Exception as error:  # NumPy raises many kinds for a torn or foreign file
-            raise ValueError(f'cannot read the classifier {os.fspath(path)}: {error}. Expected a .npz file '
-                             f'with {", ".join(names)}, as tools/test.py writes it') from error
+            raise ValueError(
+                f'cannot read the classifier {os.fspath(path)}: {error}. Expected a .npz file '
+                f'with {", ".join(names)}, as tools/test.py writes it'
+            ) from error
         return cls(**dict(content, settings=str(content['settings'])))

@@ -1,4 +1,5 @@
 """Linear probe: how well a linear classifier tells action snippets from background."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,13 +17,15 @@ from .probe_data import DEFAULT_C, ProbeData
 METRICS = ('accuracy', 'balanced_accuracy', 'average_precision')
 
 
-def linear_probe(train_features: np.ndarray,
-                 train_labels: np.ndarray,
-                 test_features: np.ndarray,
-                 test_labels: np.ndarray,
-                 C: float = DEFAULT_C,
-                 tol: float = 1e-6,
-                 max_iter: int = 5000) -> dict[str, float]:
+def linear_probe(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    C: float = DEFAULT_C,
+    tol: float = 1e-6,
+    max_iter: int = 5000,
+) -> dict[str, float]:
     """Fit foreground/background on L2-normalised snippet features and score it on other snippets.
 
     The probe of the SoLa paper: one linear layer on normalised snippet features, here fitted to
@@ -34,8 +37,8 @@ def linear_probe(train_features: np.ndarray,
         test_features: ``(m, C)``.
         test_labels: bool ``(m,)``.
         C: Inverse of the regularisation, scikit-learn's.
-        tol: Largest gradient at which the solver stops. Entries of normalised features are small, and so are
-            gradients: at scikit-learn's 1e-4 the fit is not over.
+        tol: Largest gradient at which the solver stops. Entries of normalised features are small,
+            and so are gradients: at scikit-learn's 1e-4 the fit is not over.
         max_iter: Upper limit on the solver's iterations.
 
     Returns:
@@ -56,8 +59,8 @@ class SeededProbe:
     Attributes:
         all_videos: Metric → figure of :func:`linear_probe` on every training video once.
         scores: Metric → ``(S,)``, one figure for each seed.
-        by_distance: ``'start'`` and ``'end'`` → ``(S, B)``, accuracy of each seed in bins of the distance
-            to the nearest boundary; NaN in empty bins.
+        by_distance: ``'start'`` and ``'end'`` → ``(S, B)``, accuracy of each seed in bins of the
+            distance to the nearest boundary; NaN in empty bins.
         counts: ``'start'`` and ``'end'`` → ``(B,)``, test snippets in each bin.
     """
 
@@ -67,15 +70,21 @@ class SeededProbe:
     counts: dict[str, np.ndarray]
 
 
-def probe_over_seeds(train: ProbeData, test: ProbeData, seeds: Sequence[int],
-                     edges: Sequence[float] | np.ndarray, C: float = DEFAULT_C) -> SeededProbe:
+def probe_over_seeds(
+    train: ProbeData,
+    test: ProbeData,
+    seeds: Sequence[int],
+    edges: Sequence[float] | np.ndarray,
+    C: float = DEFAULT_C,
+) -> SeededProbe:
     """Repeat the probe on bootstrap samples of the training videos.
 
-    Logistic regression has one solution, so its own seed would change nothing. What a result does depend
-    on is which videos happened to be annotated. A seed therefore draws as many training videos as there
-    are, with replacement; whole videos, because snippets of one video are alike and resampling them one
-    by one would make the spread too small. The same seed draws the same videos for every method, so
-    differences between methods can be paired. All seeds are tested on the same snippets.
+    Logistic regression has one solution, so its own seed would change nothing. What a result does
+    depend on is which videos happened to be annotated. A seed therefore draws as many training
+    videos as there are, with replacement; whole videos, because snippets of one video are alike and
+    resampling them one by one would make the spread too small. The same seed draws the same videos
+    for every method, so differences between methods can be paired. All seeds are tested on the same
+    snippets.
 
     Args:
         train: Snippets to fit on, of at least two videos.
@@ -103,12 +112,15 @@ def probe_over_seeds(train: ProbeData, test: ProbeData, seeds: Sequence[int],
         _check_both(f'training videos drawn with seed {seed}', train.labels[weights > 0])
         confidence = probe.confidence(weights)
         scores.append(probe.scores(confidence))
-        binned.append(accuracy_by_distance(test.distance, test.kind, (confidence > 0) == test.labels, edges))
+        binned.append(
+            accuracy_by_distance(test.distance, test.kind, (confidence > 0) == test.labels, edges)
+        )
     return SeededProbe(
         all_videos=probe.scores(probe.confidence()),
         scores={metric: np.array([score[metric] for score in scores]) for metric in METRICS},
         by_distance={kind: np.stack([bins[kind].accuracy for bins in binned]) for kind in KINDS},
-        counts={kind: binned[0][kind].num_snippets for kind in KINDS})
+        counts={kind: binned[0][kind].num_snippets for kind in KINDS},
+    )
 
 
 def bootstrap_weights(videos: np.ndarray, seed: int) -> np.ndarray:
@@ -131,15 +143,26 @@ def bootstrap_weights(videos: np.ndarray, seed: int) -> np.ndarray:
 
 
 class _Probe:
-    """The classifier on checked and normalised snippets; the arguments are those of :func:`linear_probe`."""
+    """The classifier on checked and normalised snippets; the arguments are those of
+    :func:`linear_probe`."""
 
-    def __init__(self, train_features: np.ndarray, train_labels: np.ndarray, test_features: np.ndarray,
-                 test_labels: np.ndarray, C: float, tol: float = 1e-6, max_iter: int = 5000) -> None:
+    def __init__(
+        self,
+        train_features: np.ndarray,
+        train_labels: np.ndarray,
+        test_features: np.ndarray,
+        test_labels: np.ndarray,
+        C: float,
+        tol: float = 1e-6,
+        max_iter: int = 5000,
+    ) -> None:
         train = _check('train', train_features, train_labels)
         test = _check('test', test_features, test_labels)
         if train[0].shape[1] != test[0].shape[1]:
-            raise ValueError(f'train features have {train[0].shape[1]} channels, test features have '
-                             f'{test[0].shape[1]}: expected the same')
+            raise ValueError(
+                f'train features have {train[0].shape[1]} channels, test features have '
+                f'{test[0].shape[1]}: expected the same'
+            )
         self.train, self.train_labels = normalize(train[0]), train[1]
         self.test, self.test_labels = normalize(test[0]), test[1]
         self.options = dict(C=C, tol=tol, max_iter=max_iter)
@@ -151,9 +174,11 @@ class _Probe:
 
     def scores(self, confidence: np.ndarray) -> dict[str, float]:
         """Score test logits ``(m,)``."""
-        values = (accuracy_score(self.test_labels, confidence > 0),
-                  balanced_accuracy_score(self.test_labels, confidence > 0),
-                  average_precision_score(self.test_labels, confidence))
+        values = (
+            accuracy_score(self.test_labels, confidence > 0),
+            balanced_accuracy_score(self.test_labels, confidence > 0),
+            average_precision_score(self.test_labels, confidence),
+        )
         # Average precision sums many fractions and may end a rounding error above 1.
         return {metric: min(float(value), 1.0) for metric, value in zip(METRICS, values)}
 
@@ -161,8 +186,10 @@ class _Probe:
 def _check(part: str, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     features, labels = np.asarray(features), np.asarray(labels, dtype=bool)
     if features.ndim != 2 or labels.shape != features.shape[:1]:
-        raise ValueError(f'{part}: expected features (n, C) and labels (n,), got {features.shape} '
-                         f'and {labels.shape}')
+        raise ValueError(
+            f'{part}: expected features (n, C) and labels (n,), got {features.shape} '
+            f'and {labels.shape}'
+        )
     _check_both(part, labels)
     return features, labels
 
@@ -171,4 +198,5 @@ def _check_both(part: str, labels: np.ndarray) -> None:
     if labels.all() or not labels.any():
         raise ValueError(
             f'{part}: {int(labels.sum())} of {labels.size} snippets are foreground; the linear '
-            'probe needs both foreground and background')
+            'probe needs both foreground and background'
+        )

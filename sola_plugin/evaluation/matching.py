@@ -1,4 +1,5 @@
 """Which detection finds which true segment, as the ActivityNet evaluator decides it."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ class Matches(ClassColumns):
         partner: Row of ``true`` that each detection takes, or -1 for a false positive, ``(n_tiou,
             n)``.
     """
+
     tiou_thresholds: np.ndarray
     partner: np.ndarray
 
@@ -34,8 +36,9 @@ class Matches(ClassColumns):
         return np.bincount(self.true_class)
 
 
-def match_detections(ground_truth: PerVideo, detections: PerVideo,
-                     tiou_thresholds: np.ndarray) -> Matches:
+def match_detections(
+    ground_truth: PerVideo, detections: PerVideo, tiou_thresholds: np.ndarray
+) -> Matches:
     """Match detections with true segments of their video and class, at every threshold on its own.
 
     In order of falling score, each detection takes the free segment with the highest tIoU, if that
@@ -55,9 +58,13 @@ def match_detections(ground_truth: PerVideo, detections: PerVideo,
     """
     columns = class_columns(ground_truth, detections)
     num_labels = len(columns.labels)
-    partner = _partners(columns.found, columns.found_video * num_labels + columns.found_class,
-                        columns.true, columns.true_video * num_labels + columns.true_class,
-                        tiou_thresholds)
+    partner = _partners(
+        columns.found,
+        columns.found_video * num_labels + columns.found_class,
+        columns.true,
+        columns.true_video * num_labels + columns.true_class,
+        tiou_thresholds,
+    )
     return Matches(**vars(columns), tiou_thresholds=tiou_thresholds, partner=partner)
 
 
@@ -79,8 +86,13 @@ def overlap(found: np.ndarray, true: np.ndarray) -> np.ndarray:
     return tiou
 
 
-def _partners(found: np.ndarray, found_key: np.ndarray, true: np.ndarray, true_key: np.ndarray,
-              thresholds: np.ndarray) -> np.ndarray:
+def _partners(
+    found: np.ndarray,
+    found_key: np.ndarray,
+    true: np.ndarray,
+    true_key: np.ndarray,
+    thresholds: np.ndarray,
+) -> np.ndarray:
     """Find the true segment that each detection takes.
 
     Args:
@@ -100,14 +112,18 @@ def _partners(found: np.ndarray, found_key: np.ndarray, true: np.ndarray, true_k
     detection, truth, tiou = detection[near], truth[near], tiou[near]
     # Each threshold is a matching problem of its own; numbering its nodes apart solves all at once.
     level, edge = np.nonzero(tiou >= thresholds[:, None])
-    partner = _first_come_matching(level * len(found) + detection[edge],
-                                   level * len(true) + truth[edge], len(thresholds) * len(found),
-                                   len(thresholds) * len(true))
+    partner = _first_come_matching(
+        level * len(found) + detection[edge],
+        level * len(true) + truth[edge],
+        len(thresholds) * len(found),
+        len(thresholds) * len(true),
+    )
     return np.where(partner < 0, -1, partner % len(true)).reshape(len(thresholds), len(found))
 
 
-def _first_come_matching(left: np.ndarray, right: np.ndarray, num_left: int,
-                         num_right: int) -> np.ndarray:
+def _first_come_matching(
+    left: np.ndarray, right: np.ndarray, num_left: int, num_right: int
+) -> np.ndarray:
     """Match greedily: edge after edge is taken if both of its ends are still free.
 
     An edge that comes before all other edges at its two ends is taken whatever happens elsewhere.

@@ -1,4 +1,5 @@
 """Read what evaluation needs from the metainfo of a data sample, ours or mmaction2's."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -34,10 +35,12 @@ def feature_span(metainfo: Mapping[str, Any]) -> tuple[float, float]:
         stock = ', '.join(map(repr, _STOCK_KEYS))
         raise ValueError(_missing(metainfo, f"'feature_span' (or {stock})"))
     seconds, frames, covered = (float(metainfo[key]) for key in _STOCK_KEYS)
-    return 0., covered / frames * seconds
+    return 0.0, covered / frames * seconds
 
 
 def _missing(metainfo: Mapping[str, Any], keys: str) -> str:
-    return (f'the data sample of video {metainfo.get("video_name", "?")!r} has no {keys} in its '
-            "metainfo: add it to 'meta_keys' of the packing transform (PackLocalizationInputs) in "
-            "this dataset's pipeline")
+    return (
+        f'the data sample of video {metainfo.get("video_name", "?")!r} has no {keys} in its '
+        "metainfo: add it to 'meta_keys' of the packing transform (PackLocalizationInputs) in "
+        "this dataset's pipeline"
+    )

@@ -1,4 +1,5 @@
 """Snippets of several videos with what the linear probe wants to know of them."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +11,9 @@ import numpy as np
 from .boundary_distance import boundary_distances
 from .snippets import snippet_labels
 
-#: Inverse of the probe's regularisation, scikit-learn's ``C``. Normalised features that share a large mean
-#: differ little, and at the usual 1 the penalty decides: the figures then tell how far a method spreads
-#: the features, not whether they can be separated (docs/evaluation.md).
+#: Inverse of the probe's regularisation, scikit-learn's ``C``. Normalised features that share a
+#: large mean differ little, and at the usual 1 the penalty decides: the figures then tell how far a
+#: method spreads the features, not whether they can be separated (docs/evaluation.md).
 DEFAULT_C = 100.0
 #: Units of the distance to a boundary.
 UNITS = ('snippets', 'seconds')
@@ -83,5 +84,10 @@ def _rows(number: int, video: VideoFeatures, unit: str) -> tuple[np.ndarray, ...
     distance, kind = boundary_distances(segments, (start, end), length)
     if unit == 'snippets':
         distance = distance / ((end - start) / length)
-    return (features.T, snippet_labels(segments, (start, end), length), np.full(length, number), distance,
-            kind)
+    return (
+        features.T,
+        snippet_labels(segments, (start, end), length),
+        np.full(length, number),
+        distance,
+        kind,
+    )

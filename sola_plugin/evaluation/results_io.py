@@ -1,4 +1,5 @@
 """Detection files in the ActivityNet result format."""
+
 from __future__ import annotations
 
 import json
@@ -49,17 +50,21 @@ def read_detections(path: str | os.PathLike, require_labels: bool = True) -> dic
     """
     content = read_json(path)
     if isinstance(content, dict) and 'database' in content and 'results' not in content:
-        raise ValueError(f"{path}: expected detections, {{'results': {{video: [...]}}}}, but this "
-                         "is an annotation file ('database')")
+        raise ValueError(
+            f"{path}: expected detections, {{'results': {{video: [...]}}}}, but this "
+            "is an annotation file ('database')"
+        )
     if not isinstance(content, dict) or not isinstance(content.get('results'), dict):
         raise ValueError(
             f"{path}: expected an ActivityNet result file, {{'results': {{video: [...]}}}}, but it "
-            "has no 'results' dict")
+            "has no 'results' dict"
+        )
     return check_detections(path, content['results'], require_labels)
 
 
-def check_detections(path: str | os.PathLike, results: PerVideo,
-                     require_labels: bool = True) -> dict[str, list[dict]]:
+def check_detections(
+    path: str | os.PathLike, results: PerVideo, require_labels: bool = True
+) -> dict[str, list[dict]]:
     """Return detections with plain Python values and without other keys, or refuse them.
 
     Args:
@@ -80,7 +85,7 @@ def check_detections(path: str | os.PathLike, results: PerVideo,
             reason: Any = error
             if isinstance(error, KeyError):
                 reason = f'missing key {error}'
-                if error.args == ('label', ):
+                if error.args == ('label',):
                     reason += ' (class-agnostic proposals have AR, but no mAP)'
             raise ValueError(f'{path}: video {video!r}: {reason}') from error
     return checked

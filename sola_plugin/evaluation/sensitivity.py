@@ -1,4 +1,5 @@
 """mAP of the true segments of one bucket, after DETAD's sensitivity analysis."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +9,8 @@ from .matching import Matches
 
 
 def overall_map(matches: Matches) -> float:
-    """Normalised mAP (DETAD writes mAP_N) of all true segments, mean over the thresholds, in [0, 1].
+    """Normalised mAP (DETAD writes mAP_N) of all true segments, mean over the thresholds, in [0,
+    1].
 
     N is the mean number of true segments of a class.
     """
@@ -37,14 +39,17 @@ def bucket_maps(matches: Matches, bucket: np.ndarray, num_buckets: int) -> np.nd
     partner_bucket = np.where(matches.is_true, bucket[matches.partner], -1)
     result = np.full(num_buckets, np.nan)
     for number in np.unique(bucket):
-        positives = np.bincount(matches.true_class[bucket == number],
-                                minlength=len(matches.labels))
+        positives = np.bincount(matches.true_class[bucket == number], minlength=len(matches.labels))
         keep = np.all((partner_bucket < 0) | (partner_bucket == number), axis=0)
         result[number] = _mean_ap(matches, positives, keep)
     return result
 
 
 def _mean_ap(matches: Matches, positives: np.ndarray, keep: np.ndarray | slice) -> float:
-    by_class = class_precision(matches.is_true[:, keep], matches.found_class[keep], positives,
-                               normalized_to=matches.positives.mean())
+    by_class = class_precision(
+        matches.is_true[:, keep],
+        matches.found_class[keep],
+        positives,
+        normalized_to=matches.positives.mean(),
+    )
     return float(np.nanmean(by_class))

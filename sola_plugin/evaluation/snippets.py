@@ -1,4 +1,5 @@
 """Where snippets lie in time, and what segments say about them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -30,8 +31,11 @@ def snippet_centers(feature_span: tuple[float, float], num_snippets: int) -> np.
     return start + (np.arange(num_snippets) + 0.5) * ((end - start) / num_snippets)
 
 
-def snippet_labels(segments: Sequence[Sequence[float]] | np.ndarray,
-                   feature_span: tuple[float, float], num_snippets: int) -> np.ndarray:
+def snippet_labels(
+    segments: Sequence[Sequence[float]] | np.ndarray,
+    feature_span: tuple[float, float],
+    num_snippets: int,
+) -> np.ndarray:
     """Tell foreground from background: a snippet whose centre lies in a segment is foreground.
 
     Args:
@@ -52,8 +56,11 @@ def snippet_labels(segments: Sequence[Sequence[float]] | np.ndarray,
     return np.any(inside, axis=1)
 
 
-def segment_means(features: np.ndarray, feature_span: tuple[float, float],
-                  segments: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+def segment_means(
+    features: np.ndarray,
+    feature_span: tuple[float, float],
+    segments: Sequence[Sequence[float]] | np.ndarray,
+) -> np.ndarray:
     """Average the snippets inside of each segment.
 
     Inside are the snippets whose centre lies in the segment. A segment without any takes the
@@ -103,7 +110,9 @@ def _sums_before(features: np.ndarray, positions: np.ndarray) -> np.ndarray:
     sums = np.zeros((len(positions), features.shape[0]))
     total = np.zeros((features.shape[0], 1))
     for start in range(0, max(positions, default=0), _BLOCK):
-        block = np.asarray(features[:, start:min(start + _BLOCK, features.shape[1])], dtype=np.float64)
+        block = np.asarray(
+            features[:, start : min(start + _BLOCK, features.shape[1])], dtype=np.float64
+        )
         running = np.cumsum(np.concatenate([total, block], axis=1), axis=1)
         here = (positions >= start) & (positions < start + running.shape[1])
         sums[here] = running[:, positions[here] - start].T

@@ -1,4 +1,5 @@
 """Which figures to compute, and all of them in the form of the JSON files."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ class TALEvaluator:
     Raises:
         ValueError: An argument is not one of those named here.
     """
+
     metrics: Sequence[str] = ('mAP', 'AR')
     tiou_thresholds: str | Sequence[float] | np.ndarray = 'activitynet'
     recall_at: Sequence[int] = (1, 5, 10, 100)
@@ -45,7 +47,8 @@ class TALEvaluator:
         if any(not self.max_proposals / 100 <= n <= self.max_proposals for n in self.recall_at):
             raise ValueError(
                 f'recall_at {tuple(self.recall_at)} must lie between max_proposals / 100 and '
-                f'max_proposals = {self.max_proposals}')
+                f'max_proposals = {self.max_proposals}'
+            )
         check_top_k(self.top_k)
         object.__setattr__(self, 'tiou_thresholds', resolve_thresholds(self.tiou_thresholds))
 
@@ -54,8 +57,9 @@ class TALEvaluator:
         """Whether one of the metrics compares labels."""
         return bool(set(self.metrics) - {'AR'})
 
-    def __call__(self, ground_truth: PerVideo, detections: PerVideo,
-                 proposals: PerVideo | None = None) -> dict[str, dict]:
+    def __call__(
+        self, ground_truth: PerVideo, detections: PerVideo, proposals: PerVideo | None = None
+    ) -> dict[str, dict]:
         """Compute the figures.
 
         Args:
@@ -79,8 +83,11 @@ class TALEvaluator:
             precision = average_precision(ground_truth, detections, self.tiou_thresholds)
             figures['mAP'] = precision.to_dict(self.per_class)
         if 'AR' in self.metrics:
-            recall = average_recall(ground_truth, detections if proposals is None else proposals,
-                                    max_proposals=self.max_proposals)
+            recall = average_recall(
+                ground_truth,
+                detections if proposals is None else proposals,
+                max_proposals=self.max_proposals,
+            )
             figures['AR'] = recall.to_dict(self.recall_at)
         if 'Recall@kx' in self.metrics:
             topk = topk_recall(ground_truth, detections, self.tiou_thresholds, self.top_k)

@@ -1,4 +1,5 @@
 """The metrics of temporal action localization as a mmengine metric."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -58,22 +59,25 @@ class TALMetric(BaseMetric):
 
     default_prefix = 'TAL'
 
-    def __init__(self,
-                 tiou_thresholds: str | Sequence[float] = 'activitynet',
-                 metrics: Sequence[str] = ('mAP', 'AR'),
-                 recall_at: Sequence[int] = (1, 5, 10, 100),
-                 max_proposals: int = 100,
-                 top_k: Sequence[int] = (1, 5),
-                 per_class: bool = False,
-                 classifier: Any = None,
-                 detections_file: str | os.PathLike | None = None,
-                 metrics_file: str | os.PathLike | None = None,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        tiou_thresholds: str | Sequence[float] = 'activitynet',
+        metrics: Sequence[str] = ('mAP', 'AR'),
+        recall_at: Sequence[int] = (1, 5, 10, 100),
+        max_proposals: int = 100,
+        top_k: Sequence[int] = (1, 5),
+        per_class: bool = False,
+        classifier: Any = None,
+        detections_file: str | os.PathLike | None = None,
+        metrics_file: str | os.PathLike | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        metrics = (metrics, ) if isinstance(metrics, str) else tuple(metrics)
-        self.evaluator = TALEvaluator(metrics, tiou_thresholds, recall_at, max_proposals, top_k,
-                                      per_class)
+        metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        self.evaluator = TALEvaluator(
+            metrics, tiou_thresholds, recall_at, max_proposals, top_k, per_class
+        )
         if isinstance(classifier, Mapping):
             classifier = TASK_UTILS.build(dict(classifier))
         self.classifier = classifier
@@ -102,30 +106,37 @@ class TALMetric(BaseMetric):
             raise ValueError(
                 f'{len(missing)} of {len(names)} videos of a batch have no prediction, the first '
                 f'is {missing[0]!r}; there are predictions for {list(proposals)[:3]}. A localizer '
-                'that predicts only the first video of a batch needs a test batch size of 1')
+                'that predicts only the first video of a batch needs a test batch size of 1'
+            )
         for name, meta, features in zip(names, samples, data_batch['inputs']):
-            self.results.append({
-                'video_name': name,
-                'annotations': metainfo.read(meta, 'annotations'),
-                'proposals': proposals[name],
-                'detections': self._detect(name, meta, features, proposals[name])
-            })
+            self.results.append(
+                {
+                    'video_name': name,
+                    'annotations': metainfo.read(meta, 'annotations'),
+                    'proposals': proposals[name],
+                    'detections': self._detect(name, meta, features, proposals[name]),
+                }
+            )
 
-    def _detect(self, name: str, meta: Mapping[str, Any], features: Any,
-                proposals: Sequence[dict]) -> Sequence[dict] | None:
+    def _detect(
+        self, name: str, meta: Mapping[str, Any], features: Any, proposals: Sequence[dict]
+    ) -> Sequence[dict] | None:
         """Return the detections of one video; None if nothing says their classes."""
         labelled = sum('label' in proposal for proposal in proposals)
         if 0 < labelled < len(proposals):
-            raise ValueError(f'video {name!r}: {labelled} of {len(proposals)} proposals have a '
-                             'label; expected all or none')
+            raise ValueError(
+                f'video {name!r}: {labelled} of {len(proposals)} proposals have a '
+                'label; expected all or none'
+            )
         if labelled or not proposals:
             return proposals
         if self.classifier is None:
             return None
         if not getattr(self.classifier, 'needs_features', True):
             return self.classifier.classify(name, proposals=proposals)
-        return self.classifier.classify(name, features.float().cpu().numpy(),
-                                        metainfo.feature_span(meta), proposals)
+        return self.classifier.classify(
+            name, features.float().cpu().numpy(), metainfo.feature_span(meta), proposals
+        )
 
     def evaluate(self, size: int) -> dict:
         """Compute the figures over all videos, and write the files.
@@ -135,7 +146,8 @@ class TALMetric(BaseMetric):
 
         Returns:
             ``mAP`` and ``mAP@<tIoU>``, ``AR@<n>`` and ``auc``, ``Recall@<k>x`` and
-            ``Recall@<k>x@<tIoU>``, each after the prefix; fractions in ``[0, 1]``, the same on all ranks.
+            ``Recall@<k>x@<tIoU>``, each after the prefix; fractions in ``[0, 1]``, the same on all
+            ranks.
 
         Raises:
             ValueError: No video has annotations, or all metrics need classes but nothing gives
@@ -151,8 +163,9 @@ class TALMetric(BaseMetric):
     def compute_metrics(self, results: list[dict]) -> Mapping[str, Any]:
         """Give mmengine the figures, or why there are none. Runs on the main rank only.
 
-        An error raised here would leave the other ranks waiting for the figures until the time-out of
-        the process group. As a result it reaches them, and :meth:`evaluate` raises it on every rank.
+        An error raised here would leave the other ranks waiting for the figures until the time-out
+        of the process group. As a result it reaches them, and :meth:`evaluate` raises it on every
+        rank.
 
         Args:
             results: What :meth:`process` stored, from all ranks.
@@ -168,7 +181,7 @@ class TALMetric(BaseMetric):
         proposals = {name: r['proposals'] for name, r in videos.items()}
         detections, evaluator = self._detections(videos), self.evaluator
         if detections is None:
-            detections, evaluator = proposals, dataclasses.replace(evaluator, metrics=('AR', ))
+            detections, evaluator = proposals, dataclasses.replace(evaluator, metrics=('AR',))
         if self.detections_file is not None:
             write_detections(self.detections_file, detections)
         _report_coverage(ground_truth, detections)
@@ -188,10 +201,12 @@ class TALMetric(BaseMetric):
             only = {'label': labels.pop()}
             return {name: [{**only, **p} for p in r['proposals']] for name, r in videos.items()}
         if self.evaluator.needs_labels:
-            message = (f'TALMetric: the proposals of {unlabelled} of {len(videos)} videos have no '
-                       'label, so only AR can be computed. Give a classifier: '
-                       "dict(type='ScoreFile', path=...) or "
-                       "dict(type='LinearClassifier', dataset=...)")
+            message = (
+                f'TALMetric: the proposals of {unlabelled} of {len(videos)} videos have no '
+                'label, so only AR can be computed. Give a classifier: '
+                "dict(type='ScoreFile', path=...) or "
+                "dict(type='LinearClassifier', dataset=...)"
+            )
             if 'AR' not in self.evaluator.metrics:
                 raise ValueError(message)
             print_log(message, logger='current', level=logging.WARNING)
@@ -199,7 +214,8 @@ class TALMetric(BaseMetric):
 
 
 class _Failure:
-    """An error in the place of a figure. Other ranks get its text: not every error can be pickled."""
+    """An error in the place of a figure. Other ranks get its text: not every error can be
+    pickled."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -228,5 +244,7 @@ def _flatten(figures: Mapping[str, dict]) -> OrderedDict:
 
 
 def _named(name: str, summary: Mapping[str, Any]) -> dict[str, float]:
-    return {name: summary['average'], **{f'{name}@{tiou}': value
-                                         for tiou, value in summary['per_tiou'].items()}}
+    return {
+        name: summary['average'],
+        **{f'{name}@{tiou}': value for tiou, value in summary['per_tiou'].items()},
+    }

@@ -1,4 +1,5 @@
 """Temporal intersection over union, and the lists of tIoU thresholds that benchmarks use."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def aligned_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     overlap = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
-    intersection = np.maximum(overlap, 0.)
+    intersection = np.maximum(overlap, 0.0)
     union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
@@ -79,10 +80,12 @@ def resolve_thresholds(thresholds: str | Sequence[float] | np.ndarray) -> np.nda
         True
     """
     values = np.asarray(
-        _parse(thresholds) if isinstance(thresholds, str) else thresholds, dtype=np.float64)
+        _parse(thresholds) if isinstance(thresholds, str) else thresholds, dtype=np.float64
+    )
     if values.ndim != 1 or not values.size or not np.all((values > 0) & (values <= 1)):
         raise ValueError(
-            f'tIoU thresholds must be a non-empty list of numbers in (0, 1], got {thresholds!r}')
+            f'tIoU thresholds must be a non-empty list of numbers in (0, 1], got {thresholds!r}'
+        )
     return values
 
 
@@ -103,7 +106,8 @@ def _parse(text: str) -> Sequence[float] | np.ndarray:
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(
             f'tIoU thresholds {text!r}: expected one of {sorted(_PRESETS)}, numbers with commas '
-            '(0.5,0.75), first:last:count (0.3:0.7:5) or start:step:stop (0.3:0.1:0.7)') from None
+            '(0.5,0.75), first:last:count (0.3:0.7:5) or start:step:stop (0.3:0.1:0.7)'
+        ) from None
 
 
 def threshold_name(threshold: float) -> str:
@@ -121,5 +125,7 @@ def by_threshold(thresholds: np.ndarray, values: np.ndarray) -> dict:
     Returns:
         ``{'average': mean, 'per_tiou': {'0.5': x, ...}}``.
     """
-    return {'average': float(np.mean(values)),
-            'per_tiou': dict(zip(map(threshold_name, thresholds), np.asarray(values).tolist()))}
+    return {
+        'average': float(np.mean(values)),
+        'per_tiou': dict(zip(map(threshold_name, thresholds), np.asarray(values).tolist())),
+    }

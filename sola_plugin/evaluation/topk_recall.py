@@ -1,4 +1,5 @@
 """Recall of the best detections of each class in each video: Recall@kx."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ class TopKRecall:
         labels: The classes of the ground truth, sorted.
         per_class: Recall ``(n_k, n_class, n_tiou)``; rows follow ``top_k`` and ``labels``.
     """
+
     tiou_thresholds: np.ndarray
     top_k: tuple[int, ...]
     labels: tuple[str, ...]
@@ -37,15 +39,20 @@ class TopKRecall:
         return self.recall.mean(axis=1)
 
     def to_dict(self) -> dict[str, dict]:
-        """Return ``{'1': {'average': x, 'per_tiou': {'0.5': x, ...}}, '5': ...}``, ready for JSON."""
-        return {str(k): by_threshold(self.tiou_thresholds, recall)
-                for k, recall in zip(self.top_k, self.recall)}
+        """Return ``{'1': {'average': x, 'per_tiou': {'0.5': x, ...}}, '5': ...}``, ready for
+        JSON."""
+        return {
+            str(k): by_threshold(self.tiou_thresholds, recall)
+            for k, recall in zip(self.top_k, self.recall)
+        }
 
 
-def topk_recall(ground_truth: PerVideo,
-                detections: PerVideo,
-                tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
-                top_k: Sequence[int] = (1, 5)) -> TopKRecall:
+def topk_recall(
+    ground_truth: PerVideo,
+    detections: PerVideo,
+    tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
+    top_k: Sequence[int] = (1, 5),
+) -> TopKRecall:
     """Compute Recall@kx of every class at every tIoU threshold.
 
     Where a video has n true segments of a class, the k·n best detections of that class in that
@@ -91,8 +98,9 @@ def topk_recall(ground_truth: PerVideo,
     kept = rank < max(top_k) * num_true[found_key[order]]  # the others cannot count
     order, rank = order[kept], rank[kept]
 
-    first = first_hits(columns.true, true_key, columns.found[order], found_key[order], rank,
-                       thresholds)
+    first = first_hits(
+        columns.true, true_key, columns.found[order], found_key[order], rank, thresholds
+    )
     positives = np.bincount(columns.true_class)
     per_class = np.empty((len(top_k), len(positives), len(thresholds)))
     for recall, k in zip(per_class, top_k):

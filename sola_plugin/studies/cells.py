@@ -1,4 +1,5 @@
 """The stages of a study's cells: data, label-free training, head. Equal stages are shared."""
+
 from __future__ import annotations
 
 import copy
@@ -72,7 +73,9 @@ def cell_stages(cell: Cell, seed: int, work_dir: Path) -> list[Stage]:
     if cell.pretrain is not None and neck.get('type') == 'SoLa':
         # Of one size with and without label-free training: the second is the control of the first.
         neck.update(_config(cell.pretrain, cell.pretrain_options).model.neck)
-    pretrained = cell.pretrain is not None and (neck.get('init_cfg') or {}).get('type') == 'Pretrained'
+    pretrained = (
+        cell.pretrain is not None and (neck.get('init_cfg') or {}).get('type') == 'Pretrained'
+    )
     if pretrained:
         stages.append(_pretrain_stage(cell, seed, work_dir, data, [stage.name for stage in stages]))
         neck.init_cfg.checkpoint = None  # whatever the config names is not what is read
@@ -97,15 +100,21 @@ def _data_stage(options: Mapping[str, Any], seed: int, work_dir: Path) -> Stage:
         options.update(VALIDATION)
     wanted = WatchSettings(seed=seed, **options).to_json()
     return _stage(
-        'data', json.dumps(wanted, sort_keys=True), work_dir,
-        lambda folder: prepare_watch(folder / 'data', seed, force=True, **options).encoder)
+        'data',
+        json.dumps(wanted, sort_keys=True),
+        work_dir,
+        lambda folder: prepare_watch(folder / 'data', seed, force=True, **options).encoder,
+    )
 
 
-def _pretrain_stage(cell: Cell, seed: int, work_dir: Path, data: Path | None,
-                    needs: list[str]) -> Stage:
+def _pretrain_stage(
+    cell: Cell, seed: int, work_dir: Path, data: Path | None, needs: list[str]
+) -> Stage:
     cfg = _config(cell.pretrain, cell.pretrain_options)
     features = cfg.train_dataloader.dataset.features
-    no_unlabelled = cell.embedded is not None and cell.embedded.get('labelled') == WatchSettings.num_train
+    no_unlabelled = (
+        cell.embedded is not None and cell.embedded.get('labelled') == WatchSettings.num_train
+    )
     if no_unlabelled and 'unlabelled' in features.subset:
         features.subset = [subset for subset in features.subset if subset != 'unlabelled']
     settings = _settings(cfg, seed, needs)
@@ -120,7 +129,8 @@ def _pretrain_stage(cell: Cell, seed: int, work_dir: Path, data: Path | None,
 
 
 def _run_head(cfg: Config, folder: Path, seed: int) -> dict:
-    """Train, test and probe; each of them is a stage of its own, so that a kill costs one of them."""
+    """Train, test and probe; each of them is a stage of its own, so that a kill costs one of
+    them."""
     run = _seeded(cfg, folder / 'run', seed)
     checkpoint = Path(run.work_dir) / f'epoch_{run.train_cfg.max_epochs}.pth'
 
@@ -129,11 +139,17 @@ def _run_head(cfg: Config, folder: Path, seed: int) -> dict:
         return {}
 
     trained = run_stage(folder / 'train', '', train)
-    tested = run_stage(folder / 'test', '', lambda: test_localizer(Config(run.to_dict()), checkpoint))
+    tested = run_stage(
+        folder / 'test', '', lambda: test_localizer(Config(run.to_dict()), checkpoint)
+    )
     probed = run_stage(folder / 'probe', '', lambda: probe_localizer(run, checkpoint))
     figures = {key: tested[f'TAL/{key}'] for key in FIGURES if f'TAL/{key}' in tested}
-    return dict(figures, probe=probed['accuracy'],
-                train_seconds=trained['seconds'], test_seconds=tested['seconds'])
+    return dict(
+        figures,
+        probe=probed['accuracy'],
+        train_seconds=trained['seconds'],
+        test_seconds=tested['seconds'],
+    )
 
 
 def _config(path: Path | None, options: Mapping[str, Any]) -> Config:
@@ -149,7 +165,9 @@ def _use_data(cfg: Config, data: Path) -> None:
 
 
 def _settings(cfg: Config, seed: int, needs: list[str]) -> str:
-    return json.dumps(dict(config=cfg.to_dict(), seed=seed, needs=needs), sort_keys=True, default=repr)
+    return json.dumps(
+        dict(config=cfg.to_dict(), seed=seed, needs=needs), sort_keys=True, default=repr
+    )
 
 
 def _seeded(cfg: Config, work_dir: Path, seed: int) -> Config:

@@ -1,4 +1,5 @@
 """What a model costs: parameters, multiply-accumulates, time and memory of a training step."""
+
 from __future__ import annotations
 
 import gc
@@ -32,16 +33,18 @@ class Complexity:
     """Cost of one model.
 
     Attributes:
-        parameters: Those that stay after training: of the neck of a pretext task, of a whole localizer.
+        parameters: Those that stay after training: of the neck of a pretext task, of a whole
+            localizer.
         neck_parameters: Those of the neck among them; 0 without a neck.
-        trained_parameters: Those that training changes: with what is thrown away afterwards, without a
-            frozen neck.
+        trained_parameters: Those that training changes: with what is thrown away afterwards,
+            without a frozen neck.
         macs: Multiply-accumulates of a forward pass of one video through what stays after training.
-            Convolutions and matrix products are counted; the sparse sampling of BMN and G-TAD is not.
+            Convolutions and matrix products are counted; the sparse sampling of BMN and G-TAD is
+            not.
         batch_size: Windows, or videos, in a training step.
         step_seconds: Median time of a training step.
-        step_bytes: Peak memory of the tensors of a training step with AdamW, above that of the model and
-            the batch; ``None`` where PyTorch was built without its profiler.
+        step_bytes: Peak memory of the tensors of a training step with AdamW, above that of the
+            model and the batch; ``None`` where PyTorch was built without its profiler.
     """
 
     parameters: int
@@ -64,33 +67,38 @@ def read_model(config: str | os.PathLike) -> tuple[Pretext | NeckMixin, int]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The model cannot be built, or is neither a pretext task nor a localizer with neck
-            support.
+        ValueError: The model cannot be built, or is neither a pretext task nor a localizer with
+            neck support.
     """
     cfg = Config.fromfile(config)
     if not isinstance(cfg.get('model'), dict) or 'type' not in cfg.model:
-        raise ValueError(f'{config}: expected model=dict(type=...) of a pretext task or a localizer')
+        raise ValueError(
+            f'{config}: expected model=dict(type=...) of a pretext task or a localizer'
+        )
     try:
         model = MODELS.build(cfg.model)
     except (KeyError, TypeError, ValueError) as error:
         reason = error.args[0] if error.args else error  # a KeyError's text is quoted
         raise ValueError(f'{config}: the model cannot be built: {reason}') from error
     if not isinstance(model, (Pretext, NeckMixin)):
-        raise ValueError(f'{config}: {cfg.model.type} is neither a pretext task nor a localizer that takes '
-                         'a neck; expected configs such as those of configs/pretrain and '
-                         'configs/localization')
+        raise ValueError(
+            f'{config}: {cfg.model.type} is neither a pretext task nor a localizer that takes '
+            'a neck; expected configs such as those of configs/pretrain and '
+            'configs/localization'
+        )
     return model, (cfg.get('train_dataloader') or {}).get('batch_size', 1)
 
 
-def measure_complexity(model: Pretext | NeckMixin, batch_size: int, snippets: int = 100,
-                       steps: int = 5) -> Complexity:
+def measure_complexity(
+    model: Pretext | NeckMixin, batch_size: int, snippets: int = 100, steps: int = 5
+) -> Complexity:
     """Measure what a model costs, on random features and where it is (CPU or GPU).
 
     Args:
         model: A pretext task or a localizer. It is trained, so it is of no use afterwards.
         batch_size: Of the training steps.
-        snippets: Length T of the video whose forward pass is counted, and of the videos that a localizer
-            is trained on.
+        snippets: Length T of the video whose forward pass is counted, and of the videos that a
+            localizer is trained on.
         steps: Training steps that are timed, after two that are not.
 
     Returns:
@@ -100,8 +108,10 @@ def measure_complexity(model: Pretext | NeckMixin, batch_size: int, snippets: in
         ValueError: A number is below 1, or the task needs larger batches.
     """
     if min(batch_size, snippets, steps) < 1:
-        raise ValueError('expected at least 1 of each, got '
-                         f'batch_size={batch_size}, snippets={snippets}, steps={steps}')
+        raise ValueError(
+            'expected at least 1 of each, got '
+            f'batch_size={batch_size}, snippets={snippets}, steps={steps}'
+        )
     device = next(model.parameters()).device
     features = torch.rand(model.channels, snippets, device=device)
     if isinstance(model, Pretext):
@@ -115,7 +125,11 @@ def measure_complexity(model: Pretext | NeckMixin, batch_size: int, snippets: in
     step = _training_step(model, batch)
     memory = _peak_bytes(step, device)
     seconds = _median_seconds(step, steps, device)
-    macs = _macs(model.neck, features[None]) if isinstance(model, Pretext) else _macs(model, [features])
+    macs = (
+        _macs(model.neck, features[None])
+        if isinstance(model, Pretext)
+        else _macs(model, [features])
+    )
     return Complexity(parameters, _count(model.neck), trained, macs, batch_size, seconds, memory)
 
 
@@ -126,16 +140,25 @@ def _windows(model: Pretext, batch_size: int, device: torch.device) -> dict[str,
     return batch
 
 
-def _videos(model: NeckMixin, batch_size: int, snippets: int, device: torch.device) -> dict[str, Any]:
+def _videos(
+    model: NeckMixin, batch_size: int, snippets: int, device: torch.device
+) -> dict[str, Any]:
     """Videos of one second a snippet with two actions each, a tenth of the video long."""
     samples = []
     for index in range(batch_size):
         sample = ActionDataSample()
-        sample.gt_instances = InstanceData(gt_bbox=torch.tensor([[.1, .2], [.5, .6]], dtype=torch.float64),
-                                           gt_labels=torch.tensor([0, 0]))
-        sample.set_metainfo(dict(video_name=f'v_{index}', duration=float(snippets),
-                                 feature_span=(0., float(snippets)),
-                                 classes=getattr(model, 'classes', None)))
+        sample.gt_instances = InstanceData(
+            gt_bbox=torch.tensor([[0.1, 0.2], [0.5, 0.6]], dtype=torch.float64),
+            gt_labels=torch.tensor([0, 0]),
+        )
+        sample.set_metainfo(
+            dict(
+                video_name=f'v_{index}',
+                duration=float(snippets),
+                feature_span=(0.0, float(snippets)),
+                classes=getattr(model, 'classes', None),
+            )
+        )
         samples.append(sample)
     inputs = [torch.rand(model.channels, snippets, device=device) for _ in range(batch_size)]
     return dict(inputs=inputs, data_samples=samples)
@@ -179,8 +202,11 @@ def _peak_bytes(step: Callable[[], None], device: torch.device) -> int | None:
         path = Path(folder, 'trace.json')
         record.export_chrome_trace(str(path))
         events = json.loads(path.read_bytes())['traceEvents']
-    changes = sorted((event['ts'], index, event['args']['Bytes'])
-                     for index, event in enumerate(events) if event['name'] == '[memory]')
+    changes = sorted(
+        (event['ts'], index, event['args']['Bytes'])
+        for index, event in enumerate(events)
+        if event['name'] == '[memory]'
+    )
     return max(itertools.accumulate(change for _, _, change in changes))
 
 
@@ -212,14 +238,36 @@ def complexity_table(costs: Mapping[str, Complexity], snippets: int) -> Table:
     Returns:
         One row for each model.
     """
-    header = ('config', 'parameters', 'of the neck', 'trained', f'MMAC, {snippets} snippets', 'batch',
-              'step, ms', 'step, MB')
-    rows = tuple((name, f'{cost.parameters:,}', f'{cost.neck_parameters:,}', f'{cost.trained_parameters:,}',
-                  f'{cost.macs / 1e6:,.1f}', str(cost.batch_size), f'{1e3 * cost.step_seconds:,.1f}',
-                  MISSING if cost.step_bytes is None else f'{cost.step_bytes / 1e6:,.1f}')
-                 for name, cost in costs.items())
-    note = ('Parameters and MMAC (million multiply-accumulates of convolutions and matrix products): of what '
-            'stays after training, which of a pretext task is the neck. Trained: with what is thrown away, '
-            'without a frozen neck. Step: time of a training step with AdamW, and the peak memory of its '
-            'tensors above the model and the batch.')
+    header = (
+        'config',
+        'parameters',
+        'of the neck',
+        'trained',
+        f'MMAC, {snippets} snippets',
+        'batch',
+        'step, ms',
+        'step, MB',
+    )
+    rows = tuple(
+        (
+            name,
+            f'{cost.parameters:,}',
+            f'{cost.neck_parameters:,}',
+            f'{cost.trained_parameters:,}',
+            f'{cost.macs / 1e6:,.1f}',
+            str(cost.batch_size),
+            f'{1e3 * cost.step_seconds:,.1f}',
+            MISSING if cost.step_bytes is None else f'{cost.step_bytes / 1e6:,.1f}',
+        )
+        for name, cost in costs.items()
+    )
+    note = (
+        'Parameters and MMAC (million multiply-accumulates of convolutions and matrix '
+        'products): of what '
+        'stays after training, which of a pretext task is the neck. Trained: with what is '
+        'thrown away, '
+        'without a frozen neck. Step: time of a training step with AdamW, and the peak '
+        'memory of its '
+        'tensors above the model and the batch.'
+    )
     return Table(header, rows, note)

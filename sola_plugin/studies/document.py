@@ -1,4 +1,6 @@
-"""Blocks of a hand-written document that a tool writes: between two marks, the rest is left alone."""
+"""Blocks of a hand-written document that a tool writes: between two marks, the rest is left
+alone."""
+
 from __future__ import annotations
 
 import os
@@ -8,16 +10,18 @@ from sola_plugin.utils import atomic_write
 
 
 def update_document(path: str | os.PathLike, name: str, text: str) -> None:
-    """Put text between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``, each on a line of its own.
+    """Put text between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``, each on a line of its
+    own.
 
     Args:
-        path: The document. Marks that it lacks, and a missing document, are written: the block is then the
-            last.
+        path: The document. Marks that it lacks, and a missing document, are written: the block is
+            then the last.
         name: Of the block.
         text: Its new content.
 
     Raises:
-        ValueError: A mark is there twice or without the other one, or the end is before the beginning.
+        ValueError: A mark is there twice or without the other one, or the end is before the
+            beginning.
 
     Example:
         >>> import tempfile
@@ -40,8 +44,10 @@ def update_document(path: str | os.PathLike, name: str, text: str) -> None:
     if counts == (0, 0):
         lines += [''] * bool(lines) + [begin, end]
     elif counts != (1, 1) or lines.index(end) < lines.index(begin):
-        raise ValueError(f'{path}: expected the lines {begin!r} and {end!r} once each, in this order, got '
-                         f'{counts[0]} and {counts[1]}')
-    lines[lines.index(begin) + 1:lines.index(end)] = text.strip('\n').split('\n')
+        raise ValueError(
+            f'{path}: expected the lines {begin!r} and {end!r} once each, in this order, got '
+            f'{counts[0]} and {counts[1]}'
+        )
+    lines[lines.index(begin) + 1 : lines.index(end)] = text.strip('\n').split('\n')
     with atomic_write(path) as file:
         file.write('\n'.join(lines) + '\n')

@@ -1,4 +1,5 @@
 """The files that a study leaves."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,7 +10,14 @@ from sola_plugin.utils import atomic_write
 from sola_plugin.visualization import Table, encode_figure
 
 from .report import comparison_figure, write_study_report
-from .results import baseline_row, failures, study_groups, study_markdown, study_tables, write_figures
+from .results import (
+    baseline_row,
+    failures,
+    study_groups,
+    study_markdown,
+    study_tables,
+    write_figures,
+)
 from .runner import Outcome
 from .study import Study
 
@@ -32,7 +40,8 @@ class Written:
 
 
 def write_study(study: Study, outcomes: Sequence[Outcome], work_dir: Path, command: str) -> Written:
-    """Write ``results.md``, ``results.csv`` and, if there are results, ``results.png`` and ``report.html``.
+    """Write ``results.md``, ``results.csv`` and, if there are results, ``results.png`` and
+    ``report.html``.
 
     Args:
         study: The study.

@@ -1,4 +1,5 @@
 """What a study found: its figures by groups, tables, Markdown, a file of all figures."""
+
 from __future__ import annotations
 
 import csv
@@ -42,15 +43,16 @@ class Row:
 
 
 def study_groups(study: Study, outcomes: Sequence[Outcome]) -> dict[str, dict[str, Row]]:
-    """Sort the cells into groups of one baseline each, by the factors that the baseline does not name.
+    """Sort the cells into groups of one baseline each, by the factors that the baseline does not
+    name.
 
     Args:
         study: The study.
         outcomes: Of :func:`~.runner.run_study`.
 
     Returns:
-        Name of the group (empty if there is only one) → name of the row → the row. Cells of which a seed
-        failed are left out.
+        Name of the group (empty if there is only one) → name of the row → the row. Cells of which a
+        seed failed are left out.
     """
     own = _row_factors(study)
     cells: dict[str, list[Outcome]] = {}
@@ -77,24 +79,37 @@ def study_tables(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Table]:
         Name of the group → table with one row for each cell of it; see :func:`study_groups`.
     """
     title = ' · '.join(_row_factors(study)) or 'cell'
-    return {group: _table(rows, title, baseline_row(study)) for group, rows in
-            study_groups(study, outcomes).items()}
+    return {
+        group: _table(rows, title, baseline_row(study))
+        for group, rows in study_groups(study, outcomes).items()
+    }
 
 
 def baseline_row(study: Study) -> str:
     """Name of the row, in every group, that differences are taken to; empty if there is none."""
-    return ' · '.join(study.baseline[factor] for factor in _row_factors(study)) if study.baseline else ''
+    return (
+        ' · '.join(study.baseline[factor] for factor in _row_factors(study))
+        if study.baseline
+        else ''
+    )
 
 
 def _row_factors(study: Study) -> list[str]:
     """The factors whose levels name the rows of a table; the others name the tables."""
-    return [factor for factor in study.cells[0].levels if factor in study.baseline or not study.baseline]
+    return [
+        factor for factor in study.cells[0].levels if factor in study.baseline or not study.baseline
+    ]
 
 
 def _table(rows: Mapping[str, Row], title: str, baseline: str) -> Table:
     known = dict.fromkeys(rows, baseline) if baseline in rows else {}
-    return build_table({name: row.figures for name, row in rows.items()}, _COLUMNS, row_title=title,
-                       baseline=known, with_interval=True)
+    return build_table(
+        {name: row.figures for name, row in rows.items()},
+        _COLUMNS,
+        row_title=title,
+        baseline=known,
+        with_interval=True,
+    )
 
 
 def failures(study: Study, outcomes: Sequence[Outcome]) -> list[str]:
@@ -104,8 +119,11 @@ def failures(study: Study, outcomes: Sequence[Outcome]) -> list[str]:
         study: The study.
         outcomes: Of :func:`~.runner.run_study`.
     """
-    return [f'{outcome.cell.name or study.title}, seed {outcome.seed}: {outcome.error}'
-            for outcome in outcomes if outcome.figures is None]
+    return [
+        f'{outcome.cell.name or study.title}, seed {outcome.seed}: {outcome.error}'
+        for outcome in outcomes
+        if outcome.figures is None
+    ]
 
 
 def study_markdown(study: Study, outcomes: Sequence[Outcome], command: str) -> str:
@@ -116,7 +134,12 @@ def study_markdown(study: Study, outcomes: Sequence[Outcome], command: str) -> s
         outcomes: Of :func:`~.runner.run_study`.
         command: What was called.
     """
-    lines = [f'## {study.title}', '', f'`{command}`, measured at commit {code_versions(outcomes)}.', '']
+    lines = [
+        f'## {study.title}',
+        '',
+        f'`{command}`, measured at commit {code_versions(outcomes)}.',
+        '',
+    ]
     tables = study_tables(study, outcomes)
     for number, (group, table) in enumerate(tables.items(), start=1):
         if number < len(tables):
@@ -133,7 +156,8 @@ def code_versions(outcomes: Sequence[Outcome]) -> str:
 
 
 def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
-    """Write every figure of every cell and seed as CSV; a failed one has its reason under ``error``.
+    """Write every figure of every cell and seed as CSV; a failed one has its reason under
+    ``error``.
 
     Args:
         path: File to write.

@@ -1,4 +1,5 @@
 """Running a study: its stages in parallel processes, each stage once."""
+
 from __future__ import annotations
 
 import contextlib
@@ -23,8 +24,8 @@ class Outcome:
     Attributes:
         cell, seed: Which.
         stages: Its stages; the last one is the head.
-        figures: What the head's stage gave, and ``pretrain_seconds`` where there was one; ``None``: it
-            failed.
+        figures: What the head's stage gave, and ``pretrain_seconds`` where there was one; ``None``:
+            it failed.
         error: Why, and where the log is; empty if it did not fail.
         code: Versions of the code that did the stages.
     """
@@ -37,14 +38,18 @@ class Outcome:
     code: frozenset[str] = frozenset()
 
 
-def run_study(study: Study, work_dir: Path, jobs: int = 1,
-              report: Callable[[str, int, int], None] | None = None) -> list[Outcome]:
+def run_study(
+    study: Study,
+    work_dir: Path,
+    jobs: int = 1,
+    report: Callable[[str, int, int], None] | None = None,
+) -> list[Outcome]:
     """Run what is not done yet. A stage that fails stops the cells that need it, and no others.
 
     Args:
         study: The study.
-        work_dir: Folder of the stages and of ``logs/<stage>.txt``. Studies may share one: equal stages are
-            done once.
+        work_dir: Folder of the stages and of ``logs/<stage>.txt``. Studies may share one: equal
+            stages are done once.
         jobs: Stages that run at the same time, in processes of one thread each.
         report: Called as ``report(what, done, total)`` after every stage.
 
@@ -52,7 +57,11 @@ def run_study(study: Study, work_dir: Path, jobs: int = 1,
         Every cell with every seed, in the order of the study.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    plan = [(cell, seed, cell_stages(cell, seed, work_dir)) for cell in study.cells for seed in study.seeds]
+    plan = [
+        (cell, seed, cell_stages(cell, seed, work_dir))
+        for cell in study.cells
+        for seed in study.seeds
+    ]
     errors: dict[Path, str] = {}
     total, done = len({stage.folder for _, _, stages in plan for stage in stages}), 0
     for layer in _layers(plan, errors):
@@ -69,13 +78,17 @@ def run_study(study: Study, work_dir: Path, jobs: int = 1,
 _Task = tuple[Cell, int, Path, int]
 
 
-def _layers(plan: list[tuple[Cell, int, list[Stage]]],
-            errors: dict[Path, str]) -> Iterator[dict[Path, _Task]]:
-    """Stages that need nothing, then those that need only these, ...; none that needs a failed one."""
+def _layers(
+    plan: list[tuple[Cell, int, list[Stage]]], errors: dict[Path, str]
+) -> Iterator[dict[Path, _Task]]:
+    """Stages that need nothing, then those that need only these, ...; none that needs a failed
+    one."""
     for place in range(max(len(stages) for _, _, stages in plan)):
-        yield {stages[place].folder: (cell, seed, stages[place].folder.parent, place)
-               for cell, seed, stages in plan
-               if place < len(stages) and not any(stage.folder in errors for stage in stages[:place])}
+        yield {
+            stages[place].folder: (cell, seed, stages[place].folder.parent, place)
+            for cell, seed, stages in plan
+            if place < len(stages) and not any(stage.folder in errors for stage in stages[:place])
+        }
 
 
 def _run_layer(layer: dict[Path, _Task], jobs: int) -> Iterator[tuple[str, str]]:
@@ -90,7 +103,9 @@ def _run_layer(layer: dict[Path, _Task], jobs: int) -> Iterator[tuple[str, str]]
         return
     context = multiprocessing.get_context('spawn')
     with _single_threaded(), ProcessPoolExecutor(min(jobs, len(todo)), mp_context=context) as pool:
-        names: dict[Future, str] = {pool.submit(_work, *task): folder.name for folder, task in todo.items()}
+        names: dict[Future, str] = {
+            pool.submit(_work, *task): folder.name for folder, task in todo.items()
+        }
         waiting = set(names)
         while waiting:
             ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -109,6 +124,7 @@ def _work(cell: Cell, seed: int, work_dir: Path, place: int) -> None:
             stream.flush()
             os.dup2(file.fileno(), stream.fileno())
     import torch
+
     torch.set_num_threads(1)
     try:
         stage.run()
@@ -139,7 +155,9 @@ def _outcome(cell: Cell, seed: int, stages: list[Stage], errors: dict[Path, str]
         if stage.folder in errors:
             return Outcome(cell, seed, tuple(stages), None, errors[stage.folder])
     results = {stage.kind: finished_stage(stage.folder) or {} for stage in stages}
-    figures = {key: value for key, value in results['head'].items() if key not in ('seconds', 'code')}
+    figures = {
+        key: value for key, value in results['head'].items() if key not in ('seconds', 'code')
+    }
     if 'pretrain' in results:
         figures['pretrain_seconds'] = results['pretrain']['seconds']
     # Work dirs of earlier versions do not tell.

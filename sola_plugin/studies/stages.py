@@ -1,4 +1,5 @@
 """Stages of a longer job: each is done once, and a job that was stopped goes on where it was."""
+
 from __future__ import annotations
 
 import functools
@@ -27,14 +28,14 @@ def run_stage(folder: Path, settings: str, work: Callable[[], dict]) -> dict:
     """Do a stage, or return what it gave when it was done with the same settings.
 
     Args:
-        folder: Folder of the stage. What an earlier attempt with the same settings left there is kept,
-            so that ``work`` can resume; with other settings it is removed.
+        folder: Folder of the stage. What an earlier attempt with the same settings left there is
+            kept, so that ``work`` can resume; with other settings it is removed.
         settings: Text that tells everything the result depends on.
         work: Does the stage and returns plain values.
 
     Returns:
-        What ``work`` returned, ``seconds``, the wall time of the attempt that ended it, and ``code``, the
-        :func:`code_version` that did.
+        What ``work`` returned, ``seconds``, the wall time of the attempt that ended it, and
+        ``code``, the :func:`code_version` that did.
     """
     done, begun = folder / 'stage.json', folder / 'settings.txt'
     if begun.is_file() and begun.read_text(encoding='utf-8') != settings:
@@ -59,8 +60,9 @@ def code_version() -> str:
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
-        return subprocess.run(['git', *arguments], cwd=root, check=True, capture_output=True,
-                              text=True).stdout.strip()
+        return subprocess.run(
+            ['git', *arguments], cwd=root, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     try:
         if Path(git('rev-parse', '--show-toplevel')).resolve() == root:

@@ -1,4 +1,5 @@
 """Studies: one experiment, factors that change it, and the grid of cells that they span."""
+
 from __future__ import annotations
 
 import itertools
@@ -27,8 +28,8 @@ class Cell:
         levels: Factor → name of its level.
         head: Config of the localizer.
         pretrain: Config of label-free training of the neck; ``None``: there is none.
-        embedded: Options of :func:`~sola_plugin.datasets.watch.prepare_watch`; ``None``: the configs'
-            own data.
+        embedded: Options of :func:`~sola_plugin.datasets.watch.prepare_watch`; ``None``: the
+            configs' own data.
         head_options, pretrain_options: Changes of the two configs, by dotted name.
     """
 
@@ -54,8 +55,8 @@ class Study:
         title: One line.
         cells: The grid; the last factor changes fastest.
         seeds: Seeds of data, label-free training and head.
-        baseline: Factor → level that differences are taken to. Factors that are not named keep their
-            level: with ``dict(neck='raw')`` every head is compared with its own raw features.
+        baseline: Factor → level that differences are taken to. Factors that are not named keep
+            their level: with ``dict(neck='raw')`` every head is compared with its own raw features.
     """
 
     path: Path
@@ -70,26 +71,29 @@ class Study:
         return next(other for other in self.cells if other.levels == wanted)
 
 
-def load_study(path: str | os.PathLike, seeds: int | Sequence[int] | None = None,
-               embedded: Mapping[str, Any] | None = None,
-               own: Mapping[str, os.PathLike] | None = None) -> Study:
+def load_study(
+    path: str | os.PathLike,
+    seeds: int | Sequence[int] | None = None,
+    embedded: Mapping[str, Any] | None = None,
+    own: Mapping[str, os.PathLike] | None = None,
+) -> Study:
     """Read a study file (docs/studies.md).
 
     Args:
-        path: mmengine config with ``head``, ``factors`` and, where wanted, ``pretrain``, ``embedded``,
-            ``head_options``, ``pretrain_options``, ``baseline``, ``seeds``, ``title``. Paths are relative
-            to the file.
+        path: mmengine config with ``head``, ``factors`` and, where wanted, ``pretrain``,
+            ``embedded``, ``head_options``, ``pretrain_options``, ``baseline``, ``seeds``,
+            ``title``. Paths are relative to the file.
         seeds: Overrides the file's number of seeds, or list of them.
         embedded: Overrides options of the embedded data.
-        own: ``dict(head=..., pretrain=...)``: asks the study's question on the data of these configs
-            instead of the embedded data.
+        own: ``dict(head=..., pretrain=...)``: asks the study's question on the data of these
+            configs instead of the embedded data.
 
     Returns:
         The study.
 
     Raises:
-        StudyError: A key or level is not known, a config file does not exist, or with ``own`` a level has
-            a config or data of its own.
+        StudyError: A key or level is not known, a config file does not exist, or with ``own`` a
+            level has a config or data of its own.
         FileNotFoundError: There is no such file.
     """
     path = Path(path)
@@ -103,10 +107,14 @@ def load_study(path: str | os.PathLike, seeds: int | Sequence[int] | None = None
     if not factors and 'head' not in content:
         raise StudyError(f'{path}: expected head=CONFIG and factors={{name: {{level: changes}}}}')
     if embedded and content.get('embedded') is None:
-        raise StudyError(f'{path}: options of the embedded data were given, but it uses its own data')
+        raise StudyError(
+            f'{path}: options of the embedded data were given, but it uses its own data'
+        )
     shared = {key: content[key] for key in (*_CONFIGS, *_OPTIONS) if key in content}
-    cells = tuple(_cell(path, shared, factors or {}, levels, embedded or {})
-                  for levels in itertools.product(*(factors or {}).values()))
+    cells = tuple(
+        _cell(path, shared, factors or {}, levels, embedded or {})
+        for levels in itertools.product(*(factors or {}).values())
+    )
     seeds = content.get('seeds', 5) if seeds is None else seeds
     seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
     if not seeds or len(set(seeds)) < len(seeds):
@@ -114,15 +122,23 @@ def load_study(path: str | os.PathLike, seeds: int | Sequence[int] | None = None
     baseline = content.get('baseline') or {}
     for factor, level in baseline.items():
         if level not in (factors or {}).get(factor, ()):
-            raise StudyError(f'{path}: the baseline {factor}={level!r} is none of '
-                             f'{ {name: list(levels) for name, levels in (factors or {}).items()} }')
+            raise StudyError(
+                f'{path}: the baseline {factor}={level!r} is none of '
+                f'{ {name: list(levels) for name, levels in (factors or {}).items()} }'
+            )
     return Study(path, content.get('title', path.stem), cells, seeds, baseline)
 
 
-def _cell(path: Path, shared: Mapping[str, Any], factors: Mapping[str, Mapping[str, Any]],
-          levels: Sequence[str], embedded: Mapping[str, Any]) -> Cell:
-    merged: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value
-                              for key, value in shared.items()}
+def _cell(
+    path: Path,
+    shared: Mapping[str, Any],
+    factors: Mapping[str, Mapping[str, Any]],
+    levels: Sequence[str],
+    embedded: Mapping[str, Any],
+) -> Cell:
+    merged: dict[str, Any] = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in shared.items()
+    }
     for factor, level in zip(factors, levels):
         changes = factors[factor][level]
         _refuse_unknown(path, f'level {level!r} of {factor!r}: ', changes, {*_CONFIGS, *_OPTIONS})
@@ -146,12 +162,16 @@ def _refuse_levels_of_their_own(path: Path, factors: Mapping[str, Mapping[str, A
     for factor, levels in factors.items():
         for level, changes in levels.items():
             if found := {*_CONFIGS, 'embedded'} & set(changes):
-                raise StudyError(f'{path}: level {level!r} of {factor!r} has its own {found.pop()}, so it '
-                                 'cannot be asked on other data; write a study of your own (docs/studies.md)')
+                raise StudyError(
+                    f'{path}: level {level!r} of {factor!r} has its own {found.pop()}, so it '
+                    'cannot be asked on other data; write a study of your own (docs/studies.md)'
+                )
 
 
 def _refuse_unknown(path: Path, where: str, content: Mapping[str, Any], known: set[str]) -> None:
     # A leading underscore marks what a file only uses itself.
     unknown = [key for key in content if key not in known and not key.startswith('_')]
     if unknown:
-        raise StudyError(f'{path}: {where}unknown key {unknown[0]!r}, expected some of {sorted(known)}')
+        raise StudyError(
+            f'{path}: {where}unknown key {unknown[0]!r}, expected some of {sorted(known)}'
+        )

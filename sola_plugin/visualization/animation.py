@@ -20,7 +20,8 @@ def write_gif(
     seconds: float = 0.4,
     last_seconds: float = 2.0,
 ) -> None:
-    """Write an animated GIF that repeats for ever; it appears under its name only when it is complete.
+    """Write an animated GIF that repeats for ever; it appears under its name only when it is
+    complete.
 
     Args:
         path: File to write, ``.gif``.
@@ -39,10 +40,11 @@ def write_gif(
     sizes = sorted({frame.size for frame in frames})
     if len(sizes) != 1:
         raise ValueError(
-            f'figures: expected at least one, all of one size, got {len(frames)} of the sizes {sizes}'
+            f'figures: expected at least one, all of one size, got {len(frames)} of the '
+            f'sizes {sizes}'
         )
-    # One palette for all frames: a colour must not change its meaning from frame to frame. An octree
-    # keeps rare colours, such as those that only the colour bar has.
+    # One palette for all frames: a colour must not change its meaning from frame to frame. An
+    # octree keeps rare colours, such as those that only the colour bar has.
     together = Image.fromarray(np.concatenate([np.asarray(frame) for frame in frames]))
     palette = together.quantize(method=Image.Quantize.FASTOCTREE)
     first, *others = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)

@@ -18,7 +18,8 @@ def bootstrap_interval(
     Args:
         values: ``(n,)``, such as one difference for each seed.
         confidence: Share of resampled means inside, in ``(0, 1)``.
-        resamples: Number of resampled means. The draws are fixed: equal values give equal intervals.
+        resamples: Number of resampled means. The draws are fixed: equal values give equal
+            intervals.
 
     Returns:
         Low and high end.

@@ -27,12 +27,13 @@ def plot_comparison(
 ) -> Figure:
     """Draw the value of every seed, their mean, and its 95% bootstrap interval, one row each.
 
-    Seeds are often paired (the same data for every experiment), so that a difference may be clear although
-    the intervals overlap: paired differences are in the table, see :func:`~.table.build_table`.
+    Seeds are often paired (the same data for every experiment), so that a difference may be clear
+    although the intervals overlap: paired differences are in the table, see
+    :func:`~.table.build_table`.
 
     Args:
-        results: Experiment → one value for each seed, as it is to be shown. A single seed is drawn as it
-            is, without an interval.
+        results: Experiment → one value for each seed, as it is to be shown. A single seed is drawn
+            as it is, without an interval.
         baseline: Experiment whose mean is drawn through all rows; ``None``: none.
         xlabel: Words under the axis.
         groups: One name for each experiment; a line parts neighbours of different groups.
@@ -41,8 +42,8 @@ def plot_comparison(
         Figure with one axes; the first experiment is on top.
 
     Raises:
-        ValueError: No experiments, an unknown baseline, another number of groups, or values that are
-            missing or not finite.
+        ValueError: No experiments, an unknown baseline, another number of groups, or values that
+            are missing or not finite.
     """
     if not results:
         raise ValueError('results: expected at least one experiment, got none')

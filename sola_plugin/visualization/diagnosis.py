@@ -40,8 +40,13 @@ def plot_false_positives(diagnosis: Diagnosis) -> Figure:
     result = diagnosis.false_positives
     _draw_profile(left, 100 * np.nan_to_num(result.shares))
     _draw_gains(right, 100 * result.gain_N.mean(axis=1), 100 * result.mAP_N.mean())
-    figure.legend(*left.get_legend_handles_labels(), loc='outside lower center', ncols=len(KINDS),
-                  handlelength=1.2, columnspacing=1.4)
+    figure.legend(
+        *left.get_legend_handles_labels(),
+        loc='outside lower center',
+        ncols=len(KINDS),
+        handlelength=1.2,
+        columnspacing=1.4,
+    )
     return figure
 
 
@@ -93,34 +98,57 @@ def false_positive_table(diagnosis: Diagnosis) -> Table:
 
     rows = []
     for kind, row in figures['kinds'].items():
-        cells = (*gain_cells(row['gain']), points(row['gain_N'])) if 'gain' in row else (
-            MISSING, MISSING, MISSING)
+        cells = (
+            (*gain_cells(row['gain']), points(row['gain_N']))
+            if 'gain' in row
+            else (MISSING, MISSING, MISSING)
+        )
         rows.append((kind, f'{row["count"]:.0f}', f'{100 * row["share"]:.1f}', *cells))
     rows += [
-        ('all false positives', MISSING, MISSING,
-         *gain_cells(figures['recall'] - figures['mAP']), MISSING),
+        (
+            'all false positives',
+            MISSING,
+            MISSING,
+            *gain_cells(figures['recall'] - figures['mAP']),
+            MISSING,
+        ),
         ('segments not found', MISSING, MISSING, *gain_cells(1 - figures['recall']), MISSING),
     ]
-    note = (f'mAP {100 * figures["mAP"]:.2f}, mAP_N {100 * figures["mAP_N"]:.2f} of these detections. '
-            'The gain of a kind is that of removing it alone: these gains do not add up, but the last '
-            'two rows do, to the whole loss 100 - mAP.')
+    note = (
+        f'mAP {100 * figures["mAP"]:.2f}, mAP_N {100 * figures["mAP_N"]:.2f} of these detections. '
+        'The gain of a kind is that of removing it alone: these gains do not add up, but the last '
+        'two rows do, to the whole loss 100 - mAP.'
+    )
     header = ('kind', 'detections', '%', 'gain in mAP', '% of the loss', 'gain in mAP_N')
     return Table(header, tuple(rows), note)
 
 
 def bucket_table(diagnosis: Diagnosis) -> Table:
     """Normalised mAP and share of missed segments, bucket by bucket, in percent."""
+
     def percent(value: float) -> str:
         return MISSING if np.isnan(value) else f'{100 * value:.2f}'
 
-    rows = [('all', '', '', str(diagnosis.num_segments), percent(diagnosis.mAP_N),
-             percent(diagnosis.missed))]
+    rows = [
+        (
+            'all',
+            '',
+            '',
+            str(diagnosis.num_segments),
+            percent(diagnosis.mAP_N),
+            percent(diagnosis.missed),
+        )
+    ]
     for name, result in diagnosis.by_characteristic.items():
         rows += [
             (_TITLES[name], bucket, ends, str(count), percent(mAP_N), percent(missed))
             for bucket, ends, count, mAP_N, missed in zip(
-                result.buckets.names, _ranges(name, result.buckets), result.segments, result.mAP_N,
-                result.missed)
+                result.buckets.names,
+                _ranges(name, result.buckets),
+                result.segments,
+                result.mAP_N,
+                result.missed,
+            )
         ]
     header = ('characteristic', 'bucket', 'range', 'true segments', 'mAP_N', 'missed')
     return Table(header, tuple(rows))
@@ -131,8 +159,16 @@ def _draw_profile(axes: Axes, shares: np.ndarray) -> None:
     places = np.arange(1, len(shares) + 1)
     bottoms = np.cumsum(shares, axis=1) - shares
     for kind, share, bottom in zip(KINDS, shares.T, bottoms.T):
-        axes.bar(places, share, 0.82, bottom, color=_COLOURS[kind], edgecolor='white',
-                 linewidth=0.6, label=kind)
+        axes.bar(
+            places,
+            share,
+            0.82,
+            bottom,
+            color=_COLOURS[kind],
+            edgecolor='white',
+            linewidth=0.6,
+            label=kind,
+        )
     axes.set_xticks(places, [f'{place}G' for place in places])
     axes.tick_params(axis='x', length=0)
     axes.set_xlim(0.5, len(shares) + 0.5)
@@ -156,15 +192,21 @@ def _draw_gains(axes: Axes, gains: np.ndarray, base: float) -> None:
     axes.set_title('Removing one kind of error', loc='left')
 
 
-def _plot_buckets(diagnosis: Diagnosis, values: dict[str, np.ndarray], base: float, colour: str,
-                  ylabel: str) -> Figure:
+def _plot_buckets(
+    diagnosis: Diagnosis, values: dict[str, np.ndarray], base: float, colour: str, ylabel: str
+) -> Figure:
     """Draw one bar for each bucket ``{characteristic: (b,)}`` and a line at ``base``, fractions."""
     if not values:
         raise ValueError('diagnosis: expected at least one characteristic with buckets, got none')
     results = diagnosis.by_characteristic
     figure = Figure(figsize=(FULL_WIDTH, 3.3), layout='constrained')
-    panels = figure.subplots(1, len(values), sharey=True, squeeze=False,
-                             width_ratios=[len(results[name].buckets) for name in values])[0]
+    panels = figure.subplots(
+        1,
+        len(values),
+        sharey=True,
+        squeeze=False,
+        width_ratios=[len(results[name].buckets) for name in values],
+    )[0]
     ranges = {name: _ranges(name, results[name].buckets) for name in values}
     longest = max(len(text) for texts in ranges.values() for text in texts)
     for axes, (name, bars) in zip(panels, values.items()):
@@ -174,8 +216,14 @@ def _plot_buckets(diagnosis: Diagnosis, values: dict[str, np.ndarray], base: flo
         axes.set_xticks(range(len(bars)), map('\n'.join, lines), fontsize=min(8.5, 64 / longest))
         axes.set_title(_TITLES[name], loc='left')
     panels[0].set_ylabel(ylabel)
-    panels[-1].annotate(f'all\n{100 * base:.1f}', (1, 100 * base), (2, 0), va='center',
-                        xycoords=('axes fraction', 'data'), textcoords='offset points')
+    panels[-1].annotate(
+        f'all\n{100 * base:.1f}',
+        (1, 100 * base),
+        (2, 0),
+        va='center',
+        xycoords=('axes fraction', 'data'),
+        textcoords='offset points',
+    )
     figure.supxlabel('bucket, its range, number of true segments', fontsize=9)
     return figure
 
@@ -190,8 +238,14 @@ def _draw_bars(axes: Axes, percent: np.ndarray, colour: str) -> None:
     bars = axes.bar(range(len(percent)), np.nan_to_num(percent), 0.7, color=colour)
     # The line of all segments would cross the figures out without a ground of their own.
     ground = dict(facecolor='white', edgecolor='none', pad=0.8)
-    axes.bar_label(bars, [MISSING if np.isnan(value) else f'{value:.1f}' for value in percent],
-                   padding=3, color=INK, bbox=ground, zorder=4)
+    axes.bar_label(
+        bars,
+        [MISSING if np.isnan(value) else f'{value:.1f}' for value in percent],
+        padding=3,
+        color=INK,
+        bbox=ground,
+        zorder=4,
+    )
     axes.set_ylim(0, 110)
     axes.set_yticks(range(0, 101, 20))
     axes.tick_params(axis='x', length=0)

@@ -1,4 +1,5 @@
-"""How the HTML templates of this package are read: everything is escaped, nothing may be missing."""
+"""How the HTML templates of this package are read: everything is escaped, nothing may be
+missing."""
 
 from __future__ import annotations
 

@@ -174,8 +174,8 @@ def build_table(
         Table whose note says what the figures are.
 
     Raises:
-        ValueError: No methods, no such baseline, no seeds, a value that is not finite, or seeds that
-            cannot be paired; the message names method and key.
+        ValueError: No methods, no such baseline, no seeds, a value that is not finite, or seeds
+            that cannot be paired; the message names method and key.
     """
     if not results:
         raise ValueError('results: expected at least one method, got none')
@@ -263,7 +263,8 @@ def _note(
         other = names[0] if len(names) == 1 else 'the baseline of the row'
         interval = '95% bootstrap interval of this mean; ' if with_interval else ''
         note += (
-            f' Δ: difference to {other} on the same seed, averaged; {interval}in brackets the number '
+            f' Δ: difference to {other} on the same seed, averaged; {interval}in brackets '
+            'the number '
             'of seeds that improved.'
         )
     return note

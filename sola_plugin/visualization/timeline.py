@@ -150,8 +150,14 @@ def first_free_rows(segments: Sequence[Sequence[float]]) -> list[int]:
     rows: list[list[Sequence[float]]] = []
     chosen = []
     for start, end in segments:
-        row = next((number for number, row in enumerate(rows)
-                    if all(end <= other[0] or other[1] <= start for other in row)), len(rows))
+        row = next(
+            (
+                number
+                for number, row in enumerate(rows)
+                if all(end <= other[0] or other[1] <= start for other in row)
+            ),
+            len(rows),
+        )
         if row == len(rows):
             rows.append([])
         rows[row].append((start, end))
@@ -172,8 +178,9 @@ def _pack(items: Sequence[Mapping[str, Any]]) -> list[list[_Mark]]:
     segments = [[float(value) for value in item['segment']] for item in items]
     chosen = first_free_rows(segments)
     rows: list[list[_Mark]] = [[] for _ in range(max(chosen, default=-1) + 1)]
-    for row, segment, item, opacity in zip(chosen, segments, items,
-                                           opacities([item['score'] for item in items])):
+    for row, segment, item, opacity in zip(
+        chosen, segments, items, opacities([item['score'] for item in items])
+    ):
         rows[row].append(_Mark(segment[0], segment[1], item['label'], opacity))
     return rows
 

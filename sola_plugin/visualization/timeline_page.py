@@ -46,8 +46,8 @@ def write_timeline_page(
         lead: A sentence under the title.
         video: The video file.
         threshold: Score at which the slider stands at first.
-        classes: All classes in order, so that each keeps its colour from page to page; default: those
-            that occur, sorted.
+        classes: All classes in order, so that each keeps its colour from page to page; default:
+            those that occur, sorted.
 
     Raises:
         ValueError: ``duration`` is not positive, or a detection is malformed.
@@ -93,7 +93,8 @@ def clock(seconds: float) -> str:
 def _marks(
     detections: Sequence[Mapping[str, Any]], duration: float, threshold: float
 ) -> list[dict[str, Any]]:
-    """What the template reads of every detection; ``left`` and ``width`` are percent of the video."""
+    """What the template reads of every detection; ``left`` and ``width`` are percent of the
+    video."""
     marks = []
     strengths = opacities([item['score'] for item in detections])
     for number, (item, opacity) in enumerate(zip(detections, strengths)):

@@ -1,4 +1,5 @@
 """A trained localizer and one with random weights, for the tests of prediction."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,7 +17,8 @@ from tests.models.test_actionformer import TINY as TINY_ACTIONFORMER
 
 @pytest.fixture(scope='session')
 def bmn(tmp_path_factory) -> Path:
-    """Folder with ``data``, ``config.py``, and ``work`` of a BMN with SoLa that was trained and tested."""
+    """Folder with ``data``, ``config.py``, and ``work`` of a BMN with SoLa that was trained and
+    tested."""
     folder = tmp_path_factory.mktemp('bmn')
     make_dataset(folder / 'data')
     cfg = config(folder / 'data', folder / 'work', dict(TINY_BMN, neck=SOLA))
@@ -29,7 +31,7 @@ def bmn(tmp_path_factory) -> Path:
 @pytest.fixture(scope='session')
 def actionformer(bmn) -> tuple[Path, Path]:
     """Config and checkpoint of an ActionFormer with random weights."""
-    model = dict(TINY_ACTIONFORMER, post_processing=dict(min_score=0., min_length=-1., top_k=20))
+    model = dict(TINY_ACTIONFORMER, post_processing=dict(min_score=0.0, min_length=-1.0, top_k=20))
     cfg = config(bmn / 'data', bmn / 'work_actionformer', model)
     cfg.dump(bmn / 'actionformer.py')
     return bmn / 'actionformer.py', save_random(cfg, bmn / 'actionformer.pth')

@@ -1,4 +1,5 @@
 """Tiny localizers with checkpoints, for the tests of prediction."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -27,7 +28,7 @@ def save_random(cfg: Config, path: Path, **dataset_meta) -> Path:
     model = MODELS.build(cfg.model)
     for name in ('classifier', 'regressor'):
         if hasattr(model, name):
-            torch.nn.init.normal_(getattr(model, name).last.weight, std=.5)
+            torch.nn.init.normal_(getattr(model, name).last.weight, std=0.5)
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dataset_meta)), path)
     return path
 

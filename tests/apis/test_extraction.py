@@ -1,4 +1,5 @@
 """Features of one video: equal to mmaction2's own, at the right time."""
+
 from __future__ import annotations
 
 import re
@@ -42,19 +43,35 @@ def brightness(snippets: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def by_mmaction(config, checkpoint, video, frame_numbers) -> tuple[np.ndarray, np.ndarray]:
-    """Pooled backbone output and class scores of one view, by mmaction2's pipeline and recognizer."""
+    """Pooled backbone output and class scores of one view, by mmaction2's pipeline and
+    recognizer."""
     model = init_recognizer(str(config), str(checkpoint), device='cpu')
     shape = model.data_preprocessor.format_shape
-    pipeline = Compose([dict(type='OpenCVDecode'), dict(type='Resize', scale=(-1, 40)),
-                        dict(type='CenterCrop', crop_size=32), dict(type='FormatShape', input_format=shape),
-                        dict(type='PackActionInputs')])
-    item = pipeline(dict(
-        video_reader=mmcv.VideoReader(str(video)), filename=str(video), frame_inds=np.array(frame_numbers),
-        num_clips=1, clip_len=len(frame_numbers), label=0))
+    pipeline = Compose(
+        [
+            dict(type='OpenCVDecode'),
+            dict(type='Resize', scale=(-1, 40)),
+            dict(type='CenterCrop', crop_size=32),
+            dict(type='FormatShape', input_format=shape),
+            dict(type='PackActionInputs'),
+        ]
+    )
+    item = pipeline(
+        dict(
+            video_reader=mmcv.VideoReader(str(video)),
+            filename=str(video),
+            frame_inds=np.array(frame_numbers),
+            num_clips=1,
+            clip_len=len(frame_numbers),
+            label=0,
+        )
+    )
     inputs = model.data_preprocessor(pseudo_collate([item]))['inputs']
     maps = model.extract_feat(inputs, stage='backbone')[0]
-    pooled = [each.flatten(2).mean(2) if each.ndim > 2 else each
-              for each in (maps[::-1] if isinstance(maps, tuple) else [maps])]
+    pooled = [
+        each.flatten(2).mean(2) if each.ndim > 2 else each
+        for each in (maps[::-1] if isinstance(maps, tuple) else [maps])
+    ]
     return torch.cat(pooled, dim=1).mean(0).numpy(), model(inputs, stage='head')[0].numpy()
 
 
@@ -73,7 +90,10 @@ def test_features_are_what_the_classifier_of_mmaction_sees(tmp_path, video, name
         pooled, scores = by_mmaction(config, checkpoint, video, numbers)
         feature = result.features[:, index]
         np.testing.assert_allclose(feature, pooled, rtol=1e-3, atol=1e-5)
-        classified = state['cls_head.fc_cls.weight'].numpy() @ feature + state['cls_head.fc_cls.bias'].numpy()
+        classified = (
+            state['cls_head.fc_cls.weight'].numpy() @ feature
+            + state['cls_head.fc_cls.bias'].numpy()
+        )
         np.testing.assert_allclose(classified, scores, rtol=1e-3, atol=1e-4)
     assert np.ptp(result.features, axis=1).max() > 0.01 * np.abs(result.features).max()
 
@@ -89,8 +109,12 @@ def test_batches_and_precision(tsn, video):
     whole = encode_video(video, encoder, sampling, batch_size=100)
     assert whole.features.dtype == np.float32 and whole.features.shape == (128, 16)
     for size in (1, 5):
-        np.testing.assert_allclose(encode_video(video, encoder, sampling, size).features, whole.features,
-                                   rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            encode_video(video, encoder, sampling, size).features,
+            whole.features,
+            rtol=1e-4,
+            atol=1e-5,
+        )
     half = encode_video(video, encoder, sampling, amp=True).features
     assert 0 < np.abs(half - whole.features).max() < 0.05 * np.abs(whole.features).max()
 
@@ -100,7 +124,10 @@ def test_nothing_stays_on_the_cpu(tmp_path, name):
     """The device without memory refuses tensors of others, as a GPU does."""
     encoder = build_recognizer_encoder(*write_recognizer(tmp_path, name), device='meta')
     vectors = encoder(torch.zeros(2, 12, 32, 32, 3, dtype=torch.uint8, device='meta'))
-    assert vectors.device.type == 'meta' and vectors.shape == (2, RECOGNIZERS[name][1]['in_channels'])
+    assert vectors.device.type == 'meta' and vectors.shape == (
+        2,
+        RECOGNIZERS[name][1]['in_channels'],
+    )
 
 
 def test_frozen(tsn):
@@ -111,16 +138,17 @@ def test_frozen(tsn):
 @pytest.mark.parametrize('fps', [None, 10, 30])
 @pytest.mark.parametrize('variable', [False, True])
 def test_an_action_is_found_where_it_was_made(tmp_path, fps, variable):
-    """Of a snippet whose centre lies in the action more than half is bright: to within one stride."""
-    levels = np.full(200, 20.)
+    """Of a snippet whose centre lies in the action more than half is bright: to within one
+    stride."""
+    levels = np.full(200, 20.0)
     levels[80:120] = 200
     path = write_video(tmp_path / 'v.mp4', levels, fps=20)
     action, duration = (4.0, 6.0), 10.0
     if variable:
-        set_frame_times(path, [(80, .025), (40, .1), (80, .05)])
+        set_frame_times(path, [(80, 0.025), (40, 0.1), (80, 0.05)])
         action, duration = (2.0, 6.0), 10.0
     result = encode_video(path, brightness, SnippetSampling(length=4, stride=2, fps=fps))
-    assert result.duration == pytest.approx(duration, abs=.05)
+    assert result.duration == pytest.approx(duration, abs=0.05)
     length = result.features.shape[1]
     span = (result.offset, result.offset + length * result.stride)  # as TALFeatureDataset takes it
     centers = snippet_centers(span, length)
@@ -134,9 +162,12 @@ def test_progress_and_short_videos(video):
     seconds = []
     sampling = SnippetSampling(5, 5)
     result = encode_video(video, brightness, sampling, batch_size=4, progress=seconds.append)
-    assert seconds == pytest.approx([.8, 1.6, 2.0]) and result.features.shape == (2, 10)
-    with pytest.raises(VideoError, match='v_1.mp4: expected at least 51 frames for one snippet, '
-                                         'got 2.00 s of 25 frames a second'):
+    assert seconds == pytest.approx([0.8, 1.6, 2.0]) and result.features.shape == (2, 10)
+    with pytest.raises(
+        VideoError,
+        match='v_1.mp4: expected at least 51 frames for one snippet, '
+        'got 2.00 s of 25 frames a second',
+    ):
         encode_video(video, brightness, SnippetSampling(51, 1))
 
 
@@ -145,7 +176,9 @@ def test_frames_are_prepared_by_the_encoder_or_by_the_caller(video):
         prepare = staticmethod(lambda frame: frame[::2])
 
         def forward(self, snippets):
-            return snippets.new_tensor(snippets.shape[2:4], dtype=torch.float32).expand(len(snippets), 2)
+            return snippets.new_tensor(snippets.shape[2:4], dtype=torch.float32).expand(
+                len(snippets), 2
+            )
 
     encode = Halved()
     own = encode_video(video, encode, SnippetSampling(2, 50))
@@ -154,17 +187,28 @@ def test_frames_are_prepared_by_the_encoder_or_by_the_caller(video):
     assert shown.features.T.tolist() == [[8, 8]]
 
 
-@pytest.mark.parametrize(('encoder', 'error', 'message'), [
-    (lambda s: s.float().mean((1, 2, 3, 4)), ValueError, r'gave \(3,\) for 3 snippets \(3, 9, 48, 64, 3\)'),
-    (lambda s: s.float(), ValueError, r'expected \(3, channels\)'),
-    (lambda s: brightness(s) * torch.tensor([[1.], [torch.nan], [1.]]), VideoError,
-     'NaN or Inf in 1 of 3 snippets, the first at 0.9 s: try without mixed precision')])
+@pytest.mark.parametrize(
+    ('encoder', 'error', 'message'),
+    [
+        (
+            lambda s: s.float().mean((1, 2, 3, 4)),
+            ValueError,
+            r'gave \(3,\) for 3 snippets \(3, 9, 48, 64, 3\)',
+        ),
+        (lambda s: s.float(), ValueError, r'expected \(3, channels\)'),
+        (
+            lambda s: brightness(s) * torch.tensor([[1.0], [torch.nan], [1.0]]),
+            VideoError,
+            'NaN or Inf in 1 of 3 snippets, the first at 0.9 s: try without mixed precision',
+        ),
+    ],
+)
 def test_encoders_that_give_what_they_should_not(video, encoder, error, message):
     with pytest.raises(error, match=message):
         encode_video(video, encoder, SnippetSampling(9, 18))
 
 
-OWN = '''
+OWN = """
 import torch
 
 class Mean(torch.nn.Module):
@@ -180,7 +224,7 @@ def function():
 
 def number():
     return 5
-'''
+"""
 
 
 def test_an_encoder_of_ones_own(tmp_path, video, monkeypatch):
@@ -189,19 +233,34 @@ def test_an_encoder_of_ones_own(tmp_path, video, monkeypatch):
     sampling = SnippetSampling(10, 10)
     module, function = build_encoder('my_encoders:Mean'), build_encoder('my_encoders:function')
     assert not module.training and not module.scale.requires_grad
-    np.testing.assert_allclose(encode_video(video, module, sampling).features,
-                               2 * encode_video(video, function, sampling).features, rtol=1e-6)
+    np.testing.assert_allclose(
+        encode_video(video, module, sampling).features,
+        2 * encode_video(video, function, sampling).features,
+        rtol=1e-6,
+    )
     for name, message in [
-        ('my_encoders:number', ":number': expected a function that returns an nn.Module, got a int"),
-        ('my_encoders:lost', "'my_encoders:lost': expected MODULE:FUNCTION .* has no attribute 'lost'"),
-        ('lost:lost', "No module named 'lost'"), ('my_encoders', "'my_encoders': expected MODULE:FUNCTION")]:
+        (
+            'my_encoders:number',
+            ":number': expected a function that returns an nn.Module, got a int",
+        ),
+        (
+            'my_encoders:lost',
+            "'my_encoders:lost': expected MODULE:FUNCTION .* has no attribute 'lost'",
+        ),
+        ('lost:lost', "No module named 'lost'"),
+        ('my_encoders', "'my_encoders': expected MODULE:FUNCTION"),
+    ]:
         with pytest.raises(ValueError, match=message):
             build_encoder(name)
 
 
 def test_weights_of_another_classifier_are_welcome(tsn, tmp_path):
     loaded = torch.load(tsn[1])
-    other = {**loaded['state_dict'], 'cls_head.fc_cls.weight': torch.zeros(400, 128), 'more': torch.zeros(1)}
+    other = {
+        **loaded['state_dict'],
+        'cls_head.fc_cls.weight': torch.zeros(400, 128),
+        'more': torch.zeros(1),
+    }
     torch.save(dict(state_dict=other), tmp_path / 'other.pth')
     encoder = build_recognizer_encoder(tsn[0], tmp_path / 'other.pth')
     for key, value in encoder.model.state_dict().items():
@@ -214,25 +273,54 @@ def test_head_without_a_classifier(tsn, video):
     sampling = SnippetSampling(10, 10)
     np.testing.assert_allclose(
         encode_video(video, build_recognizer_encoder(cfg, tsn[1]), sampling).features,
-        encode_video(video, build_recognizer_encoder(*tsn), sampling).features, rtol=1e-5)
+        encode_video(video, build_recognizer_encoder(*tsn), sampling).features,
+        rtol=1e-5,
+    )
 
 
 def test_mmactions_own_configs_by_name(tmp_path):
-    name = 'mmaction::recognition/tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb.py'
+    name = (
+        'mmaction::recognition/tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb.py'
+    )
     with pytest.raises(FileNotFoundError, match='checkpoint .*nowhere.pth does not exist'):
         build_recognizer_encoder(name, tmp_path / 'nowhere.pth')
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(model=dict(TINY_BMN, _delete_=True)), 'expected the config of a recognizer, got a BMN'),
-    (dict(test_dataloader=dict(_delete_=True)), 'expected a test_dataloader .*got no pipeline'),
-    (dict(test_dataloader=dict(dataset=dict(modality='Flow'))), "for RGB frames, got modality 'Flow'"),
-    (dict(model=dict(backbone=dict(depth=34))), r'does not fit .*backbone\.layer1\.2\.conv1.*: missing'),
-    (dict(model=dict(cls_head=None)), 'the recognizer has no cls_head'),
-    (dict(model=dict(cls_head=dict(type='TRNHead', in_channels=128, num_segments=4, hidden_dim=8,
-                                   relation_type='TRNMultiScale', num_classes=5, _delete_=True))),
-     'TRNHead has 3 linear layers that give 5 class scores, expected one'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            dict(model=dict(TINY_BMN, _delete_=True)),
+            'expected the config of a recognizer, got a BMN',
+        ),
+        (dict(test_dataloader=dict(_delete_=True)), 'expected a test_dataloader .*got no pipeline'),
+        (
+            dict(test_dataloader=dict(dataset=dict(modality='Flow'))),
+            "for RGB frames, got modality 'Flow'",
+        ),
+        (
+            dict(model=dict(backbone=dict(depth=34))),
+            r'does not fit .*backbone\.layer1\.2\.conv1.*: missing',
+        ),
+        (dict(model=dict(cls_head=None)), 'the recognizer has no cls_head'),
+        (
+            dict(
+                model=dict(
+                    cls_head=dict(
+                        type='TRNHead',
+                        in_channels=128,
+                        num_segments=4,
+                        hidden_dim=8,
+                        relation_type='TRNMultiScale',
+                        num_classes=5,
+                        _delete_=True,
+                    )
+                )
+            ),
+            'TRNHead has 3 linear layers that give 5 class scores, expected one',
+        ),
+    ],
+)
 def test_configs_that_do_not_do(tsn, change, message):
     cfg = Config.fromfile(tsn[0])
     cfg.merge_from_dict(change)
@@ -241,7 +329,8 @@ def test_configs_that_do_not_do(tsn, change, message):
 
 
 def test_the_table_of_the_docs():
-    """Channels, frames and default length of mmaction2's own configs are those that its configs say."""
+    """Channels, frames and default length of mmaction2's own configs are those that its configs
+    say."""
     rows = re.findall(r'\| `(\w+/[\w.-]+\.py)` \| (\d+) \| (\d+) \| (\d+) \|', PAGE)
     assert len(rows) == 10
     for name, *numbers in rows:
@@ -250,11 +339,19 @@ def test_the_table_of_the_docs():
         frames, span = sampler.clip_len, sampler.clip_len * sampler.frame_interval
         if cfg.model.type == 'Recognizer2D':
             frames, span = (sampler.num_clips if 'TSM' in cfg.model.cls_head.type else 1), 16
-        assert [int(number) for number in numbers] == [cfg.model.cls_head.in_channels, frames, span], name
+        assert [int(number) for number in numbers] == [
+            cfg.model.cls_head.in_channels,
+            frames,
+            span,
+        ], name
 
 
 def test_the_encoder_of_the_docs(tmp_path, monkeypatch, video):
-    code, = (block for block in re.findall(r'```python\n(.*?)```', PAGE, re.S) if 'my_encoder.py' in block)
+    (code,) = (
+        block
+        for block in re.findall(r'```python\n(.*?)```', PAGE, re.S)
+        if 'my_encoder.py' in block
+    )
     (tmp_path / 'my_encoder.py').write_text(code)
     monkeypatch.chdir(tmp_path)
     result = encode_video(video, build_encoder('my_encoder:MeanColour'), SnippetSampling(4, 2))
@@ -263,7 +360,9 @@ def test_the_encoder_of_the_docs(tmp_path, monkeypatch, video):
 
 def test_config_without_a_model(tmp_path, tsn):
     (tmp_path / 'empty.py').write_text('a = 1\n')
-    with pytest.raises(ValueError, match='empty.py: expected the config of a recognizer, got one without'):
+    with pytest.raises(
+        ValueError, match='empty.py: expected the config of a recognizer, got one without'
+    ):
         build_recognizer_encoder(tmp_path / 'empty.py', tsn[1])
 
 

@@ -1,4 +1,5 @@
 """From a trained localizer and features to detections."""
+
 from __future__ import annotations
 
 import json
@@ -39,16 +40,29 @@ def test_equals_the_test_tool_to_the_bit(bmn):
         assert [d['score'] for d in found] == sorted((d['score'] for d in found), reverse=True)
 
 
-@pytest.mark.parametrize('model', [
-    dict(TINY_BMN, windows=dict(stride=7, batch_size=2), neck=SOLA),
-    dict(TINY_BMN, type='GTAD', num_context_samples=2, groups=2, windows=dict(stride=10)),
-    dict(TINY_ACTIONFORMER, neck=SOLA),
-    dict(TINY_ACTIONFORMER, neck=SOLA, windows=dict(length=64)),
-    dict(TINY_ACTIONFORMER, classes=None, temporal_dim=16)],
-    ids=['BMN windows', 'G-TAD windows', 'ActionFormer', 'ActionFormer windows', 'ActionFormer resized'])
+@pytest.mark.parametrize(
+    'model',
+    [
+        dict(TINY_BMN, windows=dict(stride=7, batch_size=2), neck=SOLA),
+        dict(TINY_BMN, type='GTAD', num_context_samples=2, groups=2, windows=dict(stride=10)),
+        dict(TINY_ACTIONFORMER, neck=SOLA),
+        dict(TINY_ACTIONFORMER, neck=SOLA, windows=dict(length=64)),
+        dict(TINY_ACTIONFORMER, classes=None, temporal_dim=16),
+    ],
+    ids=[
+        'BMN windows',
+        'G-TAD windows',
+        'ActionFormer',
+        'ActionFormer windows',
+        'ActionFormer resized',
+    ],
+)
 def test_every_way_of_length_equals_the_test_tool_to_the_bit(bmn, tmp_path, model):
-    model = {key: value for key, value in model.items()
-             if model['type'] != 'GTAD' or key not in ('boundary_ratio', 'num_samples_per_bin')}
+    model = {
+        key: value
+        for key, value in model.items()
+        if model['type'] != 'GTAD' or key not in ('boundary_ratio', 'num_samples_per_bin')
+    }
     cfg = config(bmn / 'data', tmp_path, model)
     checkpoint = save_random(cfg, tmp_path / 'random.pth', classes=['jump', 'run'])
     run_test(Config(cfg.to_dict()), checkpoint)
@@ -78,9 +92,17 @@ def test_a_long_video_is_read_in_parts(bmn, actionformer, tmp_path, monkeypatch)
     lengths = []
     window = FeatureFolder.window
     monkeypatch.setattr(FeatureFolder, 'load', None)
-    monkeypatch.setattr(FeatureFolder, 'window', lambda self, name, start, length: (
-        lengths.append(length), window(self, name, start, length))[1])
-    cfg = config(bmn / 'data', tmp_path, dict(TINY_ACTIONFORMER, classes=None, windows=dict(length=256)))
+    monkeypatch.setattr(
+        FeatureFolder,
+        'window',
+        lambda self, name, start, length: (
+            lengths.append(length),
+            window(self, name, start, length),
+        )[1],
+    )
+    cfg = config(
+        bmn / 'data', tmp_path, dict(TINY_ACTIONFORMER, classes=None, windows=dict(length=256))
+    )
     model = load_localizer(cfg, save_random(cfg, tmp_path / 'random.pth'))
     classifier = StoredClassifier(bmn / 'work/classifier.npz')
     found = localize(model, tmp_path / 'v_long.npy', classifier=classifier)
@@ -122,14 +144,16 @@ def test_the_classifier_is_fitted_and_stored_once(bmn, tmp_path):
 
 
 def test_the_classifier_of_the_config(bmn, tmp_path):
-    (tmp_path / 'scores.json').write_text(json.dumps({'v_04': dict(swim=1.)}))
+    (tmp_path / 'scores.json').write_text(json.dumps({'v_04': dict(swim=1.0)}))
     model = model_of(bmn)
     model.cfg.test_evaluator.classifier = dict(type='ScoreFile', path=str(tmp_path / 'scores.json'))
     found = localize(model, feature_file(bmn), classifier=find_classifier(model, tmp_path))
     assert {d['label'] for d in found} == {'swim'}
 
 
-@pytest.mark.parametrize(('classes', 'label'), [(['jump'], 'jump'), (['jump', 'run'], None), ([], None)])
+@pytest.mark.parametrize(
+    ('classes', 'label'), [(['jump'], 'jump'), (['jump', 'run'], None), ([], None)]
+)
 def test_proposals_without_a_classifier(bmn, tmp_path, classes, label):
     cfg = config(bmn / 'data', tmp_path, TINY_BMN)
     model = load_localizer(cfg, save_random(cfg, tmp_path / 'random.pth', classes=classes))
@@ -145,41 +169,51 @@ def test_time_axis_of_the_features(bmn, actionformer, tmp_path):
     length = features.shape[1]
     base = localize(model, features)  # half a second, from the config
     for options, begin, scale in (
-            (dict(feature_stride=2.), 0., 4.),
-            (dict(feature_stride=2., feature_offset=3.), 3., 4.),
-            (dict(feature_offset=7.), 7., 1.)):
+        (dict(feature_stride=2.0), 0.0, 4.0),
+        (dict(feature_stride=2.0, feature_offset=3.0), 3.0, 4.0),
+        (dict(feature_offset=7.0), 7.0, 1.0),
+    ):
         found = localize(model, features, **options)
         for a, b in zip(found, base, strict=True):
             np.testing.assert_allclose(a['segment'], begin + scale * np.array(b['segment']))
     found = localize(model, features, duration=length * STRIDE - 1)
     assert max(d['segment'][1] for d in found) == length * STRIDE - 1
     del model.cfg.test_dataloader.dataset['feature_stride']
-    for a, b in zip(localize(model, features, duration=1.), base, strict=True):
+    for a, b in zip(localize(model, features, duration=1.0), base, strict=True):
         np.testing.assert_allclose(a['segment'], np.array(b['segment']) / (length * STRIDE))
     # What is noted beside the features of the config stands for what the config leaves out.
     model.cfg.test_dataloader.dataset.data_prefix = dict(features=[str(tmp_path)])
-    (tmp_path / 'features.json').write_text(json.dumps(dict(feature_stride=STRIDE, feature_offset=2)))
+    (tmp_path / 'features.json').write_text(
+        json.dumps(dict(feature_stride=STRIDE, feature_offset=2))
+    )
     for a, b in zip(localize(model, features), base, strict=True):
         np.testing.assert_allclose(a['segment'], 2 + np.array(b['segment']))
 
 
-@pytest.mark.parametrize(('options', 'given', 'expected'), [
-    (dict(feature_stride=.5, feature_offset=.25), {}, ((.25, 10.25), 10.25)),
-    (dict(feature_stride=.5, feature_offset=.25), dict(duration=10.5), ((.25, 10.25), 10.5)),
-    (dict(feature_stride=.5, feature_offset=.25), dict(stride=1.), ((0., 20.), 20.)),
-    (dict(feature_stride=.5), dict(offset=1.), ((1., 11.), 11.)),
-    (dict(feature_stride=None), dict(duration=33.), ((0., 33.), 33.)),
-    ({}, dict(stride=1., offset=2., duration=22.), ((2., 22.), 22.)),
-])
+@pytest.mark.parametrize(
+    ('options', 'given', 'expected'),
+    [
+        (dict(feature_stride=0.5, feature_offset=0.25), {}, ((0.25, 10.25), 10.25)),
+        (dict(feature_stride=0.5, feature_offset=0.25), dict(duration=10.5), ((0.25, 10.25), 10.5)),
+        (dict(feature_stride=0.5, feature_offset=0.25), dict(stride=1.0), ((0.0, 20.0), 20.0)),
+        (dict(feature_stride=0.5), dict(offset=1.0), ((1.0, 11.0), 11.0)),
+        (dict(feature_stride=None), dict(duration=33.0), ((0.0, 33.0), 33.0)),
+        ({}, dict(stride=1.0, offset=2.0, duration=22.0), ((2.0, 22.0), 22.0)),
+    ],
+)
 def test_time_axis(options, given, expected):
     assert time_axis('v', 20, options, **given) == expected
 
 
-@pytest.mark.parametrize(('given', 'message'), [
-    ({}, 'v: features have no time of their own: give feature_stride'),
-    (dict(offset=1., duration=3.), 'v: feature_offset is 1.0, which needs feature_stride'),
-    (dict(stride=0.), 'v: feature_stride is 0.0, expected seconds above 0'),
-    (dict(duration=float('nan')), 'v: duration is nan, expected seconds above 0')])
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        ({}, 'v: features have no time of their own: give feature_stride'),
+        (dict(offset=1.0, duration=3.0), 'v: feature_offset is 1.0, which needs feature_stride'),
+        (dict(stride=0.0), 'v: feature_stride is 0.0, expected seconds above 0'),
+        (dict(duration=float('nan')), 'v: duration is nan, expected seconds above 0'),
+    ],
+)
 def test_bad_time_axis(given, message):
     with pytest.raises(ValueError, match=message):
         time_axis('v', 20, {}, **given)
@@ -195,10 +229,10 @@ def log(monkeypatch) -> list[str]:
 
 
 def test_stride_that_does_not_fit_the_duration(log):
-    check_length('v', 100, time_axis('v', 100, {}, stride=1., duration=103.))
-    check_length('v', 100, time_axis('v', 100, {}, duration=3000.))
+    check_length('v', 100, time_axis('v', 100, {}, stride=1.0, duration=103.0))
+    check_length('v', 100, time_axis('v', 100, {}, duration=3000.0))
     assert not log
-    check_length('v', 100, time_axis('v', 100, {}, stride=1., duration=3000.))
+    check_length('v', 100, time_axis('v', 100, {}, stride=1.0, duration=3000.0))
     assert 'the features cover 0.0 to 100.0 s of 3000.0 s. Check feature_stride (seconds' in log[0]
 
 
@@ -207,23 +241,38 @@ def test_long_videos_without_windows_get_a_warning(bmn, actionformer, log):
     localize(model, np.zeros((CHANNELS, 160)), name='v_8')
     assert not log
     localize(model, np.zeros((CHANNELS, 6000)), name='v_6')
-    assert log[0].startswith('v_6: 6000 snippets are resized to 20 cells of 150.0 s, and shorter actions')
+    assert log[0].startswith(
+        'v_6: 6000 snippets are resized to 20 cells of 150.0 s, and shorter actions'
+    )
     assert '--cfg-options model.windows.stride=10 ' in log[0]
     localize(load_localizer(*actionformer), np.zeros((CHANNELS, 20_001)))
-    assert 'all 20001 snippets are predicted at once' in log[1] and 'model.windows.length=4096' in log[1]
+    assert (
+        'all 20001 snippets are predicted at once' in log[1]
+        and 'model.windows.length=4096' in log[1]
+    )
     resized = MODELS.build(dict(TINY_ACTIONFORMER, temporal_dim=16)).eval()
-    localize(resized, np.zeros((CHANNELS, 200)), feature_stride=1.)
+    localize(resized, np.zeros((CHANNELS, 200)), feature_stride=1.0)
     assert 'with --cfg-options model.temporal_dim=None model.windows.length=4096' in log[2]
 
 
-@pytest.mark.parametrize(('features', 'message'), [
-    (np.zeros((3, 30)), r"'the video' are \(3, 30\), the localizer expects \(16, T\)$"),
-    (np.zeros((30, CHANNELS)), r'are \(30, 16\), the localizer expects \(16, T\): pass features.T'),
-    (np.zeros((CHANNELS, 0)), r'expected \(C, T\) with at least one snippet, got \(16, 0\)'),
-    (np.zeros(CHANNELS), r'expected \(C, T\) with at least one snippet, got \(16,\)'),
-    (np.where(np.arange(30) == 7, np.nan, np.zeros((CHANNELS, 30))), 'NaN or Inf in 1 of 30 .* snippet 7'),
-    ('nowhere.npy', 'nowhere.npy does not exist'),
-    (__file__, 'test_localize.py: expected a file ID with features')])
+@pytest.mark.parametrize(
+    ('features', 'message'),
+    [
+        (np.zeros((3, 30)), r"'the video' are \(3, 30\), the localizer expects \(16, T\)$"),
+        (
+            np.zeros((30, CHANNELS)),
+            r'are \(30, 16\), the localizer expects \(16, T\): pass features.T',
+        ),
+        (np.zeros((CHANNELS, 0)), r'expected \(C, T\) with at least one snippet, got \(16, 0\)'),
+        (np.zeros(CHANNELS), r'expected \(C, T\) with at least one snippet, got \(16,\)'),
+        (
+            np.where(np.arange(30) == 7, np.nan, np.zeros((CHANNELS, 30))),
+            'NaN or Inf in 1 of 30 .* snippet 7',
+        ),
+        ('nowhere.npy', 'nowhere.npy does not exist'),
+        (__file__, 'test_localize.py: expected a file ID with features'),
+    ],
+)
 def test_bad_features(bmn, features, message):
     with pytest.raises(FeatureError, match=message):
         localize(model_of(bmn), features)
@@ -247,7 +296,9 @@ def test_bad_models(bmn, tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'):
         load_localizer(bmn / 'config.py', tmp_path / 'nowhere.pth')
     (tmp_path / 'empty.py').write_text('work_dir = "x"\n')
-    with pytest.raises(ValueError, match='expected the config of a localizer, got one without a model'):
+    with pytest.raises(
+        ValueError, match='expected the config of a localizer, got one without a model'
+    ):
         load_localizer(tmp_path / 'empty.py', bmn / 'work/epoch_2.pth')
     with pytest.raises(ValueError, match='does not fit the model of the config: neck'):
         load_localizer(config(bmn / 'data', tmp_path, TINY_BMN), bmn / 'work/epoch_2.pth')
@@ -256,4 +307,4 @@ def test_bad_models(bmn, tmp_path):
 @pytest.mark.parametrize('model', [TINY_TEM, TINY_TCANET])
 def test_localizers_that_are_a_stage_of_others(model):
     with pytest.raises(ValueError, match=f'{model["type"]} does not propose segments by itself'):
-        localize(MODELS.build(model).eval(), np.zeros((CHANNELS, 20)), feature_stride=1.)
+        localize(MODELS.build(model).eval(), np.zeros((CHANNELS, 20)), feature_stride=1.0)

@@ -1,4 +1,5 @@
 """Linear probe of several methods: comparison, tables, report, the tool."""
+
 from __future__ import annotations
 
 import json
@@ -12,7 +13,12 @@ import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 
-from sola_plugin.apis.probing.methods import Comparison, compare_methods, comparison_to_json, read_datasets
+from sola_plugin.apis.probing.methods import (
+    Comparison,
+    compare_methods,
+    comparison_to_json,
+    read_datasets,
+)
 from sola_plugin.apis.probing.report import (
     distance_table,
     probe_table,
@@ -21,7 +27,14 @@ from sola_plugin.apis.probing.report import (
 )
 from sola_plugin.evaluation.linear_probe import METRICS, linear_probe
 from sola_plugin.models.necks import save_sola
-from tests.conftest import CHANNELS, ROOT, STRIDE, feature_dataset, localization_config, make_dataset
+from tests.conftest import (
+    CHANNELS,
+    ROOT,
+    STRIDE,
+    feature_dataset,
+    localization_config,
+    make_dataset,
+)
 
 EDGES = (-3, -1, 0, 1, 3)
 
@@ -30,14 +43,16 @@ def save_neck(path: Path, channels: int = CHANNELS) -> Path:
     """A SoLa that is not the identity."""
     torch.manual_seed(0)
     neck = MODELS.build(dict(type='SoLa', in_channels=channels, hidden_channels=4))
-    torch.nn.init.constant_(neck.alpha, 3.)
+    torch.nn.init.constant_(neck.alpha, 3.0)
     save_sola(path, neck)
     return path
 
 
 def datasets(root: Path) -> tuple[dict, dict]:
-    return (feature_dataset(root, subset='training'),
-            feature_dataset(root, subset='validation', test_mode=True))
+    return (
+        feature_dataset(root, subset='training'),
+        feature_dataset(root, subset='validation', test_mode=True),
+    )
 
 
 @pytest.fixture(scope='module')
@@ -50,8 +65,13 @@ def setting(tmp_path_factory) -> tuple[Path, Path, Comparison]:
         features = np.load(path)
         np.save(path, features + 9 + rng.normal(scale=4, size=features.shape).astype(np.float32))
     checkpoint = save_neck(folder / 'sola.pth')
-    comparison = compare_methods(*datasets(root), [str(checkpoint)], ['smoothing', 'standardization'],
-                                 seeds=range(3), edges=EDGES)
+    comparison = compare_methods(
+        *datasets(root),
+        [str(checkpoint)],
+        ['smoothing', 'standardization'],
+        seeds=range(3),
+        edges=EDGES,
+    )
     return root, checkpoint, comparison
 
 
@@ -64,14 +84,22 @@ def write_config(path: Path, root: Path, **changes) -> Path:
 
 def test_every_method_on_the_same_snippets(setting):
     root, checkpoint, comparison = setting
-    assert list(comparison.methods) == ['raw features', 'mean of 3 snippets', 'standardised', 'SoLa']
+    assert list(comparison.methods) == [
+        'raw features',
+        'mean of 3 snippets',
+        'standardised',
+        'SoLa',
+    ]
     assert comparison.checkpoints == {'SoLa': str(checkpoint)}
     assert comparison.data['train']['videos'] == 4 and comparison.data['test']['videos'] == 2
     raw = comparison.methods['raw features']
     for probe in comparison.methods.values():
         assert all(probe.scores[metric].shape == (3,) for metric in METRICS)
         assert all((probe.counts[kind] == raw.counts[kind]).all() for kind in ('start', 'end'))
-    assert len({tuple(probe.scores['average_precision']) for probe in comparison.methods.values()}) == 4
+    assert (
+        len({tuple(probe.scores['average_precision']) for probe in comparison.methods.values()})
+        == 4
+    )
     # Two actions a video, and the snippets at hand of each boundary.
     assert raw.counts['start'][1:3].tolist() == raw.counts['end'][1:3].tolist() == [4, 4]
 
@@ -84,20 +112,28 @@ def test_standardised_by_hand(setting):
         features = np.load(root / f'features/{name}.npy')
         parts[video['subset']][0].append(features)
         parts[video['subset']][1].extend(
-            any(a['segment'][0] <= (i + .5) * STRIDE <= a['segment'][1] for a in video['annotations'])
-            for i in range(len(features)))
+            any(
+                a['segment'][0] <= (i + 0.5) * STRIDE <= a['segment'][1]
+                for a in video['annotations']
+            )
+            for i in range(len(features))
+        )
     train, test = (np.concatenate(features) for features, _ in parts.values())
     mean, std = train.mean(axis=0), train.std(axis=0, ddof=1)
-    expected = linear_probe((train - mean) / std, parts['training'][1], (test - mean) / std,
-                            parts['validation'][1])
+    expected = linear_probe(
+        (train - mean) / std, parts['training'][1], (test - mean) / std, parts['validation'][1]
+    )
     assert comparison.methods['standardised'].all_videos == pytest.approx(expected, abs=1e-6)
 
 
 def test_augmentation_of_the_training_pipeline_is_not_used(setting):
     root, _, comparison = setting
     train, test = datasets(root)
-    train['pipeline'] = [dict(type='LoadFeatures'), dict(type='CropFeatures', max_length=8),
-                         dict(type='PackTALInputs')]
+    train['pipeline'] = [
+        dict(type='LoadFeatures'),
+        dict(type='CropFeatures', max_length=8),
+        dict(type='PackTALInputs'),
+    ]
     again = compare_methods(train, test, seeds=[0], edges=EDGES)
     assert again.data == comparison.data
     assert again.methods['raw features'].all_videos == comparison.methods['raw features'].all_videos
@@ -105,17 +141,22 @@ def test_augmentation_of_the_training_pipeline_is_not_used(setting):
 
 def test_seconds(setting):
     root, _, comparison = setting
-    seconds = compare_methods(*datasets(root), seeds=[0], edges=[STRIDE * edge for edge in EDGES],
-                              unit='seconds')
+    seconds = compare_methods(
+        *datasets(root), seeds=[0], edges=[STRIDE * edge for edge in EDGES], unit='seconds'
+    )
     for kind in ('start', 'end'):
-        assert (seconds.methods['raw features'].counts[kind]
-                == comparison.methods['raw features'].counts[kind]).all()
+        assert (
+            seconds.methods['raw features'].counts[kind]
+            == comparison.methods['raw features'].counts[kind]
+        ).all()
 
 
 def test_two_checkpoints_are_told_apart(setting, tmp_path):
     root, checkpoint, _ = setting
     other = save_neck(tmp_path / 'other.pth')
-    comparison = compare_methods(*datasets(root), [str(checkpoint), str(other)], seeds=[0], edges=EDGES)
+    comparison = compare_methods(
+        *datasets(root), [str(checkpoint), str(other)], seeds=[0], edges=EDGES
+    )
     assert list(comparison.methods)[1:] == [f'SoLa {checkpoint}', f'SoLa {other}']
 
 
@@ -129,7 +170,8 @@ def test_json_tables_and_report(setting, tmp_path):
     assert sola['accuracy']['mean'] == pytest.approx(values.mean())
     assert sola['accuracy']['std'] == pytest.approx(values.std(ddof=1))
     assert sola['accuracy']['difference'] == pytest.approx(
-        dict(mean=(values - baseline).mean(), std=(values - baseline).std(ddof=1)))
+        dict(mean=(values - baseline).mean(), std=(values - baseline).std(ddof=1))
+    )
     assert 'difference' not in raw['accuracy'] and written['seeds'] == [0, 1, 2]
     assert written['bins']['edges'] == list(EDGES) and len(sola['by_distance']['end']['std']) == 4
 
@@ -151,8 +193,13 @@ def test_json_tables_and_report(setting, tmp_path):
 def test_no_boundaries_are_no_figures(setting, tmp_path):
     root, _, _ = setting
     content = json.loads((root / 'annotations.json').read_text())
-    whole, none = (video for video in content['database'].values() if video['subset'] == 'validation')
-    whole['annotations'], none['annotations'] = [dict(segment=[0, whole['duration']], label='run')], []
+    whole, none = (
+        video for video in content['database'].values() if video['subset'] == 'validation'
+    )
+    whole['annotations'], none['annotations'] = (
+        [dict(segment=[0, whole['duration']], label='run')],
+        [],
+    )
     (tmp_path / 'annotations.json').write_text(json.dumps(content))
     train, test = datasets(root)
     test['ann_file'] = str(tmp_path / 'annotations.json')
@@ -173,24 +220,59 @@ def run_tool(monkeypatch, *arguments: object) -> None:
 def test_tool(setting, tmp_path, monkeypatch, capsys):
     root, checkpoint, comparison = setting
     config = write_config(tmp_path / 'config.py', root)
-    run_tool(monkeypatch, config, '--sola', checkpoint, '--neck', 'smoothing',
-             'standardization', '--seeds', 3, '--edges', *EDGES, '--json', tmp_path / 'probe.json',
-             '--plot', tmp_path / 'probe.png', '--report', tmp_path / 'probe.html')
+    run_tool(
+        monkeypatch,
+        config,
+        '--sola',
+        checkpoint,
+        '--neck',
+        'smoothing',
+        'standardization',
+        '--seeds',
+        3,
+        '--edges',
+        *EDGES,
+        '--json',
+        tmp_path / 'probe.json',
+        '--plot',
+        tmp_path / 'probe.png',
+        '--report',
+        tmp_path / 'probe.html',
+    )
     shown = capsys.readouterr().out
     assert 'train: 4 videos' in shown and 'Δ accuracy' in shown and 'SoLa' in shown
     assert json.loads((tmp_path / 'probe.json').read_text()) == comparison_to_json(comparison)
-    assert (tmp_path / 'probe.png').read_bytes()[:4] == b'\x89PNG' and (tmp_path / 'probe.html').is_file()
+    assert (tmp_path / 'probe.png').read_bytes()[:4] == b'\x89PNG' and (
+        tmp_path / 'probe.html'
+    ).is_file()
 
 
 def test_tool_without_a_config(setting, tmp_path, monkeypatch):
     root, _, comparison = setting
-    run_tool(monkeypatch, '--annotations', root / 'annotations.json', '--features', root / 'features',
-             '--train-subset', 'training', '--test-subset', 'validation', '--dataset', 'layout=TC',
-             f'feature_stride={STRIDE}', '--seeds', 1, '--json', tmp_path / 'probe.json')
+    run_tool(
+        monkeypatch,
+        '--annotations',
+        root / 'annotations.json',
+        '--features',
+        root / 'features',
+        '--train-subset',
+        'training',
+        '--test-subset',
+        'validation',
+        '--dataset',
+        'layout=TC',
+        f'feature_stride={STRIDE}',
+        '--seeds',
+        1,
+        '--json',
+        tmp_path / 'probe.json',
+    )
     written = json.loads((tmp_path / 'probe.json').read_text())
     assert written['data'] == comparison.data
-    assert (written['methods']['raw features']['accuracy']['all_videos']
-            == comparison.methods['raw features'].all_videos['accuracy'])
+    assert (
+        written['methods']['raw features']['accuracy']['all_videos']
+        == comparison.methods['raw features'].all_videos['accuracy']
+    )
 
 
 class TestBadInput:
@@ -221,11 +303,20 @@ class TestBadInput:
         fails('nowhere.py', config='nowhere.py')
         (tmp_path / 'broken.py').write_text('x = (')
         fails('cannot read the config', config=tmp_path / 'broken.py')
-        fails('expected test_dataloader with a dataset, got none',
-              config=ROOT / 'configs/pretrain/sola_watch.py')
-        fails("unexpected keyword argument 'stride'", '--cfg-options', 'train_dataloader.dataset.stride=1')
-        fails("expected dict(type='TALFeatureDataset', ...), got type='BaseDataset'", '--cfg-options',
-              'test_dataloader.dataset.type=BaseDataset')
+        fails(
+            'expected test_dataloader with a dataset, got none',
+            config=ROOT / 'configs/pretrain/sola_watch.py',
+        )
+        fails(
+            "unexpected keyword argument 'stride'",
+            '--cfg-options',
+            'train_dataloader.dataset.stride=1',
+        )
+        fails(
+            "expected dict(type='TALFeatureDataset', ...), got type='BaseDataset'",
+            '--cfg-options',
+            'test_dataloader.dataset.type=BaseDataset',
+        )
 
     def test_checkpoints(self, fails, tmp_path):
         fails('SoLa checkpoint nowhere.pth does not exist', '--sola', 'nowhere.pth')
@@ -233,12 +324,21 @@ class TestBadInput:
         fails(f'16 channels, the SoLa checkpoint {other} expects 18', '--sola', other)
 
     def test_data(self, fails):
-        fails("expected one of the subsets 'training' (4 videos)", '--cfg-options',
-              'test_dataloader.dataset.subset=testing')
-        fails('feature folder', '--cfg-options', 'test_dataloader.dataset.data_prefix.features=nowhere')
+        fails(
+            "expected one of the subsets 'training' (4 videos)",
+            '--cfg-options',
+            'test_dataloader.dataset.subset=testing',
+        )
+        fails(
+            'feature folder',
+            '--cfg-options',
+            'test_dataloader.dataset.data_prefix.features=nowhere',
+        )
 
 
 def test_datasets_of_the_project_configs():
-    train, test = read_datasets(str(ROOT / 'configs/localization/bmn_watch.py'),
-                                {'test_dataloader.dataset.subset': 'unlabelled'})
+    train, test = read_datasets(
+        str(ROOT / 'configs/localization/bmn_watch.py'),
+        {'test_dataloader.dataset.subset': 'unlabelled'},
+    )
     assert (train['subset'], test['subset']) == ('training', 'unlabelled')

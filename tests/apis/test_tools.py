@@ -1,4 +1,5 @@
 """Train and test through the tools' functions and the tools themselves."""
+
 from __future__ import annotations
 
 import json
@@ -39,14 +40,18 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
 
 def test_figures_and_files(trained, tmp_path):
     root, work = trained
-    metrics = run_test(config(root, tmp_path, neck=NECK), work / 'epoch_2.pth',
-                       dump=str(tmp_path / 'raw.pkl'))
+    metrics = run_test(
+        config(root, tmp_path, neck=NECK), work / 'epoch_2.pth', dump=str(tmp_path / 'raw.pkl')
+    )
     assert next(iter(metrics)) == 'TAL/mAP'
     assert {'TAL/mAP@0.3', 'TAL/mAP@0.7', 'TAL/AR@1', 'TAL/AR@100', 'TAL/auc'} <= set(metrics)
     written = json.loads((tmp_path / 'metrics.json').read_text())
     assert written['mAP']['average'] == metrics['TAL/mAP']
     assert written['mAP']['per_tiou']['0.5'] == metrics['TAL/mAP@0.5']
-    assert written['AR']['AR@10'] == metrics['TAL/AR@10'] and written['AR']['auc'] == metrics['TAL/auc']
+    assert (
+        written['AR']['AR@10'] == metrics['TAL/AR@10']
+        and written['AR']['auc'] == metrics['TAL/auc']
+    )
     detections = read_detections(tmp_path / 'detections.json')
     assert set(detections) == {'v_04', 'v_05'}  # whole ids
     assert {d['label'] for video in detections.values() for d in video} == {'jump', 'run'}
@@ -72,19 +77,26 @@ def test_batch_size_does_not_matter(trained, tmp_path, batch_size):
 def test_score_file(trained, tmp_path):
     root, work = trained
     scores = tmp_path / 'scores.json'
-    scores.write_text(json.dumps({name: dict(jump=.75, run=.25) for name in ('v_04', 'v_05')}))
+    scores.write_text(json.dumps({name: dict(jump=0.75, run=0.25) for name in ('v_04', 'v_05')}))
     run_test(config(root, tmp_path, neck=NECK), work / 'epoch_2.pth', scores=str(scores))
     video = read_detections(tmp_path / 'detections.json')['v_04']
-    by_label = {label: [d['score'] for d in video if d['label'] == label] for label in ('jump', 'run')}
+    by_label = {
+        label: [d['score'] for d in video if d['label'] == label] for label in ('jump', 'run')
+    }
     np.testing.assert_allclose(by_label['jump'], 3 * np.array(by_label['run']))
 
 
-@pytest.mark.parametrize(('model', 'message'), [
-    (dict(neck=dict(NECK, hidden_channels=8)),
-     r'neck.conv_network.0.weight: \(4, 16, 5\), expected \(8, 16, 5\)'),
-    (dict(), 'neck.alpha: not expected'),
-    (dict(neck=NECK, similarity_matching=TINY_MATCHER), 'predictor.0.weight: missing'),
-])
+@pytest.mark.parametrize(
+    ('model', 'message'),
+    [
+        (
+            dict(neck=dict(NECK, hidden_channels=8)),
+            r'neck.conv_network.0.weight: \(4, 16, 5\), expected \(8, 16, 5\)',
+        ),
+        (dict(), 'neck.alpha: not expected'),
+        (dict(neck=NECK, similarity_matching=TINY_MATCHER), 'predictor.0.weight: missing'),
+    ],
+)
 def test_checkpoint_that_does_not_fit(trained, tmp_path, model, message):
     root, work = trained
     with pytest.raises(ValueError, match=f'does not fit the model of the config: .*{message}'):
@@ -119,17 +131,22 @@ def test_resume_goes_on(trained, tmp_path):
     assert 'resumed epoch: 1' in (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
 
 
-@pytest.mark.parametrize(('name', 'model', 'hooks', 'moves'), [
-    ('unified', dict(neck=NECK), [], True),
-    ('joint', dict(neck=NECK, similarity_matching=TINY_MATCHER), [], True),
-    ('separate', dict(neck=NECK), [dict(freeze=True)], False),
-    ('finetune', dict(neck=NECK), [dict(freeze=False)], True),
-])
+@pytest.mark.parametrize(
+    ('name', 'model', 'hooks', 'moves'),
+    [
+        ('unified', dict(neck=NECK), [], True),
+        ('joint', dict(neck=NECK, similarity_matching=TINY_MATCHER), [], True),
+        ('separate', dict(neck=NECK), [dict(freeze=True)], False),
+        ('finetune', dict(neck=NECK), [dict(freeze=False)], True),
+    ],
+)
 def test_four_ways_of_training(trained, tmp_path, name, model, hooks, moves):
     root, _ = trained
     cfg = config(root, tmp_path, **model)
-    cfg.custom_hooks = [dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=1,
-                             **hook) for hook in hooks]
+    cfg.custom_hooks = [
+        dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=1, **hook)
+        for hook in hooks
+    ]
     neck = train_localizer(cfg).model.neck
     start = torch.zeros(1)
     if hooks:
@@ -141,17 +158,20 @@ def test_four_ways_of_training(trained, tmp_path, name, model, hooks, moves):
 def test_validation_picks_the_best_by_map(trained, tmp_path):
     cfg = config(trained[0], tmp_path, neck=NECK)
     cfg.val_dataloader, cfg.val_cfg = cfg.test_dataloader, dict()
-    cfg.val_evaluator = dict(cfg.test_evaluator, classifier=dict(
-        type='LinearClassifier', dataset=cfg.train_dataloader.dataset))
+    cfg.val_evaluator = dict(
+        cfg.test_evaluator,
+        classifier=dict(type='LinearClassifier', dataset=cfg.train_dataloader.dataset),
+    )
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook', save_best='auto')
     runner = train_localizer(cfg)
-    best, = tmp_path.glob('best_TAL_mAP_epoch_*.pth')
+    (best,) = tmp_path.glob('best_TAL_mAP_epoch_*.pth')
     check_fits(runner.model, best)
 
 
 def run_tool(*arguments: object) -> subprocess.CompletedProcess:
-    process = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, text=True,
-                             capture_output=True)
+    process = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=ROOT, text=True, capture_output=True
+    )
     assert process.returncode == 0, process.stderr
     return process
 
@@ -164,19 +184,35 @@ def stock_config(tmp_path) -> Path:
     for index in range(3):
         name = f'v_{index}'
         header = ','.join(f'f{c}' for c in range(400))
-        np.savetxt(tmp_path / f'csv/{name}.csv', rng.normal(size=(100, 400)), '%.3f', ',', header=header,
-                   comments='')
+        np.savetxt(
+            tmp_path / f'csv/{name}.csv',
+            rng.normal(size=(100, 400)),
+            '%.3f',
+            ',',
+            header=header,
+            comments='',
+        )
         annotations[name] = dict(
-            duration_second=50., duration_frame=1500, feature_frame=1488, fps=30., rfps=30.,
-            annotations=[dict(segment=[5. + index, 20.], label='jump'),
-                         dict(segment=[25., 45.], label='run')])
+            duration_second=50.0,
+            duration_frame=1500,
+            feature_frame=1488,
+            fps=30.0,
+            rfps=30.0,
+            annotations=[
+                dict(segment=[5.0 + index, 20.0], label='jump'),
+                dict(segment=[25.0, 45.0], label='run'),
+            ],
+        )
     (tmp_path / 'annotations.json').write_text(json.dumps(annotations))
-    loader = (f"dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dict("
-              f"ann_file='{tmp_path}/annotations.json', data_prefix=dict(video='{tmp_path}/csv')))")
-    (tmp_path / 'config.py').write_text(f'''
+    loader = (
+        f'dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dict('
+        f"ann_file='{tmp_path}/annotations.json', data_prefix=dict(video='{tmp_path}/csv')))"
+    )
+    (tmp_path / 'config.py').write_text(f"""
 _base_ = 'mmaction::localization/bmn/bmn_2xb8-400x100-9e_activitynet-feature.py'
 custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)
-model = dict(neck=dict(type='SoLa'), num_samples=4, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8)
+model = dict(
+    neck=dict(type='SoLa'), num_samples=4, hidden_dim_1d=8, hidden_dim_2d=4, hidden_dim_3d=8)
 train_dataloader = {loader}
 val_dataloader = {loader}
 test_dataloader = {loader}
@@ -185,7 +221,7 @@ env_cfg = dict(dist_cfg=dict(backend='gloo'))
 work_dir = '{tmp_path}/work'
 test_evaluator = dict(dump_config=dict(out='{tmp_path}/work/results.json'))
 val_evaluator = test_evaluator
-''')
+""")
     return tmp_path / 'config.py'
 
 
@@ -207,28 +243,44 @@ def test_hook_on_stock_features(stock_config, tmp_path):
     """Windows from mmaction2's own dataset class and CSV files."""
     (tmp_path / 'hook.py').write_text(
         "_base_ = 'config.py'\n"
-        "custom_hooks = [dict(type='SoLaPretrainHook', max_epochs=1, batch_size=2)]\n")
+        "custom_hooks = [dict(type='SoLaPretrainHook', max_epochs=1, batch_size=2)]\n"
+    )
     run_tool('tools/train.py', tmp_path / 'hook.py', '--no-validate')
     assert torch.load(tmp_path / 'work/sola/sola.pth')['neck']['in_channels'] == 400
 
 
 def test_wrong_features_name_the_video(trained, tmp_path):
     cfg = config(trained[0], tmp_path, feat_dim=CHANNELS * 2)
-    with pytest.raises(ValueError, match=r"features of 'v_0\d' are \(16, \d+\), the localizer expects"):
+    with pytest.raises(
+        ValueError, match=r"features of 'v_0\d' are \(16, \d+\), the localizer expects"
+    ):
         train_localizer(cfg)
 
 
-@pytest.mark.parametrize(('name', 'arguments', 'change', 'message'), [
-    ('train', [], dict(subset='trainin'), "expected one of the subsets 'training' (4 videos)"),
-    ('test', ['no.pth'], {}, 'checkpoint no.pth does not exist'),
-])
-def test_faults_of_the_data_end_without_a_traceback(trained, tmp_path, name, arguments, change, message):
+@pytest.mark.parametrize(
+    ('name', 'arguments', 'change', 'message'),
+    [
+        ('train', [], dict(subset='trainin'), "expected one of the subsets 'training' (4 videos)"),
+        ('test', ['no.pth'], {}, 'checkpoint no.pth does not exist'),
+    ],
+)
+def test_faults_of_the_data_end_without_a_traceback(
+    trained, tmp_path, name, arguments, change, message
+):
     cfg = config(trained[0], tmp_path / 'work')
     cfg.train_dataloader.dataset.update(change)
     cfg.dump(tmp_path / 'config.py')
     result = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / f'{name}.py'), str(tmp_path / 'config.py'), *arguments],
-        cwd=tmp_path, capture_output=True, text=True)
+        [
+            sys.executable,
+            str(ROOT / 'tools' / f'{name}.py'),
+            str(tmp_path / 'config.py'),
+            *arguments,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 1 and last.startswith('error: ') and message in last
     assert 'Traceback' not in result.stderr

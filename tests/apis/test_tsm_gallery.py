@@ -1,4 +1,5 @@
 """TSM gallery: what is drawn, and the tool on a real tiny pretraining."""
+
 from __future__ import annotations
 
 import math
@@ -26,8 +27,12 @@ from tests.conftest import CHANNELS, ROOT, STRIDE, localization_config, make_dat
 from tests.engine.test_pretraining import tiny_pretraining
 
 LENGTH = 30
-META = dict(video_name='v_x', feature_span=(2.0, 2.0 + LENGTH * STRIDE), classes=['jump', 'run'],
-            annotations=[dict(segment=[4.0, 6.0], label='run')])
+META = dict(
+    video_name='v_x',
+    feature_span=(2.0, 2.0 + LENGTH * STRIDE),
+    classes=['jump', 'run'],
+    annotations=[dict(segment=[4.0, 6.0], label='run')],
+)
 
 
 def features() -> torch.Tensor:
@@ -66,8 +71,9 @@ def test_raw_sola_and_target(tmp_path):
         raw = similarity(features().double().numpy(), i, j)
         assert shown['raw features'][i, j] == pytest.approx(raw, abs=1e-6)
         assert shown['SoLa'][i, j] == pytest.approx(similarity(adapted, i, j), abs=1e-5)
-        # Positions are 2 snippets apart: neighbours of the target are 2 snippets apart in the video.
-        expected = 1 if i == j else 1 / (1 + math.exp(-16 / (abs(i - j) / 2)**2))
+        # Positions are 2 snippets apart: neighbours of the target are 2 snippets apart in the
+        # video.
+        expected = 1 if i == j else 1 / (1 + math.exp(-16 / (abs(i - j) / 2) ** 2))
         assert shown['target of the training'][i, j] == pytest.approx(expected, abs=1e-6)
 
 
@@ -86,7 +92,9 @@ def test_a_stretch_is_cut_from_the_whole_video(tmp_path):
     cut = panels(tsm_figure(features(), META, {'SoLa': path}, path, snippets=(10, 20)))
     for title in ('raw features', 'SoLa'):
         np.testing.assert_allclose(cut[title], whole[title][10:20, 10:20], atol=1e-12)
-    np.testing.assert_array_equal(cut['target of the training'], whole['target of the training'][:10, :10])
+    np.testing.assert_array_equal(
+        cut['target of the training'], whole['target of the training'][:10, :10]
+    )
 
 
 @pytest.mark.parametrize('snippets', [(0, 31), (-1, 5), (5, 5), (7, 3)])
@@ -99,7 +107,9 @@ def test_snippets_outside_of_the_video(tmp_path, snippets):
 
 def test_other_channels(tmp_path):
     path = saved(tmp_path / 'sola.pth', neck(in_channels=8))
-    with pytest.raises(ValueError, match="of 'SoLa' is for features with 8 channels, those of 'v_x' have 16"):
+    with pytest.raises(
+        ValueError, match="of 'SoLa' is for features with 8 channels, those of 'v_x' have 16"
+    ):
         tsm_figure(features(), META, {'SoLa': path})
 
 
@@ -108,8 +118,13 @@ def test_target_that_nobody_knows(tmp_path):
     for meta in (dict(), dict(pretext=dict(type='BoundarySensitive', window=46))):
         path = saved(tmp_path / 'sola.pth', **meta)
         assert not has_target(path)
-        assert list(panels(tsm_figure(features(), META, {'SoLa': path}))) == ['raw features', 'SoLa']
-        with pytest.raises(ValueError, match='sola.pth does not say which target it was trained with'):
+        assert list(panels(tsm_figure(features(), META, {'SoLa': path}))) == [
+            'raw features',
+            'SoLa',
+        ]
+        with pytest.raises(
+            ValueError, match='sola.pth does not say which target it was trained with'
+        ):
             tsm_figure(features(), META, {'SoLa': path}, target_of=path)
 
 
@@ -128,13 +143,23 @@ def test_epochs_are_in_order(tmp_path):
     assert found['epoch 10'] == tmp_path / 'epoch_10.pth'
 
 
-@pytest.mark.parametrize(('max_frames', 'epochs'), [
-    (25, [1, 2, 3, 4, 5, 6, 7]), (7, [1, 2, 3, 4, 5, 6, 7]), (4, [1, 3, 5, 7]), (2, [1, 7]), (3, [1, 4, 7])])
+@pytest.mark.parametrize(
+    ('max_frames', 'epochs'),
+    [
+        (25, [1, 2, 3, 4, 5, 6, 7]),
+        (7, [1, 2, 3, 4, 5, 6, 7]),
+        (4, [1, 3, 5, 7]),
+        (2, [1, 7]),
+        (3, [1, 4, 7]),
+    ],
+)
 def test_frames_keep_the_first_and_the_last_epoch(tmp_path, max_frames, epochs):
     saved(tmp_path / 'sola.pth')
     save_epochs(tmp_path, *range(1, 8))
     figures = list(epoch_frames(features(), META, tmp_path, max_frames=max_frames))
-    assert [list(panels(figure))[1:] for figure in figures] == [[f'SoLa, epoch {epoch}'] for epoch in epochs]
+    assert [list(panels(figure))[1:] for figure in figures] == [
+        [f'SoLa, epoch {epoch}'] for epoch in epochs
+    ]
     assert len({tuple(figure.get_size_inches()) for figure in figures}) == 1
 
 
@@ -147,7 +172,9 @@ def test_frames_are_of_the_neck_that_was_trained(tmp_path):
         assert list(shown) == ['raw features', f'SoLa, epoch {epoch}', 'target of the training']
         with torch.no_grad():
             adapted = neck(epoch, dilations=(3, 1))(features()[None])[0].double().numpy()
-        assert shown[f'SoLa, epoch {epoch}'][3, 17] == pytest.approx(similarity(adapted, 3, 17), abs=1e-5)
+        assert shown[f'SoLa, epoch {epoch}'][3, 17] == pytest.approx(
+            similarity(adapted, 3, 17), abs=1e-5
+        )
 
 
 def test_frames_need_a_finished_run_that_kept_its_checkpoints(tmp_path):
@@ -156,7 +183,9 @@ def test_frames_need_a_finished_run_that_kept_its_checkpoints(tmp_path):
         next(epoch_frames(features(), META, tmp_path))
     (tmp_path / 'epoch_1.pth').unlink()
     saved(tmp_path / 'sola.pth')
-    with pytest.raises(FileNotFoundError, match=r'holds no epoch_<n>.pth; .*checkpoint.max_keep_ckpts=-1'):
+    with pytest.raises(
+        FileNotFoundError, match=r'holds no epoch_<n>.pth; .*checkpoint.max_keep_ckpts=-1'
+    ):
         next(epoch_frames(features(), META, tmp_path))
 
 
@@ -174,7 +203,9 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tool(run, tmp_path, monkeypatch):
-    """The tool as a function of its arguments, in this process; what it wrote is in ``tmp_path``."""
+    """The tool as a function of its arguments, in this process; what it wrote is in
+    ``tmp_path``."""
+
     def call(*arguments: object) -> None:
         command = ['plot_tsm.py', run / 'head.py', '--out', tmp_path, *arguments]
         monkeypatch.setattr(sys, 'argv', [str(word) for word in command])
@@ -189,10 +220,24 @@ class TestTool:
     def test_pictures_and_animation(self, run, tmp_path):
         sola = run / 'work/sola.pth'
         process = subprocess.run(
-            [sys.executable, str(ROOT / 'tools/plot_tsm.py'), str(run / 'head.py'), '--sola', str(sola),
-             '--epochs', str(run / 'work'), '--out', str(tmp_path)], text=True, capture_output=True)
+            [
+                sys.executable,
+                str(ROOT / 'tools/plot_tsm.py'),
+                str(run / 'head.py'),
+                '--sola',
+                str(sola),
+                '--epochs',
+                str(run / 'work'),
+                '--out',
+                str(tmp_path),
+            ],
+            text=True,
+            capture_output=True,
+        )
         assert process.returncode == 0, process.stderr
-        written = [tmp_path / f'{name}.{suffix}' for name in ('v_04', 'v_05') for suffix in ('png', 'gif')]
+        written = [
+            tmp_path / f'{name}.{suffix}' for name in ('v_04', 'v_05') for suffix in ('png', 'gif')
+        ]
         printed = [line for line in process.stdout.splitlines() if line.startswith(str(tmp_path))]
         assert printed == [str(path) for path in written]
         with Image.open(written[0]) as picture:
@@ -202,8 +247,20 @@ class TestTool:
 
     def test_chosen_videos_and_titles(self, run, tool, tmp_path):
         epochs = [run / f'work/epoch_{epoch}.pth' for epoch in (1, 3)]
-        tool('--sola', *epochs, '--titles', 'early', 'late', '--videos', 'v_05', '--snippets', 2, 12,
-             '--format', 'svg')
+        tool(
+            '--sola',
+            *epochs,
+            '--titles',
+            'early',
+            'late',
+            '--videos',
+            'v_05',
+            '--snippets',
+            2,
+            12,
+            '--format',
+            'svg',
+        )
         assert [path.name for path in tmp_path.iterdir()] == ['v_05.svg']
 
     def test_without_a_target(self, run, tool, tmp_path, capsys):
@@ -213,13 +270,22 @@ class TestTool:
         with Image.open(tmp_path / 'v_05.png') as picture:
             assert picture.size[0] < 1728
 
-    @pytest.mark.parametrize(('arguments', 'message'), [
-        (['--sola', 'SOLA', '--videos', 'v_05', 'v_00'], "'v_00' is none of the 2 test videos: v_04, v_05"),
-        (['--sola', 'nowhere.pth'], 'SoLa checkpoint nowhere.pth does not exist'),
-        (['--sola', 'SOLA', '--snippets', '5', '1000'], 'snippets 5 to 1000 are outside'),
-        (['--epochs', 'nowhere'], 'sola.pth does not exist'),
-        (['--sola', 'SOLA', '--cfg-options', 'test_dataloader=None'], 'expected a test_dataloader with'),
-    ])
+    @pytest.mark.parametrize(
+        ('arguments', 'message'),
+        [
+            (
+                ['--sola', 'SOLA', '--videos', 'v_05', 'v_00'],
+                "'v_00' is none of the 2 test videos: v_04, v_05",
+            ),
+            (['--sola', 'nowhere.pth'], 'SoLa checkpoint nowhere.pth does not exist'),
+            (['--sola', 'SOLA', '--snippets', '5', '1000'], 'snippets 5 to 1000 are outside'),
+            (['--epochs', 'nowhere'], 'sola.pth does not exist'),
+            (
+                ['--sola', 'SOLA', '--cfg-options', 'test_dataloader=None'],
+                'expected a test_dataloader with',
+            ),
+        ],
+    )
     def test_bad_input(self, run, tool, tmp_path, arguments, message):
         with pytest.raises(SystemExit) as exit_:
             tool(*(str(run / 'work/sola.pth') if word == 'SOLA' else word for word in arguments))
@@ -231,11 +297,17 @@ class TestTool:
         with pytest.raises(SystemExit, match='is for features with 8 channels'):
             tool('--sola', path)
 
-    @pytest.mark.parametrize(('arguments', 'message'), [
-        ([], 'give --sola FILE or --epochs FOLDER'),
-        (['--sola', 'a/sola.pth', 'b/a.pth'], r"expects 2 different ones, got ['a', 'a']"),
-        (['--sola', 'a.pth', '--titles', 'A', 'B'], r"expects 1 different ones, got ['A', 'B']"),
-    ])
+    @pytest.mark.parametrize(
+        ('arguments', 'message'),
+        [
+            ([], 'give --sola FILE or --epochs FOLDER'),
+            (['--sola', 'a/sola.pth', 'b/a.pth'], r"expects 2 different ones, got ['a', 'a']"),
+            (
+                ['--sola', 'a.pth', '--titles', 'A', 'B'],
+                r"expects 1 different ones, got ['A', 'B']",
+            ),
+        ],
+    )
     def test_usage(self, tool, capsys, arguments, message):
         with pytest.raises(SystemExit) as exit_:
             tool(*arguments)
@@ -247,5 +319,5 @@ def test_read_videos_takes_the_first_three(data_root, tmp_path):
     cfg.test_dataloader.dataset.subset = None
     cfg.test_dataloader.dataset.filter_empty = False
     assert [meta['video_name'] for _, meta in read_videos(cfg)] == ['v_00', 'v_01', 'v_02']
-    (video, meta), = read_videos(cfg, ['v_05'])
+    ((video, meta),) = read_videos(cfg, ['v_05'])
     assert video.shape[0] == CHANNELS and meta['video_name'] == 'v_05'

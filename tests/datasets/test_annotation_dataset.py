@@ -1,4 +1,5 @@
 """Annotations of other formats, straight in a dataset."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,7 +11,11 @@ from sola_plugin.datasets import TALFeatureDataset
 from sola_plugin.datasets.annotations import AnnotationError
 from sola_plugin.datasets.feature_readers import FeatureError
 
-CSV = 'video,start,end,label,subset\nv_1,2,12,run,training\nv_2,,,,training\nv_3,1,2,jump,validation\n'
+CSV = """video,start,end,label,subset
+v_1,2,12,run,training
+v_2,,,,training
+v_3,1,2,jump,validation
+"""
 
 
 @pytest.fixture
@@ -23,22 +28,35 @@ def root(tmp_path: Path) -> Path:
 
 
 def build(root: Path, **options) -> TALFeatureDataset:
-    return TALFeatureDataset(ann_file='mine.csv', data_root=str(root), data_prefix=dict(features='features'),
-                             layout='TC', **options)
+    return TALFeatureDataset(
+        ann_file='mine.csv',
+        data_root=str(root),
+        data_prefix=dict(features='features'),
+        layout='TC',
+        **options,
+    )
 
 
 def test_durations_are_those_of_the_features(root):
-    dataset = build(root, subset='training', feature_stride=0.5, feature_offset=0.25, filter_empty=False)
-    assert [(info['video_name'], info['duration']) for info in map(dataset.get_data_info, range(2))] == [
-        ('v_1', 10.25), ('v_2', 15.25)]
+    dataset = build(
+        root, subset='training', feature_stride=0.5, feature_offset=0.25, filter_empty=False
+    )
+    assert [
+        (info['video_name'], info['duration']) for info in map(dataset.get_data_info, range(2))
+    ] == [('v_1', 10.25), ('v_2', 15.25)]
     assert dataset.metainfo['classes'] == ['jump', 'run']
     assert dataset.get_data_info(0)['gt_segments'] == [[2, 10.25]]
     np.testing.assert_allclose(dataset[0]['data_samples'].gt_instances['gt_bbox'], [[0.175, 1.0]])
 
 
 def test_without_stride_durations_are_asked_for(root):
-    with pytest.raises(AnnotationError, match=(
-            "mine.csv: no duration is known for 3 of 3 videos: .*or give feature_stride to the dataset")):
+    with pytest.raises(
+        AnnotationError,
+        match=(
+            'mine.csv: no duration is known for 3 of 3 videos: .*or give feature_stride to '
+            'the dataset'
+        ),
+    ):
         build(root, subset='training')
 
 

@@ -1,4 +1,5 @@
 """Annotation files: both forms, the real ones, and what is said about bad ones."""
+
 from __future__ import annotations
 
 import gzip
@@ -39,10 +40,14 @@ def entry(**changes) -> dict:
 
 # --- the real files -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('name, subsets, num_segments, num_labels', [
-    ('thumos14', {'train': 200, 'test': 210}, 6318, 20),
-    ('activitynet-1.3', {'validation': 4728}, 7293, 200),
-])
+
+@pytest.mark.parametrize(
+    'name, subsets, num_segments, num_labels',
+    [
+        ('thumos14', {'train': 200, 'test': 210}, 6318, 20),
+        ('activitynet-1.3', {'validation': 4728}, 7293, 200),
+    ],
+)
 def test_real_files(name, subsets, num_segments, num_labels):
     videos = load_annotations(DATA / f'{name}_annotations.json.gz')
     counted = [one.subset for one in videos.values()]
@@ -64,17 +69,31 @@ def test_activitynet_loses_three_segments_and_has_71_clipped():
     path = DATA / 'activitynet-1.3_annotations.json.gz'
     videos = load_annotations(path)
     clean, dropped = check_segments(videos)
-    assert dropped == ["'6kgJx6ahgq0' [0, 0] of 72.66 s",
-                       "'QhiKgeJV3k0' [4.10395, 4.10395] of 195.05 s",
-                       "'e6J_ygZ779A' [142.281, 142.281] of 142.32 s"]
+    assert dropped == [
+        "'6kgJx6ahgq0' [0, 0] of 72.66 s",
+        "'QhiKgeJV3k0' [4.10395, 4.10395] of 195.05 s",
+        "'e6J_ygZ779A' [142.281, 142.281] of 142.32 s",
+    ]
     raw = json.loads(gzip.decompress(path.read_bytes()))['database']
-    expected = {name: [[one['segment'][0], min(one['segment'][1], each['duration'])]
-                       for one in each['annotations'] if one['segment'][0] != one['segment'][1]]
-                for name, each in raw.items()}
-    assert {name: [one['segment'] for one in each.annotations]
-            for name, each in clean.items()} == expected
-    assert sum(one['segment'][1] > each['duration']
-               for each in raw.values() for one in each['annotations']) == 71
+    expected = {
+        name: [
+            [one['segment'][0], min(one['segment'][1], each['duration'])]
+            for one in each['annotations']
+            if one['segment'][0] != one['segment'][1]
+        ]
+        for name, each in raw.items()
+    }
+    assert {
+        name: [one['segment'] for one in each.annotations] for name, each in clean.items()
+    } == expected
+    assert (
+        sum(
+            one['segment'][1] > each['duration']
+            for each in raw.values()
+            for one in each['annotations']
+        )
+        == 71
+    )
 
 
 def test_thumos_is_clean():
@@ -85,16 +104,26 @@ def test_thumos_is_clean():
 
 @pytest.mark.parametrize('fps', [25, 30])
 def test_real_segments_in_frames_are_recognised(fps):
-    videos = {name: Video(each.duration, each.subset, tuple(
-        action(*(time * fps for time in one['segment'])) for one in each.annotations))
-        for name, each in load_annotations(DATA / 'thumos14_annotations.json.gz').items()}
-    with pytest.raises(AnnotationError, match=(
+    videos = {
+        name: Video(
+            each.duration,
+            each.subset,
+            tuple(action(*(time * fps for time in one['segment'])) for one in each.annotations),
+        )
+        for name, each in load_annotations(DATA / 'thumos14_annotations.json.gz').items()
+    }
+    with pytest.raises(
+        AnnotationError,
+        match=(
             r'in 41\d of 41\d annotated videos a segment ends beyond 1.5 times the duration .*'
-            rf'seem to be frames. Divide by fps \(here probably {fps}\)')):
+            rf'seem to be frames. Divide by fps \(here probably {fps}\)'
+        ),
+    ):
         check_segments(videos)
 
 
 # --- the two forms --------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize('compressed', [False, True])
 def test_database_form(tmp_path, compressed):
@@ -105,11 +134,19 @@ def test_database_form(tmp_path, compressed):
 
 
 def test_flat_form(tmp_path):
-    path = write(tmp_path / 'a.json', {
-        'v_1': dict(duration_second=211.53, duration_frame=6337, feature_frame=6336, fps=30.0,
-                    annotations=[action(30.0, 205.2)]),
-        'v_2': dict(duration_second=20, annotations=[]),
-    })
+    path = write(
+        tmp_path / 'a.json',
+        {
+            'v_1': dict(
+                duration_second=211.53,
+                duration_frame=6337,
+                feature_frame=6336,
+                fps=30.0,
+                annotations=[action(30.0, 205.2)],
+            ),
+            'v_2': dict(duration_second=20, annotations=[]),
+        },
+    )
     videos = load_annotations(path)
     assert videos['v_1'].duration == 211.53 and videos['v_1'].subset is None
     # mmaction2's "corrected second"
@@ -125,26 +162,40 @@ def test_videos_are_frozen():
 
 # --- bad files ------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(duration='10 s'), "video 'v': expected a positive number under 'duration', got '10 s'"),
-    (dict(duration=[10]), r"video 'v': expected a positive number under 'duration', got \[10\]"),
-    (dict(fps=0), "video 'v': expected a positive number under 'fps', got 0"),
-    (dict(frame='300'), "video 'v': expected a positive number under 'frame', got '300'"),
-    (dict(duration=0), "video 'v': expected a positive number under 'duration', got 0"),
-    (dict(duration=float('nan')), "expected a positive number under 'duration', got nan"),
-    (dict(subset=3), "video 'v': expected text under 'subset', got 3"),
-    (dict(annotations={}), r"expected a list under 'annotations' .* got dict"),
-    (dict(annotations=[3]), "video 'v', annotation 0: expected an object, got int"),
-    (dict(annotations=[action(1, 2), dict(segment=[1, 2])]),
-     r"video 'v', annotation 1: key 'label' is missing; there are \['segment'\]"),
-    (dict(annotations=[action(1, 2, label=5)]), "expected text under 'label', got 5"),
-    (dict(annotations=[action(1, float('nan'))]),
-     r"annotation 0: expected \[start, end\] in seconds under 'segment', got \[1, nan\]"),
-    (dict(annotations=[action(1, float('inf'))]), r'got \[1, inf\]'),
-    (dict(annotations=[action('1', 2)]), r"got \['1', 2\]"),
-    (dict(annotations=[action(True, 2)]), r'got \[True, 2\]'),
-    (dict(annotations=[dict(segment=[1, 2, 3], label='a')]), r'got \[1, 2, 3\]'),
-])
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (
+            dict(duration='10 s'),
+            "video 'v': expected a positive number under 'duration', got '10 s'",
+        ),
+        (
+            dict(duration=[10]),
+            r"video 'v': expected a positive number under 'duration', got \[10\]",
+        ),
+        (dict(fps=0), "video 'v': expected a positive number under 'fps', got 0"),
+        (dict(frame='300'), "video 'v': expected a positive number under 'frame', got '300'"),
+        (dict(duration=0), "video 'v': expected a positive number under 'duration', got 0"),
+        (dict(duration=float('nan')), "expected a positive number under 'duration', got nan"),
+        (dict(subset=3), "video 'v': expected text under 'subset', got 3"),
+        (dict(annotations={}), r"expected a list under 'annotations' .* got dict"),
+        (dict(annotations=[3]), "video 'v', annotation 0: expected an object, got int"),
+        (
+            dict(annotations=[action(1, 2), dict(segment=[1, 2])]),
+            r"video 'v', annotation 1: key 'label' is missing; there are \['segment'\]",
+        ),
+        (dict(annotations=[action(1, 2, label=5)]), "expected text under 'label', got 5"),
+        (
+            dict(annotations=[action(1, float('nan'))]),
+            r"annotation 0: expected \[start, end\] in seconds under 'segment', got \[1, nan\]",
+        ),
+        (dict(annotations=[action(1, float('inf'))]), r'got \[1, inf\]'),
+        (dict(annotations=[action('1', 2)]), r"got \['1', 2\]"),
+        (dict(annotations=[action(True, 2)]), r'got \[True, 2\]'),
+        (dict(annotations=[dict(segment=[1, 2, 3], label='a')]), r'got \[1, 2, 3\]'),
+    ],
+)
 def test_bad_values_name_file_video_and_key(tmp_path, changes, message):
     path = write(tmp_path / 'a.json', dict(database=dict(v=entry(**changes))))
     with pytest.raises(AnnotationError, match=f'a.json: .*{message}'):
@@ -160,14 +211,22 @@ def test_missing_keys(tmp_path, key):
         load_annotations(path)
 
 
-@pytest.mark.parametrize('content, message', [
-    ([1], 'expected a JSON object, got list'),
-    (dict(database=[]), "expected an object under 'database', got list"),
-    (dict(version='1', results={}), "video 'version': expected an object, got str. Known forms"),
-    (dict(v=entry()), "key 'duration_second' is missing"),
-    (dict(v=dict(duration_second=3, duration_frame=0, feature_frame=5, annotations=[])),
-     "expected a positive number under 'duration_frame', got 0"),
-])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ([1], 'expected a JSON object, got list'),
+        (dict(database=[]), "expected an object under 'database', got list"),
+        (
+            dict(version='1', results={}),
+            "video 'version': expected an object, got str. Known forms",
+        ),
+        (dict(v=entry()), "key 'duration_second' is missing"),
+        (
+            dict(v=dict(duration_second=3, duration_frame=0, feature_frame=5, annotations=[])),
+            "expected a positive number under 'duration_frame', got 0",
+        ),
+    ],
+)
 def test_other_json(tmp_path, content, message):
     with pytest.raises(AnnotationError, match=f'a.json: .*{message}'):
         load_annotations(write(tmp_path / 'a.json', content))
@@ -190,23 +249,33 @@ def test_missing_file(tmp_path):
 
 # --- segments -------------------------------------------------------------------------------------
 
+
 def test_clip_and_drop():
     good = {f'v_{i}': video(action(1, 2)) for i in range(9)}
-    bad = video(action(-1, 3), action(9, 10.5), action(4, 4), action(6, 5), action(12, 13),
-                action(-3, -1))
+    bad = video(
+        action(-1, 3), action(9, 10.5), action(4, 4), action(6, 5), action(12, 13), action(-3, -1)
+    )
     clean, dropped = check_segments({**good, 'bad': bad})
     assert clean['bad'].annotations == (action(0, 3), action(9, 10))
-    assert dropped == ["'bad' [4, 4] of 10 s", "'bad' [6, 5] of 10 s", "'bad' [12, 13] of 10 s",
-                       "'bad' [-3, -1] of 10 s"]
+    assert dropped == [
+        "'bad' [4, 4] of 10 s",
+        "'bad' [6, 5] of 10 s",
+        "'bad' [12, 13] of 10 s",
+        "'bad' [-3, -1] of 10 s",
+    ]
     assert bad.annotations[0] == action(-1, 3), 'the input is left alone'
     assert all(clean[name] == good[name] for name in good)
 
 
 def test_reversed_in_more_than_half():
     videos = {'v_1': video(action(5, 2), action(1, 2)), 'v_2': video(action(4, 1), action(3, 2))}
-    with pytest.raises(AnnotationError, match=(
+    with pytest.raises(
+        AnnotationError,
+        match=(
             r"3 of 4 segments end before they start \('v_1' \[5, 2\], 'v_2' \[4, 1\], 'v_2' "
-            r'\[3, 2\]\): expected \[start, end\] .* \[start, length\]')):
+            r'\[3, 2\]\): expected \[start, end\] .* \[start, length\]'
+        ),
+    ):
         check_segments(videos)
 
 
@@ -227,11 +296,17 @@ def test_videos_without_annotations_do_not_hide_frames():
 
 
 def test_unknown_labels():
-    videos = {'v_1': video(action(1, 2, 'HighJmp'), action(1, 2, 'HighJmp'), action(1, 2, '???')),
-              'v_2': video(action(1, 2, 'LongJump'))}
-    with pytest.raises(AnnotationError, match=(
+    videos = {
+        'v_1': video(action(1, 2, 'HighJmp'), action(1, 2, 'HighJmp'), action(1, 2, '???')),
+        'v_2': video(action(1, 2, 'LongJump')),
+    }
+    with pytest.raises(
+        AnnotationError,
+        match=(
             r"not among the 2 classes: 'HighJmp' \(2 times, did you mean 'HighJump'\?\), "
-            r"'\?\?\?' \(1 times\). Correct")):
+            r"'\?\?\?' \(1 times\). Correct"
+        ),
+    ):
         check_segments(videos, ['HighJump', 'LongJump'])
     assert check_segments(videos, ['HighJmp', 'LongJump', '???']) == (videos, [])
 
@@ -250,7 +325,12 @@ def test_choose_subset():
     videos = {'a': Video(1.0, 'training'), 'b': Video(1.0, 'validation'), 'c': Video(1.0)}
     assert choose_subset(videos, None) == videos
     assert list(choose_subset(videos, ['validation', None])) == ['b', 'c']
-    with pytest.raises(AnnotationError, match=(
-            r"one of the subsets 'training' \(1 videos\), 'validation' \(1 videos\), None \(1 videos\), got "
-            "subset='testing'")):
+    with pytest.raises(
+        AnnotationError,
+        match=(
+            r"one of the subsets 'training' \(1 videos\), 'validation' \(1 videos\), None "
+            r'\(1 videos\), got '
+            "subset='testing'"
+        ),
+    ):
         choose_subset(videos, ['testing'])

@@ -1,4 +1,5 @@
 """Random windows of training videos."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,11 +9,15 @@ from mmaction.registry import TRANSFORMS
 from sola_plugin.datasets import CropFeatures
 
 
-def make_results(length: int = 40, segments=((4., 10.), (20., 24.), (30., 38.))) -> dict:
+def make_results(length: int = 40, segments=((4.0, 10.0), (20.0, 24.0), (30.0, 38.0))) -> dict:
     """A video whose snippet ``i`` has the feature ``i``, from 5 s on, half a second a snippet."""
     boxes = np.array(segments, dtype=np.float64).reshape(-1, 2)
-    return dict(raw_feature=np.arange(length, dtype=np.float32)[None], gt_bbox=boxes / length,
-                gt_labels=np.arange(len(boxes)), feature_span=(5., 5. + length / 2))
+    return dict(
+        raw_feature=np.arange(length, dtype=np.float32)[None],
+        gt_bbox=boxes / length,
+        gt_labels=np.arange(len(boxes)),
+        feature_span=(5.0, 5.0 + length / 2),
+    )
 
 
 def seconds(results: dict) -> np.ndarray:
@@ -32,7 +37,7 @@ def test_features_span_and_segments_stay_together():
         results = CropFeatures(12, min_coverage=0.5)(make_results())
         features, span = results['raw_feature'][0], results['feature_span']
         assert features.tolist() == list(range(int(features[0]), int(features[0]) + 12))
-        assert span == pytest.approx((5 + features[0] / 2, 5 + features[-1] / 2 + .5))
+        assert span == pytest.approx((5 + features[0] / 2, 5 + features[-1] / 2 + 0.5))
         expected, labels = [], []
         for label, (start, end) in enumerate(whole):
             inside = [max(start, span[0]), min(end, span[1])]
@@ -47,19 +52,23 @@ def test_features_span_and_segments_stay_together():
 
 
 def test_scale_of_short_videos():
-    lengths = {CropFeatures(100, scale=(0.9, 1.))(make_results())['raw_feature'].shape[1]
-               for _ in range(200)}
+    lengths = {
+        CropFeatures(100, scale=(0.9, 1.0))(make_results())['raw_feature'].shape[1]
+        for _ in range(200)
+    }
     assert lengths == {36, 37, 38, 39, 40}
     results = CropFeatures(40)(make_results())
     np.testing.assert_array_equal(results['gt_bbox'], make_results()['gt_bbox'])
-    assert CropFeatures(100, scale=(.1, 1.))(make_results(1, ((0, 1),)))['raw_feature'].shape[1] == 1
+    assert (
+        CropFeatures(100, scale=(0.1, 1.0))(make_results(1, ((0, 1),)))['raw_feature'].shape[1] == 1
+    )
 
 
-@pytest.mark.parametrize('segments', [(), ((0., 40.),)])
+@pytest.mark.parametrize('segments', [(), ((0.0, 40.0),)])
 def test_video_without_a_window_that_holds_an_action(segments):
     results = CropFeatures(12, min_coverage=0.9)(make_results(segments=segments))
     assert results['raw_feature'].shape == (1, 12)
-    assert results['gt_bbox'].shape == (0, 2) and results['gt_labels'].shape == (0, )
+    assert results['gt_bbox'].shape == (0, 2) and results['gt_labels'].shape == (0,)
 
 
 def test_is_registered_and_says_what_it_is():
@@ -67,9 +76,15 @@ def test_is_registered_and_says_what_it_is():
     assert repr(transform) == 'CropFeatures(max_length=7, scale=None, min_coverage=0.5)'
 
 
-@pytest.mark.parametrize('options', [
-    dict(max_length=0), dict(max_length=5, min_coverage=0), dict(max_length=5, scale=(.9, .5)),
-    dict(max_length=5, scale=(.9, 1.1))])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(max_length=0),
+        dict(max_length=5, min_coverage=0),
+        dict(max_length=5, scale=(0.9, 0.5)),
+        dict(max_length=5, scale=(0.9, 1.1)),
+    ],
+)
 def test_bad_arguments(options):
     with pytest.raises(ValueError, match='expected'):
         CropFeatures(**options)

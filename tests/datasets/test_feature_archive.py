@@ -1,4 +1,5 @@
 """One file with all videos: names, groups, orientation, and what bad files say."""
+
 from __future__ import annotations
 
 import pickle
@@ -57,43 +58,70 @@ def test_round_trip(path, layout):
 
 # --- names ----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('names, options, ids', [
-    (['v_a/feat', 'v_b/feat'], {}, ['v_a', 'v_b']),
-    (['v_a/feat', 'v_a/fps', 'v_b/feat', 'v_b/fps'], {}, ['v_a', 'v_b']),
-    (['v_a/rgb', 'v_a/flow', 'v_b/rgb'], dict(key='rgb'), ['v_a', 'v_b']),
-    (['v_a/rgb', 'v_a/flow', 'v_b/rgb'], dict(key='flow'), ['v_a']),
-    (['train/v_a', 'train/v_b', 'test/v_c'], {}, ['test/v_c', 'train/v_a', 'train/v_b']),
-    (['train/v_a', 'train/v_b'], dict(prefix='train/'), ['v_a', 'v_b']),
-    (['train/v_a/x', 'test/v_c/x'], {}, ['test/v_c', 'train/v_a']),
-    (['v_a_rgb', 'v_a_flow', 'v_b_rgb', 'v_', '_rgb'], dict(suffix='_rgb', prefix='v_'), ['a', 'b']),
-    (['v_a/x/rgb', 'v_a/x/flow'], dict(key='x/rgb'), ['v_a']),
-])
+
+@pytest.mark.parametrize(
+    'names, options, ids',
+    [
+        (['v_a/feat', 'v_b/feat'], {}, ['v_a', 'v_b']),
+        (['v_a/feat', 'v_a/fps', 'v_b/feat', 'v_b/fps'], {}, ['v_a', 'v_b']),
+        (['v_a/rgb', 'v_a/flow', 'v_b/rgb'], dict(key='rgb'), ['v_a', 'v_b']),
+        (['v_a/rgb', 'v_a/flow', 'v_b/rgb'], dict(key='flow'), ['v_a']),
+        (['train/v_a', 'train/v_b', 'test/v_c'], {}, ['test/v_c', 'train/v_a', 'train/v_b']),
+        (['train/v_a', 'train/v_b'], dict(prefix='train/'), ['v_a', 'v_b']),
+        (['train/v_a/x', 'test/v_c/x'], {}, ['test/v_c', 'train/v_a']),
+        (
+            ['v_a_rgb', 'v_a_flow', 'v_b_rgb', 'v_', '_rgb'],
+            dict(suffix='_rgb', prefix='v_'),
+            ['a', 'b'],
+        ),
+        (['v_a/x/rgb', 'v_a/x/flow'], dict(key='x/rgb'), ['v_a']),
+    ],
+)
 def test_names_become_ids(path, names, options, ids):
-    arrays = {name: np.float32(30) if name.endswith('fps') else features(4, seed)
-              for seed, name in enumerate(names)}
+    arrays = {
+        name: np.float32(30) if name.endswith('fps') else features(4, seed)
+        for seed, name in enumerate(names)
+    }
     store = FeatureArchive(write(path, arrays), layout='TC', **options)
     assert sorted(store.ids()) == ids
-    wanted = '_rgb' if 'suffix' in options else f"/{options['key']}" if 'key' in options else ''
-    (name,) = [name for name in names if name.startswith(f"{options.get('prefix', '')}{ids[0]}")
-               and name.endswith(wanted) and not name.endswith('fps')]
+    wanted = '_rgb' if 'suffix' in options else f'/{options["key"]}' if 'key' in options else ''
+    (name,) = [
+        name
+        for name in names
+        if name.startswith(f'{options.get("prefix", "")}{ids[0]}')
+        and name.endswith(wanted)
+        and not name.endswith('fps')
+    ]
     np.testing.assert_array_equal(store.load(ids[0]), arrays[name].T)
 
 
 def test_several_arrays_a_video_are_asked_for(path):
     write(path, {f'v_{video}/{kind}': features(4) for video in 'ab' for kind in ('rgb', 'flow')})
-    with pytest.raises(FeatureError, match=(
-            r"feature file .*: expected one array for each video, got 2 \('flow', 'rgb'\): choose one "
-            'with key=')):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            r"feature file .*: expected one array for each video, got 2 \('flow', 'rgb'\): "
+            r'choose one '
+            'with key='
+        ),
+    ):
         FeatureArchive(path)
 
 
-@pytest.mark.parametrize('options, expected', [
-    (dict(key='x'), 'expected arrays ID/x'), (dict(prefix='x'), 'expected arrays xID'),
-    (dict(suffix='.npy'), 'expected arrays ID.npy')])
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        (dict(key='x'), 'expected arrays ID/x'),
+        (dict(prefix='x'), 'expected arrays xID'),
+        (dict(suffix='.npy'), 'expected arrays ID.npy'),
+    ],
+)
 def test_no_such_names(path, options, expected):
     write(path, dict(v_a=features(4), v_b=features(5)))
-    with pytest.raises(FeatureError, match=(
-            f"feature file .*: {expected}, got 'v_a', 'v_b': check prefix, suffix and key")):
+    with pytest.raises(
+        FeatureError,
+        match=(f"feature file .*: {expected}, got 'v_a', 'v_b': check prefix, suffix and key"),
+    ):
         FeatureArchive(path, **options)
 
 
@@ -107,13 +135,21 @@ def test_a_name_of_two_arrays(tmp_path):
 
 # --- orientation ----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('shapes, feat_dim', [
-    ([(5, 6)], None), ([(5, 6), (5, 6)], None), ([(6, 6)], 6), ([(5, 6), (9, 7)], None)])
+
+@pytest.mark.parametrize(
+    'shapes, feat_dim',
+    [([(5, 6)], None), ([(5, 6), (5, 6)], None), ([(6, 6)], 6), ([(5, 6), (9, 7)], None)],
+)
 def test_unclear_orientation_is_asked_for(path, shapes, feat_dim):
     write(path, {f'v_{index}': np.zeros(shape) for index, shape in enumerate(shapes)})
-    with pytest.raises(FeatureError, match=(
-            rf"features of 'v_0' \(.*, array 'v_0'\): \(T, C\) or \(C, T\)\? The first {len(shapes)} videos "
-            rf"of feature file .* have the shapes {re.escape(str(min(shapes)))}.*say layout='TC'")):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            r"features of 'v_0' \(.*, array 'v_0'\): \(T, C\) or \(C, T\)\? The first "
+            rf'{len(shapes)} videos '
+            rf"of feature file .* have the shapes {re.escape(str(min(shapes)))}.*say layout='TC'"
+        ),
+    ):
         FeatureArchive(path, feat_dim=feat_dim).load('v_0')
     assert FeatureArchive(path, layout='CT').load('v_0').shape == shapes[0]
 
@@ -122,20 +158,24 @@ def test_feat_dim_decides(path):
     write(path, dict(v_a=np.zeros((6, 9)), v_b=np.zeros((9, 6))))
     store = FeatureArchive(path, feat_dim=6)
     assert store.load('v_a').shape == store.load('v_b').shape == (6, 9)
-    with pytest.raises(FeatureError, match=r"expected 7 channels, got shape \(6, 9\)"):
+    with pytest.raises(FeatureError, match=r'expected 7 channels, got shape \(6, 9\)'):
         FeatureArchive(path, feat_dim=7).load('v_a')
 
 
 # --- bad files ------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('array, message', [
-    (np.zeros((8, 4)), r'expected 6 channels as in the first videos, got 4: shape \(8, 4\)'),
-    (np.zeros((0, C)), r'expected at least one snippet, got shape \(0, 6\)'),
-    (np.zeros((2, 3, C)), r'expected two axes, .* got shape \(2, 3, 6\)'),
-    (np.zeros(C), r'expected two axes, .* got shape \(6,\)'),
-    (np.full((4, C), np.nan), 'expected finite float32 values, got NaN or Inf'),
-    (np.zeros((4, C), complex), 'expected numbers, got dtype complex128'),
-])
+
+@pytest.mark.parametrize(
+    'array, message',
+    [
+        (np.zeros((8, 4)), r'expected 6 channels as in the first videos, got 4: shape \(8, 4\)'),
+        (np.zeros((0, C)), r'expected at least one snippet, got shape \(0, 6\)'),
+        (np.zeros((2, 3, C)), r'expected two axes, .* got shape \(2, 3, 6\)'),
+        (np.zeros(C), r'expected two axes, .* got shape \(6,\)'),
+        (np.full((4, C), np.nan), 'expected finite float32 values, got NaN or Inf'),
+        (np.zeros((4, C), complex), 'expected numbers, got dtype complex128'),
+    ],
+)
 def test_bad_arrays(path, array, message):
     write(path, dict(v_a=features(4), v_b=features(5), v_x=array))
     store = FeatureArchive(path, layout='TC')
@@ -147,9 +187,14 @@ def test_bad_arrays(path, array, message):
 def test_a_video_that_is_not_there(path):
     write(path, dict(v_a=features(4), v_b=features(5)))
     for call in ('load', 'length'):
-        with pytest.raises(FeatureError, match=(
-                r"features of 'x' \(.*, array 'v_x'\) are missing; feature file .* has 2 others, such "
-                "as 'a': check prefix and suffix")):
+        with pytest.raises(
+            FeatureError,
+            match=(
+                r"features of 'x' \(.*, array 'v_x'\) are missing; feature file .* has 2 "
+                r'others, such '
+                "as 'a': check prefix and suffix"
+            ),
+        ):
             getattr(FeatureArchive(path, prefix='v_'), call)('x')
 
 
@@ -161,15 +206,19 @@ def test_damaged_files(path):
         FeatureArchive(path)
     write(path, {f'v_{index}': features(40, index) for index in range(20)})
     whole = path.read_bytes()
-    for content in (whole[:len(whole) * 2 // 3], b'<html>404 not found</html>\n' * 20):
+    for content in (whole[: len(whole) * 2 // 3], b'<html>404 not found</html>\n' * 20):
         path.write_bytes(content)
-        with pytest.raises(FeatureError, match=(
-                rf'feature file .*: expected a readable \{path.suffix} file, got .* truncated')):
+        with pytest.raises(
+            FeatureError,
+            match=(rf'feature file .*: expected a readable \{path.suffix} file, got .* truncated'),
+        ):
             FeatureArchive(path)
     path.write_bytes(whole)
     store = FeatureArchive(path)
     path.unlink()
-    with pytest.raises(FeatureError, match=r"features of 'v_3' .*: expected a readable .*FileNotFound"):
+    with pytest.raises(
+        FeatureError, match=r"features of 'v_3' .*: expected a readable .*FileNotFound"
+    ):
         store.load('v_3')
 
 

@@ -1,4 +1,5 @@
 """Feature folders: every format both ways round, which axis is which, and what bad files say."""
+
 from __future__ import annotations
 
 import pickle
@@ -58,14 +59,15 @@ def test_numbers_become_float32(tmp_path, dtype):
 
 
 def test_a_window_reads_no_more_than_itself(tmp_path):
-    big = np.lib.format.open_memmap(tmp_path / 'v.npy', mode='w+', dtype=np.float32,
-                                    shape=(2 ** 16, 256))  # 64 MiB
+    big = np.lib.format.open_memmap(
+        tmp_path / 'v.npy', mode='w+', dtype=np.float32, shape=(2**16, 256)
+    )  # 64 MiB
     big[10:12] = 1
     tracemalloc.start()
     folder = FeatureFolder(tmp_path, layout='TC')
-    assert folder.length('v') == 2 ** 16
+    assert folder.length('v') == 2**16
     np.testing.assert_array_equal(folder.window('v', 9, 3)[0], [0, 1, 1])
-    assert tracemalloc.get_traced_memory()[1] < 2 ** 20
+    assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
 
 
@@ -78,9 +80,17 @@ def test_window_outside(tmp_path, start, length):
 
 # --- names ----------------------------------------------------------------------------------------
 
+
 def test_prefix_and_suffix_are_no_part_of_the_id(tmp_path):
-    for name in ('v_a_rgb.npy', 'v_b_rgb.npy', 'v_b_flow.npy', 'x_rgb.npy', 'v__rgb.npy',
-                 'note.txt', '.v_c_rgb.npy'):
+    for name in (
+        'v_a_rgb.npy',
+        'v_b_rgb.npy',
+        'v_b_flow.npy',
+        'x_rgb.npy',
+        'v__rgb.npy',
+        'note.txt',
+        '.v_c_rgb.npy',
+    ):
         np.save(tmp_path / 'temporary.npy', features(4))
         (tmp_path / 'temporary.npy').rename(tmp_path / name)
     (tmp_path / 'v_d_rgb.npy').mkdir()
@@ -94,8 +104,10 @@ def test_prefix_and_suffix_are_no_part_of_the_id(tmp_path):
 def test_two_files_for_one_id(tmp_path):
     for suffix in ('.npy', '.csv'):
         write(tmp_path / f'v{suffix}', features(4))
-    with pytest.raises(FeatureError, match=(
-            "expected one file for 'v', got 'v.csv' and 'v.npy': choose one kind with suffix=")):
+    with pytest.raises(
+        FeatureError,
+        match=("expected one file for 'v', got 'v.csv' and 'v.npy': choose one kind with suffix="),
+    ):
         FeatureFolder(tmp_path)
     assert FeatureFolder(tmp_path, suffix='.csv').load('v').shape == (C, 4)
 
@@ -104,15 +116,20 @@ def test_folders_that_do_not_serve(tmp_path):
     with pytest.raises(FeatureError, match='feature folder .*nowhere does not exist'):
         FeatureFolder(tmp_path / 'nowhere')
     (tmp_path / 'a.mp4').touch()
-    with pytest.raises(FeatureError, match=(
-            r"expected files ID.npy or .*, got none among 1 files \['a.mp4'\]: check the path")):
+    with pytest.raises(
+        FeatureError,
+        match=(r"expected files ID.npy or .*, got none among 1 files \['a.mp4'\]: check the path"),
+    ):
         FeatureFolder(tmp_path)
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(layout='NTC'), "layout is 'NTC', expected 'TC', 'CT' or None"),
-    (dict(suffix='.mat'), "suffix is '.mat', expected an end of .npy, .npz,"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(layout='NTC'), "layout is 'NTC', expected 'TC', 'CT' or None"),
+        (dict(suffix='.mat'), "suffix is '.mat', expected an end of .npy, .npz,"),
+    ],
+)
 def test_unknown_options(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         FeatureFolder(tmp_path, **options)
@@ -120,16 +137,20 @@ def test_unknown_options(tmp_path, options, message):
 
 # --- which axis is which --------------------------------------------------------------------------
 
-@pytest.mark.parametrize('shapes, feat_dim, layout', [
-    ([(5, 6), (9, 6)], None, 'TC'),
-    ([(6, 5), (6, 9)], None, 'CT'),
-    ([(6, 6), (9, 6)], None, 'TC'),
-    ([(6, 6), (6, 9)], None, 'CT'),
-    ([(5, 6)], 6, 'TC'),
-    ([(6, 5)], 6, 'CT'),
-    ([(6, 6), (5, 6)], 6, 'TC'),
-    ([(6, 6), (6, 5)], 6, 'CT'),
-])
+
+@pytest.mark.parametrize(
+    'shapes, feat_dim, layout',
+    [
+        ([(5, 6), (9, 6)], None, 'TC'),
+        ([(6, 5), (6, 9)], None, 'CT'),
+        ([(6, 6), (9, 6)], None, 'TC'),
+        ([(6, 6), (6, 9)], None, 'CT'),
+        ([(5, 6)], 6, 'TC'),
+        ([(6, 5)], 6, 'CT'),
+        ([(6, 6), (5, 6)], 6, 'TC'),
+        ([(6, 6), (6, 5)], 6, 'CT'),
+    ],
+)
 def test_clear_orientation(tmp_path, shapes, feat_dim, layout):
     for index, shape in enumerate(shapes):
         np.save(tmp_path / f'v_{index}.npy', np.arange(np.prod(shape)).reshape(shape))
@@ -141,21 +162,28 @@ def test_clear_orientation(tmp_path, shapes, feat_dim, layout):
         assert folder.length(f'v_{index}') == shape[layout == 'CT']
 
 
-@pytest.mark.parametrize('shapes, feat_dim', [
-    ([(5, 6)], None),
-    ([(5, 6), (5, 6)], None),
-    ([(6, 6)], None),
-    ([(6, 6)], 6),
-    ([(5, 6), (9, 7)], None),
-    ([(6, 6), (5, 6), (6, 5)], 6),
-])
+@pytest.mark.parametrize(
+    'shapes, feat_dim',
+    [
+        ([(5, 6)], None),
+        ([(5, 6), (5, 6)], None),
+        ([(6, 6)], None),
+        ([(6, 6)], 6),
+        ([(5, 6), (9, 7)], None),
+        ([(6, 6), (5, 6), (6, 5)], 6),
+    ],
+)
 def test_unclear_orientation_is_asked_for(tmp_path, shapes, feat_dim):
     for index, shape in enumerate(shapes):
         np.save(tmp_path / f'v_{index}.npy', np.zeros(shape))
-    with pytest.raises(FeatureError, match=(
+    with pytest.raises(
+        FeatureError,
+        match=(
             r"features of 'v_0' \(.*v_0.npy\): \(T, C\) or \(C, T\)\? The first "
             rf'{len(shapes)} videos of .* have the shapes {re.escape(str(min(shapes)))}.*say '
-            "layout='TC' .*'CT'")):
+            "layout='TC' .*'CT'"
+        ),
+    ):
         FeatureFolder(tmp_path, feat_dim=feat_dim).load('v_0')
     assert FeatureFolder(tmp_path, layout='CT').load('v_0').shape == shapes[0]
 
@@ -168,6 +196,7 @@ def test_mixed_orientation_is_fine_where_feat_dim_decides(tmp_path):
 
 
 # --- keys and headers -----------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize('suffix', ['.npz', '.pt', '.pkl', '.h5'])
 def test_keys(tmp_path, suffix):
@@ -183,8 +212,10 @@ def test_keys(tmp_path, suffix):
         with h5py.File(path, 'w') as file:
             file['rgb'], file['flow'] = rgb, flow
     for call in ('load', 'length'):
-        with pytest.raises(FeatureError, match=(
-                r"expected one array, got 2 \('flow', 'rgb'\): choose one with key=")):
+        with pytest.raises(
+            FeatureError,
+            match=(r"expected one array, got 2 \('flow', 'rgb'\): choose one with key="),
+        ):
             getattr(FeatureFolder(tmp_path, layout='TC', feat_dim=C), call)('v')
         with pytest.raises(FeatureError, match=r"an array 'x' \(key=...\), got 'flow', 'rgb'"):
             getattr(FeatureFolder(tmp_path, layout='TC', key='x', feat_dim=C), call)('v')
@@ -196,8 +227,10 @@ def test_keys(tmp_path, suffix):
 def test_a_dict_with_one_array_needs_no_key(tmp_path, suffix):
     array = features(4)
     if suffix == '.pt':
-        torch.save(dict(feats=torch.from_numpy(array).bfloat16().requires_grad_(), fps=30),
-                   tmp_path / 'v.pt')
+        torch.save(
+            dict(feats=torch.from_numpy(array).bfloat16().requires_grad_(), fps=30),
+            tmp_path / 'v.pt',
+        )
         array = torch.from_numpy(array).bfloat16().float().numpy()
     else:
         (tmp_path / 'v.pkl').write_bytes(pickle.dumps(dict(feats=array, fps=30)))
@@ -217,6 +250,7 @@ def test_csv_header_of_column_numbers(tmp_path):
 
 
 # --- bad files ------------------------------------------------------------------------------------
+
 
 def folder_with(tmp_path: Path, bad: str, content: bytes | np.ndarray, **options) -> FeatureFolder:
     """A folder with two good files ``(T, 6)`` and ``v_x``, which is bad."""
@@ -244,31 +278,43 @@ def test_missing_empty_and_truncated_files(tmp_path, suffix):
     write(tmp_path / f'v_x{suffix}', features(400))
     data = (tmp_path / f'v_x{suffix}').read_bytes()
     # A cut text file is seen where the cut leaves a line short.
-    cut = data[:data.rindex(b',')] if suffix == '.csv' else data[:len(data) * 2 // 3]
+    cut = data[: data.rindex(b',')] if suffix == '.csv' else data[: len(data) * 2 // 3]
     (tmp_path / f'v_x{suffix}').write_bytes(cut)
     assert_refused(folder, rf'expected a readable \{suffix} file, got .* truncated', 'load')
     (tmp_path / f'v_x{suffix}').write_bytes(b'<html>404 not found</html>\n' * 20)
-    assert_refused(folder, rf'expected a readable \{suffix} file, got .* another format|'
-                           'expected a tensor or a dict of tensors')
+    assert_refused(
+        folder,
+        rf'expected a readable \{suffix} file, got .* another format|'
+        'expected a tensor or a dict of tensors',
+    )
     (tmp_path / f'v_x{suffix}').unlink()
     assert_refused(folder, 'expected a readable .* got FileNotFoundError')
-    with pytest.raises(FeatureError, match=(
-            r"features of 'v_x' \(.*v_x\.\w+\) are missing; .* has 2 others, such as 'v_5': check prefix")):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            r"features of 'v_x' \(.*v_x\.\w+\) are missing; .* has 2 others, such as 'v_5': "
+            r'check prefix'
+        ),
+    ):
         FeatureFolder(tmp_path).load('v_x')
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_features_without_snippets(tmp_path, suffix):
     empty = b'f0,f1\n' if suffix == '.csv' else np.zeros((0, C), np.float32)
-    assert_refused(folder_with(tmp_path, f'v_x{suffix}', empty, feat_dim=C),
-                   r'expected at least one snippet, got shape \(0, \d\)')
+    assert_refused(
+        folder_with(tmp_path, f'v_x{suffix}', empty, feat_dim=C),
+        r'expected at least one snippet, got shape \(0, \d\)',
+    )
 
 
 @pytest.mark.parametrize('suffix', [suffix for suffix in SUFFIXES if suffix != '.csv'])
 @pytest.mark.parametrize('shape', [(C,), (1, 4, C)])
 def test_other_than_two_axes(tmp_path, suffix, shape):
-    assert_refused(folder_with(tmp_path, f'v_x{suffix}', np.zeros(shape, np.float32)),
-                   r'expected two axes, \(T, C\) or \(C, T\), got shape ' + re.escape(str(shape)))
+    assert_refused(
+        folder_with(tmp_path, f'v_x{suffix}', np.zeros(shape, np.float32)),
+        r'expected two axes, \(T, C\) or \(C, T\), got shape ' + re.escape(str(shape)),
+    )
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
@@ -277,33 +323,47 @@ def test_not_finite(tmp_path, suffix, value):
     array = features(7)
     array[3, 2] = array[3, 4] = array[5, 0] = value
     folder = folder_with(tmp_path, f'v_x{suffix}', array)
-    assert_refused(folder, 'expected finite float32 values, got NaN or Inf in 2 of 7 snippets, the '
-                           'first is snippet 3: extract', 'load')
+    assert_refused(
+        folder,
+        'expected finite float32 values, got NaN or Inf in 2 of 7 snippets, the '
+        'first is snippet 3: extract',
+        'load',
+    )
     with pytest.raises(FeatureError, match='in 1 of 3 snippets, the first is snippet 5'):
         folder.window('v_x', 4, 3)
     assert folder.window('v_x', 0, 3).shape == (C, 3)
 
 
 def test_too_large_for_float32(tmp_path):
-    assert_refused(folder_with(tmp_path, 'v_x.npy', np.full((3, C), 1e200)),
-                   'expected finite float32 values', 'load')
+    assert_refused(
+        folder_with(tmp_path, 'v_x.npy', np.full((3, C), 1e200)),
+        'expected finite float32 values',
+        'load',
+    )
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_wrong_number_of_channels(tmp_path, suffix):
     array = np.zeros((8, 4), np.float32)
     read_as = r'shape \(8, 4\) was read as \(T, C\); check the encoder, feat_dim and layout'
-    assert_refused(folder_with(tmp_path, f'v_x{suffix}', array, layout='TC'),
-                   f'expected 6 channels as in the first videos, got 4: {read_as}')
-    assert_refused(folder_with(tmp_path, f'v_x{suffix}', array, feat_dim=C, layout='TC'),
-                   f'expected 6 channels, got 4: {read_as}')
+    assert_refused(
+        folder_with(tmp_path, f'v_x{suffix}', array, layout='TC'),
+        f'expected 6 channels as in the first videos, got 4: {read_as}',
+    )
+    assert_refused(
+        folder_with(tmp_path, f'v_x{suffix}', array, feat_dim=C, layout='TC'),
+        f'expected 6 channels, got 4: {read_as}',
+    )
     if suffix != '.csv':
-        assert_refused(folder_with(tmp_path, f'v_x{suffix}', array, feat_dim=C),
-                       r'expected 6 channels, got shape \(8, 4\): check the encoder and feat_dim')
+        assert_refused(
+            folder_with(tmp_path, f'v_x{suffix}', array, feat_dim=C),
+            r'expected 6 channels, got shape \(8, 4\): check the encoder and feat_dim',
+        )
 
 
-@pytest.mark.parametrize('array', [
-    np.full((4, C), 'x'), np.zeros((4, C), complex), np.zeros((4, C), bool)])
+@pytest.mark.parametrize(
+    'array', [np.full((4, C), 'x'), np.zeros((4, C), complex), np.zeros((4, C), bool)]
+)
 def test_not_numbers(tmp_path, array):
     assert_refused(folder_with(tmp_path, 'v_x.npy', array), 'expected numbers, got dtype', 'load')
 
@@ -313,10 +373,14 @@ def test_objects_are_not_unpickled(tmp_path):
     content = (tmp_path / 'object.npy').read_bytes()
     (tmp_path / 'object.npy').unlink()
     assert_refused(folder_with(tmp_path, 'v_x.npy', content), 'expected a readable .*Python object')
-    assert_refused(folder_with(tmp_path, 'v_x.pkl', pickle.dumps(re.compile('x')), suffix='.pkl'),
-                   'refused to unpickle re._compile: only NumPy arrays')
-    assert_refused(folder_with(tmp_path, 'v_x.pkl', pickle.dumps([1, 2]), suffix='.pkl'),
-                   'expected a ndarray or a dict of them, got list')
+    assert_refused(
+        folder_with(tmp_path, 'v_x.pkl', pickle.dumps(re.compile('x')), suffix='.pkl'),
+        'refused to unpickle re._compile: only NumPy arrays',
+    )
+    assert_refused(
+        folder_with(tmp_path, 'v_x.pkl', pickle.dumps([1, 2]), suffix='.pkl'),
+        'expected a ndarray or a dict of them, got list',
+    )
     folder = folder_with(tmp_path, 'v_x.pt', b'', suffix='.pt')
     torch.save(re.compile('x'), tmp_path / 'v_x.pt')
     assert_refused(folder, 'expected a tensor or a dict of tensors, got what torch.load refuses')

@@ -1,4 +1,6 @@
-"""What features are: the same wherever and in whatever form they lie, and others when they are others."""
+"""What features are: the same wherever and in whatever form they lie, and others when they are
+others."""
+
 from __future__ import annotations
 
 import shutil
@@ -31,7 +33,9 @@ def test_what_is_recorded(folder):
     length, *norms = found['samples']['v_00']
     values = np.load(folder / 'v_00.npy')
     assert length == len(values)
-    np.testing.assert_allclose(norms, np.linalg.norm(values[length // 2].reshape(4, -1), axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        norms, np.linalg.norm(values[length // 2].reshape(4, -1), axis=1), rtol=1e-5
+    )
 
 
 def test_copied_and_packed_features_are_the_same(folder, tmp_path):
@@ -48,7 +52,9 @@ def test_what_changed_is_named(folder, tmp_path):
     for path in folder.iterdir():
         np.save(path, 1.01 * np.load(path))
     changes = feature_changes(before, record(folder))
-    assert len(changes) == 1 and changes[0].startswith('other features in 7 of 7 videos that were looked at')
+    assert len(changes) == 1 and changes[0].startswith(
+        'other features in 7 of 7 videos that were looked at'
+    )
     (folder / 'v_03.npy').rename(folder / 'w_03.npy')
     assert '20 videos with other ids' in feature_changes(before, record(folder))
     (folder / 'w_03.npy').unlink()
@@ -63,7 +69,7 @@ def test_exchanged_sources_are_other_features(folder, tmp_path):
         np.save(path, -2 * np.load(folder / path.name))
     sources = [dict(root=str(root), layout='TC') for root in (folder, other / 'features')]
     assert record_features(sources)['source'] == 'features'
-    change, = feature_changes(record_features(sources), record_features(sources[::-1]))
+    (change,) = feature_changes(record_features(sources), record_features(sources[::-1]))
     assert 'other features' in change
 
 
@@ -76,8 +82,12 @@ def test_sources_of_every_kind(folder):
             return 3
 
         def __getitem__(self, index):
-            return dict(inputs=torch.full((4, 5 + index), 2.))
+            return dict(inputs=torch.full((4, 5 + index), 2.0))
 
     assert record_features(Items()) | dict(ids='') == dict(
-        source='', videos=3, ids='', channels=4, samples={
-            str(index): [5 + index, 2., 2., 2., 2.] for index in range(3)})
+        source='',
+        videos=3,
+        ids='',
+        channels=4,
+        samples={str(index): [5 + index, 2.0, 2.0, 2.0, 2.0] for index in range(3)},
+    )

@@ -1,4 +1,5 @@
 """What a path opens, and the datasets on each form of features."""
+
 from __future__ import annotations
 
 import json
@@ -46,9 +47,12 @@ def root(tmp_path: Path) -> Path:
         for name in LENGTHS:
             file[f'{name}/rgb'], file[f'{name}/flow'] = array(name), array(name, 'flow').T
     pack_features(FeatureFolder(tmp_path / 'folder', layout='TC'), tmp_path / 'packed')
-    database = {name[2:]: dict(duration=length / 2, subset='training',
-                               annotations=[dict(segment=[1, 3], label='x')])
-                for name, length in LENGTHS.items()}
+    database = {
+        name[2:]: dict(
+            duration=length / 2, subset='training', annotations=[dict(segment=[1, 3], label='x')]
+        )
+        for name, length in LENGTHS.items()
+    }
     (tmp_path / 'ann.json').write_text(json.dumps(dict(database=database)))
     return tmp_path
 
@@ -59,8 +63,16 @@ SOURCES = {
     'npz': ('all.npz', dict(layout='TC'), FeatureArchive),
     'h5': ('all.h5', dict(key='rgb', layout='TC'), FeatureArchive),
     'packed': ('packed', dict(), PackedFeatures),
-    'packed, with options of the folder': ('packed', dict(suffix='.npy', layout='TC'), PackedFeatures),
-    'dict': (dict(root='streams', suffix='_rgb.npy', layout='TC'), dict(layout='CT'), FeatureFolder),
+    'packed, with options of the folder': (
+        'packed',
+        dict(suffix='.npy', layout='TC'),
+        PackedFeatures,
+    ),
+    'dict': (
+        dict(root='streams', suffix='_rgb.npy', layout='TC'),
+        dict(layout='CT'),
+        FeatureFolder,
+    ),
     'list of one': (['folder'], dict(layout='TC'), FusedFeatures),
 }
 
@@ -74,9 +86,18 @@ def test_open_features(root, source, options, kind):
 
 @pytest.mark.parametrize('source, options, kind', SOURCES.values(), ids=SOURCES)
 def test_datasets(root, source, options, kind):
-    dataset = DATASETS.build(ConfigDict(
-        type='TALFeatureDataset', data_root=str(root), ann_file='ann.json', file_prefix='v_', feat_dim=C,
-        data_prefix=dict(features=source), feature_stride=0.5, **options))
+    dataset = DATASETS.build(
+        ConfigDict(
+            type='TALFeatureDataset',
+            data_root=str(root),
+            ann_file='ann.json',
+            file_prefix='v_',
+            feat_dim=C,
+            data_prefix=dict(features=source),
+            feature_stride=0.5,
+            **options,
+        )
+    )
     assert isinstance(dataset.feature_store, kind) and len(dataset) == 3
     for index, name in enumerate(LENGTHS):
         item = dataset[index]
@@ -86,15 +107,28 @@ def test_datasets(root, source, options, kind):
     assert len(windows) == 2
     np.testing.assert_array_equal(windows[1, 0.0]['inputs'], array('v_c')[:9].T)
     loader = DataLoader(windows, batch_size=2, num_workers=2)
-    assert torch.equal(next(iter(loader))['inputs'], torch.stack([windows[i]['inputs'] for i in (0, 1)]))
+    assert torch.equal(
+        next(iter(loader))['inputs'], torch.stack([windows[i]['inputs'] for i in (0, 1)])
+    )
 
 
 def test_two_streams(root):
-    streams = [dict(root='streams', suffix='_rgb.npy'), dict(root='all.h5', key='flow', layout='CT')]
+    streams = [
+        dict(root='streams', suffix='_rgb.npy'),
+        dict(root='all.h5', key='flow', layout='CT'),
+    ]
     expected = np.concatenate([array('v_c').T, array('v_c', 'flow').T])
-    dataset = DATASETS.build(dict(
-        type='TALFeatureDataset', data_root=str(root), ann_file='ann.json', file_prefix='v_', layout='TC',
-        data_prefix=dict(features=streams), feat_dim=2 * C))
+    dataset = DATASETS.build(
+        dict(
+            type='TALFeatureDataset',
+            data_root=str(root),
+            ann_file='ann.json',
+            file_prefix='v_',
+            layout='TC',
+            data_prefix=dict(features=streams),
+            feat_dim=2 * C,
+        )
+    )
     np.testing.assert_array_equal(dataset[2]['inputs'], expected)
     for features in (rooted(streams, root), dict(root=rooted(streams, root), layout='TC')):
         if isinstance(features, list):
@@ -116,57 +150,93 @@ def test_strides_that_differ_are_admitted_by_max_stretch(root):
     streams = [str(root / 'folder'), dict(root=str(root / 'streams'), suffix='_flow.npy')]
     with pytest.raises(FeatureError, match='admit it with max_stretch=2'):
         SoLaWindowDataset(dict(root=streams, layout='TC'), window=9)
-    windows = SoLaWindowDataset(dict(root=streams, layout='TC', max_stretch=2.), window=9)
+    windows = SoLaWindowDataset(dict(root=streams, layout='TC', max_stretch=2.0), window=9)
     assert windows[0]['inputs'].shape == (8, 9)
 
 
 def test_messages_of_the_dataset_name_the_source(root, monkeypatch):
     lines = []
-    monkeypatch.setattr(tal_feature_dataset, 'print_log',
-                        lambda message, logger, level: lines.append(message))
+    monkeypatch.setattr(
+        tal_feature_dataset, 'print_log', lambda message, logger, level: lines.append(message)
+    )
     config = dict(type='TALFeatureDataset', data_root=str(root), ann_file='ann.json', feat_dim=C)
-    with pytest.raises(FeatureError, match=(
-            r"ann.json: 3 of 3 videos have no features: 'a', 'b', 'c'. Expected, for example, .*all.npz, "
-            "array 'a', got, for example, .*all.npz, array 'v_a': check data_prefix, file_prefix and ")):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            r"ann.json: 3 of 3 videos have no features: 'a', 'b', 'c'. Expected, for "
+            r'example, .*all.npz, '
+            "array 'a', got, for example, .*all.npz, array 'v_a': check data_prefix, "
+            'file_prefix and '
+        ),
+    ):
         DATASETS.build(dict(config, data_prefix=dict(features='all.npz')))
-    with pytest.raises(FeatureError, match="Expected, for example, .*packed, 'a', got, for .*packed, 'v_a'"):
+    with pytest.raises(
+        FeatureError, match="Expected, for example, .*packed, 'a', got, for .*packed, 'v_a'"
+    ):
         DATASETS.build(dict(config, data_prefix=dict(features='packed')))
     database = json.loads((root / 'ann.json').read_text())['database']
     del database['b']
     (root / 'ann.json').write_text(json.dumps(dict(database=database)))
     DATASETS.build(dict(config, data_prefix=dict(features='packed'), file_prefix='v_'))
-    assert f"1 of 3 videos in packed folder {root}/packed have no annotations and are not used: 'b'" in lines
+    assert (
+        f"1 of 3 videos in packed folder {root}/packed have no annotations and are not used: 'b'"
+        in lines
+    )
 
 
 # --- bad input ------------------------------------------------------------------------------------
 
+
 def test_what_is_no_source(root):
-    with pytest.raises(FeatureError, match='feature folder .*nowhere does not exist: check the path'):
+    with pytest.raises(
+        FeatureError, match='feature folder .*nowhere does not exist: check the path'
+    ):
         open_features(root / 'nowhere')
-    with pytest.raises(FeatureError, match='feature file .*nowhere.h5 does not exist: check the path'):
+    with pytest.raises(
+        FeatureError, match='feature file .*nowhere.h5 does not exist: check the path'
+    ):
         open_features(root / 'nowhere.h5')
-    with pytest.raises(FeatureError, match=(
-            r'features .*v_a.npy: expected a folder, or a file with all videos \(.h5, .hdf5, .npz\), got '
-            'another file: give the folder of the files')):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            r'features .*v_a.npy: expected a folder, or a file with all videos \(.h5, .hdf5, '
+            r'.npz\), got '
+            'another file: give the folder of the files'
+        ),
+    ):
         open_features(root / 'folder/v_a.npy')
     for source in (dict(suffix='.npy'), [dict(suffix='.npy')]):
-        with pytest.raises(ValueError, match=r'expected dict\(root=..., ...\) as a source of features'):
+        with pytest.raises(
+            ValueError, match=r'expected dict\(root=..., ...\) as a source of features'
+        ):
             open_features(source)
-    with pytest.raises(ValueError, match="expected options of suffix, .* for features, got 'sufix'"):
+    with pytest.raises(
+        ValueError, match="expected options of suffix, .* for features, got 'sufix'"
+    ):
         open_features(root / 'folder', sufix='.npy')
     with pytest.raises(ValueError, match='at least one source'):
         open_features([])
     with pytest.raises(ValueError, match=r'expected dict\(root='):
         SoLaWindowDataset(dict(suffix='.npy'))
     with pytest.raises(ValueError, match=r'expected dict\(root='):
-        DATASETS.build(dict(type='TALFeatureDataset', ann_file=str(root / 'ann.json'),
-                            data_prefix=dict(features=dict(suffix='.npy'))))
+        DATASETS.build(
+            dict(
+                type='TALFeatureDataset',
+                ann_file=str(root / 'ann.json'),
+                data_prefix=dict(features=dict(suffix='.npy')),
+            )
+        )
 
 
 def test_unfinished_packing_is_told(root):
     (root / 'packed').rename(root / 'other.partial')
-    with pytest.raises(FeatureError, match=(
-            'other does not exist; .*other.partial does: packing has not finished, the same command of ')):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            'other does not exist; .*other.partial does: packing has not finished, the same '
+            'command of '
+        ),
+    ):
         open_features(root / 'other')
     for path in (root / 'other.partial').iterdir():
         if path.name != DATA_NAME:
@@ -175,8 +245,19 @@ def test_unfinished_packing_is_told(root):
         open_features(root / 'other.partial')
 
 
-@pytest.mark.parametrize('value, expected', [
-    ('a', True), (Path('a'), True), (dict(root='a'), True), (['a', dict(root=['b'])], True),
-    (dict(type='X'), False), ([dict(imgs=1)], False), ([3], False), ([], False), (3, False)])
+@pytest.mark.parametrize(
+    'value, expected',
+    [
+        ('a', True),
+        (Path('a'), True),
+        (dict(root='a'), True),
+        (['a', dict(root=['b'])], True),
+        (dict(type='X'), False),
+        ([dict(imgs=1)], False),
+        ([3], False),
+        ([], False),
+        (3, False),
+    ],
+)
 def test_is_source(value, expected):
     assert is_source(value) == expected

@@ -1,4 +1,5 @@
 """The command that packs features."""
+
 from __future__ import annotations
 
 import json
@@ -36,11 +37,18 @@ def tool(*arguments, **options) -> subprocess.CompletedProcess:
 
 def test_on_a_disk_that_is_full_for_a_time(root):
     """A limit on the size of files stands for the disk."""
-    code = ('import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); '
-            'sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")')
+    code = (
+        'import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); '
+        'sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")'
+    )
     arguments = ['tools/pack_features.py', root / 'features', root / 'packed', '--layout', 'TC']
-    result = subprocess.run([sys.executable, '-c', code, *map(str, arguments)], cwd=ROOT, check=False,
-                            capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, '-c', code, *map(str, arguments)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 1 and 'Traceback' not in result.stderr
     assert 'error: [Errno 27] File too large after 4 of 5 videos, which are kept' in result.stderr
     result = tool(*arguments[1:])
@@ -49,33 +57,46 @@ def test_on_a_disk_that_is_full_for_a_time(root):
 
 
 def test_packs_a_subset_and_verifies(root):
-    database = {str(index): dict(duration=9, annotations=[], subset='training' if index < 3 else 'testing')
-                for index in range(6)}
+    database = {
+        str(index): dict(duration=9, annotations=[], subset='training' if index < 3 else 'testing')
+        for index in range(6)
+    }
     (root / 'ann.json').write_text(json.dumps(dict(database=database)))
     (root / 'ids.txt').write_text('v_4\n\nv_2\n')
     common = ['--dtype', 'float16', '--annotations', root / 'ann.json', '--prefix', 'v_']
     result = tool(root / 'features', root / 'a', *common, '--subset', 'training')
     assert result.returncode == 0 and PackedFeatures(root / 'a').ids() == NAMES[:3]
     result = tool(root / 'features', root / 'b', *common)
-    assert result.returncode == 1 and "error: 1 of 6 videos have no features: 'v_5'" in result.stderr
+    assert (
+        result.returncode == 1 and "error: 1 of 6 videos have no features: 'v_5'" in result.stderr
+    )
     sources = [root / 'features', root / 'features']
     result = tool(*sources, root / 'c', '--ids', root / 'ids.txt', '--suffix', '.npy')
-    assert result.returncode == 0 and 'c: 2 videos, 12 snippets x 12 channels, float32' in result.stdout
+    assert (
+        result.returncode == 0
+        and 'c: 2 videos, 12 snippets x 12 channels, float32' in result.stdout
+    )
     assert PackedFeatures(root / 'c').ids() == ['v_4', 'v_2']
     result = tool('--verify', root / 'c')
     assert result.stdout.endswith('float32, 0.0 MB, checksums right\n')
     with (root / 'c' / DATA_NAME).open('rb+') as file:
         file.write(b'x')
     result = tool('--verify', root / 'c')
-    assert result.returncode == 1 and "checksums of 1 of 2 videos are wrong ('v_4')" in result.stderr
+    assert (
+        result.returncode == 1 and "checksums of 1 of 2 videos are wrong ('v_4')" in result.stderr
+    )
     assert result.stderr.strip().startswith('error: ') and not result.stdout
 
 
 def test_what_is_noted_of_the_features_is_carried_on(root):
     noted = dict(encoder='a', dtype='float32', feature_stride=0.5, feature_offset=0.25)
-    (root / 'features/features.json').write_text(json.dumps(dict(noted, channels=C, videos={}, failed={})))
+    (root / 'features/features.json').write_text(
+        json.dumps(dict(noted, channels=C, videos={}, failed={}))
+    )
     assert tool(root / 'features', root / 'a', '--dtype', 'float16').returncode == 0
-    assert json.loads((root / 'a/features.json').read_text()) == dict(noted, channels=C, dtype='float16')
+    assert json.loads((root / 'a/features.json').read_text()) == dict(
+        noted, channels=C, dtype='float16'
+    )
     assert tool(root / 'features', root / 'a', root / 'both', '--suffix', '.npy').returncode == 0
     assert json.loads((root / 'both/features.json').read_text()) == dict(noted, channels=2 * C)
     shutil.copytree(root / 'features', root / 'silent', ignore=shutil.ignore_patterns('*.json'))
@@ -83,22 +104,36 @@ def test_what_is_noted_of_the_features_is_carried_on(root):
     assert not (root / 'b/features.json').exists()
 
 
-@pytest.mark.parametrize('arguments', [
-    ['a'], ['--verify', 'a', 'b'], ['a', 'b', '--subset', 'x'],
-    ['a', 'b', '--ids', 'x', '--annotations', 'y']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['a'],
+        ['--verify', 'a', 'b'],
+        ['a', 'b', '--subset', 'x'],
+        ['a', 'b', '--ids', 'x', '--annotations', 'y'],
+    ],
+)
 def test_usage(arguments):
     result = tool(*arguments)
     assert result.returncode == 2 and 'error: expected ' in result.stderr
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['nowhere', 'out'], 'error: feature folder .*nowhere does not exist: check the path'),
-    (['--verify', 'features'], 'error: .*features is no packed folder, packed_features.json is missing'),
-    (['features', 'out', '--annotations', 'ann.json'], r'error: .*ann\.json'),
-    (['features', 'out', '--ids', 'nothing.txt'], r'error: .*nothing\.txt'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['nowhere', 'out'], 'error: feature folder .*nowhere does not exist: check the path'),
+        (
+            ['--verify', 'features'],
+            'error: .*features is no packed folder, packed_features.json is missing',
+        ),
+        (['features', 'out', '--annotations', 'ann.json'], r'error: .*ann\.json'),
+        (['features', 'out', '--ids', 'nothing.txt'], r'error: .*nothing\.txt'),
+    ],
+)
 def test_bad_input(root, arguments, message):
-    result = tool(*(argument if argument.startswith('-') else root / argument for argument in arguments))
+    result = tool(
+        *(argument if argument.startswith('-') else root / argument for argument in arguments)
+    )
     assert result.returncode == 1 and not result.stdout
     assert re.search(f'^{message}', result.stderr, re.M) and 'Traceback' not in result.stderr
 
@@ -115,7 +150,9 @@ def test_the_commands_of_the_documentation(root, monkeypatch, capsys):
     for command in commands:
         monkeypatch.setattr(sys, 'argv', command.replace('data/mine', str(root)).split())
         runpy.run_path(str(ROOT / 'tools/pack_features.py'), run_name='__main__')
-    sizes = {path.parent.name: (len(PackedFeatures(path.parent)), PackedFeatures(path.parent).channels)
-             for path in root.glob('*/packed_features.json')}
+    sizes = {
+        path.parent.name: (len(PackedFeatures(path.parent)), PackedFeatures(path.parent).channels)
+        for path in root.glob('*/packed_features.json')
+    }
     assert sizes == dict(packed=(5, C), packed16=(5, C), both=(5, 2 * C), train=(3, C))
     assert 'checksums right' in capsys.readouterr().out

@@ -1,4 +1,5 @@
 """Packing features: all at once, or with kills, full disks and damage on the way."""
+
 from __future__ import annotations
 
 import errno
@@ -46,10 +47,12 @@ class Killed(BaseException):
 
 def kill_after(number: int):
     """Progress that ends packing when so many videos are done."""
+
     def progress(done: int, total: int) -> None:
         assert total == len(NAMES)
         if done == number:
             raise Killed
+
     return progress
 
 
@@ -83,11 +86,14 @@ def test_at_once(root):
 
 def test_some_videos_in_an_order(root):
     assert pack(root, ids=['v_3', 'v_1']).ids == ['v_3', 'v_1']
-    np.testing.assert_array_equal(PackedFeatures(root / 'packed').load('v_1'),
-                                  FeatureFolder(root / 'features', layout='TC').load('v_1'))
+    np.testing.assert_array_equal(
+        PackedFeatures(root / 'packed').load('v_1'),
+        FeatureFolder(root / 'features', layout='TC').load('v_1'),
+    )
 
 
 # --- kills ----------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize('number', [0, 1, 3, 5])
 def test_a_kill(root, number):
@@ -96,14 +102,17 @@ def test_a_kill(root, number):
 
 
 def test_a_real_kill_in_another_process(root):
-    code = f'''
+    code = f"""
 import os, signal
 from sola_plugin.datasets.feature_files import FeatureFolder
 from sola_plugin.datasets.packing import pack_features
-pack_features(FeatureFolder({str(root / "features")!r}, layout='TC'), {str(root / "packed")!r},
+pack_features(FeatureFolder({str(root / 'features')!r}, layout='TC'), {str(root / 'packed')!r},
               progress=lambda done, total: done == 2 and os.kill(os.getpid(), signal.SIGKILL))
-'''
-    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == -signal.SIGKILL
+"""
+    assert (
+        subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode
+        == -signal.SIGKILL
+    )
     goes_on_after(root, 2)
 
 
@@ -132,16 +141,23 @@ def test_a_kill_before_the_journal_is_removed(root, monkeypatch):
     assert pack(root).ids == PackedFeatures(root / 'packed').ids() == NAMES
 
 
-@pytest.mark.parametrize('damage, kept', [
-    (lambda partial: (partial / DATA_NAME).write_bytes(b''), 0),
-    (lambda partial: os.truncate(partial / DATA_NAME, (3 + 4 + 5) * C * 4 - 1), 2),
-    (lambda partial: flip(partial / DATA_NAME, (3 + 1) * C * 4), 1),
-    (lambda partial: (partial / JOURNAL_NAME).unlink(), 0),
-    (lambda partial: (partial / JOURNAL_NAME).write_bytes(b'[]\n'), 0),
-    (lambda partial: flip(partial / JOURNAL_NAME, 0), 0),
-    (lambda partial: (partial / JOURNAL_NAME).write_bytes(
-        b'\n'.join((partial / JOURNAL_NAME).read_bytes().split(b'\n')[:2]) + b'\nnull\n'), 1),
-])
+@pytest.mark.parametrize(
+    'damage, kept',
+    [
+        (lambda partial: (partial / DATA_NAME).write_bytes(b''), 0),
+        (lambda partial: os.truncate(partial / DATA_NAME, (3 + 4 + 5) * C * 4 - 1), 2),
+        (lambda partial: flip(partial / DATA_NAME, (3 + 1) * C * 4), 1),
+        (lambda partial: (partial / JOURNAL_NAME).unlink(), 0),
+        (lambda partial: (partial / JOURNAL_NAME).write_bytes(b'[]\n'), 0),
+        (lambda partial: flip(partial / JOURNAL_NAME, 0), 0),
+        (
+            lambda partial: (partial / JOURNAL_NAME).write_bytes(
+                b'\n'.join((partial / JOURNAL_NAME).read_bytes().split(b'\n')[:2]) + b'\nnull\n'
+            ),
+            1,
+        ),
+    ],
+)
 def test_damage_after_a_kill(root, damage, kept):
     damage(begin(root))
     goes_on_after(root, kept)
@@ -170,13 +186,18 @@ def test_other_videos_or_another_dtype_after_a_kill(root):
 
 def test_an_unfinished_folder_is_no_store(root):
     partial = begin(root)
-    with pytest.raises(FeatureError, match=(
+    with pytest.raises(
+        FeatureError,
+        match=(
             rf'packed.partial is no packed folder, {INDEX_NAME} is missing: pack the features with '
-            'tools/pack_features.py; the same command goes on after a kill')):
+            'tools/pack_features.py; the same command goes on after a kill'
+        ),
+    ):
         PackedFeatures(partial)
 
 
 # --- what exists already --------------------------------------------------------------------------
+
 
 def test_a_complete_folder_is_left_as_it_is(root):
     index = pack(root)
@@ -189,30 +210,47 @@ def test_a_complete_folder_is_left_as_it_is(root):
 def test_a_source_that_changed_after_packing(root):
     pack(root)
     save(root, 'v_2', seed=99, length=5)
-    with pytest.raises(FeatureError, match=(
-            r"packed: 1 of 5 videos have changed in feature folder .* since they were packed \('v_2'\): "
-            'remove .*packed to pack again')):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            r'packed: 1 of 5 videos have changed in feature folder .* since they were packed '
+            r"\('v_2'\): "
+            'remove .*packed to pack again'
+        ),
+    ):
         pack(root)
 
 
-@pytest.mark.parametrize('options, asked', [
-    (dict(dtype='float16'), r'5 videos \(0 ids differ\), 6 channels, float16'),
-    (dict(ids=NAMES[:3]), r'3 videos \(2 ids differ\), 6 channels, float32')])
+@pytest.mark.parametrize(
+    'options, asked',
+    [
+        (dict(dtype='float16'), r'5 videos \(0 ids differ\), 6 channels, float16'),
+        (dict(ids=NAMES[:3]), r'3 videos \(2 ids differ\), 6 channels, float32'),
+    ],
+)
 def test_a_folder_with_something_else(root, options, asked):
     pack(root)
-    with pytest.raises(FeatureError, match=(
-            f'packed exists with 5 videos, 6 channels, float32; asked for {asked}: remove it or choose')):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            f'packed exists with 5 videos, 6 channels, float32; asked for {asked}: remove it '
+            'or choose'
+        ),
+    ):
         pack(root, **options)
 
 
 def test_a_folder_that_is_not_ours(root):
-    with pytest.raises(FeatureError, match='features exists and is no packed folder: choose another name'):
+    with pytest.raises(
+        FeatureError, match='features exists and is no packed folder: choose another name'
+    ):
         pack(root, 'features')
     (root / 'packed').mkdir()
     assert pack(root).ids == NAMES  # an empty folder is taken
 
 
 # --- bad input ------------------------------------------------------------------------------------
+
 
 def test_a_damaged_video_leaves_the_others(root):
     np.save(root / 'features/v_3.npy', np.full((5, C), np.nan))
@@ -230,9 +268,13 @@ def test_beyond_float16(root, value):
     array = np.zeros((4, C), np.float32)
     array[2, 1] = value
     np.save(root / 'features/v_1.npy', array)
-    with pytest.raises(FeatureError, match=(
+    with pytest.raises(
+        FeatureError,
+        match=(
             r"features of 'v_1' \(.*v_1.npy\): expected values of at most 65504 for float16, got "
-            f'{abs(value)}, the first is in snippet 2: pack them as float32')):
+            f'{abs(value)}, the first is in snippet 2: pack them as float32'
+        ),
+    ):
         pack(root, dtype='float16')
 
 
@@ -245,9 +287,15 @@ def test_float16_is_half_as_large_and_close(root):
 
 
 def test_videos_without_features(root):
-    with pytest.raises(FeatureError, match=(
-            r"1 of 2 videos have no features: 'x'. Expected, for example, .*features/x.npy, got, for "
-            r"example, .*features/v_0.npy: check prefix and suffix, or leave them out with missing='skip'")):
+    with pytest.raises(
+        FeatureError,
+        match=(
+            r"1 of 2 videos have no features: 'x'. Expected, for example, .*features/x.npy, "
+            r'got, for '
+            r'example, .*features/v_0.npy: check prefix and suffix, or leave them out with '
+            r"missing='skip'"
+        ),
+    ):
         pack(root, ids=['x', 'v_1'])
     with pytest.warns(UserWarning, match="1 of 2 videos have no features: 'x'; they are left out"):
         assert pack(root, ids=['x', 'v_1'], missing='skip').ids == ['v_1']
@@ -255,12 +303,15 @@ def test_videos_without_features(root):
         pack(root, 'other', ids=['x'], missing='skip')
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(ids=['v_1', 'v_2', 'v_1']), "expected each video once, got 'v_1' several times"),
-    (dict(ids=[]), 'expected videos to pack, got an empty list'),
-    (dict(dtype='int8'), "dtype is 'int8', expected one of float32, float16"),
-    (dict(missing='no'), "missing is 'no', expected 'error' or 'skip'"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(ids=['v_1', 'v_2', 'v_1']), "expected each video once, got 'v_1' several times"),
+        (dict(ids=[]), 'expected videos to pack, got an empty list'),
+        (dict(dtype='int8'), "dtype is 'int8', expected one of float32, float16"),
+        (dict(missing='no'), "missing is 'no', expected 'error' or 'skip'"),
+    ],
+)
 def test_bad_arguments(root, options, message):
     with pytest.raises(ValueError, match=message):
         pack(root, **options)
@@ -276,7 +327,9 @@ def test_two_processes_that_write_the_same_folder(root, monkeypatch):
         return entries
 
     monkeypatch.setattr(packing, '_recover', recover)
-    with pytest.raises(FeatureError, match=f'{DATA_NAME}: expected 600 bytes as in {INDEX_NAME}, got 672'):
+    with pytest.raises(
+        FeatureError, match=f'{DATA_NAME}: expected 600 bytes as in {INDEX_NAME}, got 672'
+    ):
         pack(root)
     monkeypatch.undo()
     goes_on_after(root, 0)
@@ -284,20 +337,26 @@ def test_two_processes_that_write_the_same_folder(root, monkeypatch):
 
 # --- a full disk ----------------------------------------------------------------------------------
 
+
 def test_full_disk(root, monkeypatch):
     write, room = packing._write, [400]
 
     def limited(file, content):
-        fits = memoryview(content).cast('B')[:room[0]]
+        fits = memoryview(content).cast('B')[: room[0]]
         room[0] -= len(fits)
         write(file, fits)
         if len(fits) < memoryview(content).nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(packing, '_write', limited)
-    with pytest.raises(OSError, match=(
-            r'No space left on device after 2 of 5 videos, which are kept: when this is mended, the same '
-            "command goes on: '.*packed.partial'")) as caught:
+    with pytest.raises(
+        OSError,
+        match=(
+            r'No space left on device after 2 of 5 videos, which are kept: when this is '
+            r'mended, the same '
+            "command goes on: '.*packed.partial'"
+        ),
+    ) as caught:
         pack(root)
     assert caught.value.errno == errno.ENOSPC and not (root / 'packed').exists()
     monkeypatch.undo()

@@ -1,4 +1,5 @@
 """The restricted unpickler: arrays come through, nothing else does."""
+
 from __future__ import annotations
 
 import codecs
@@ -51,9 +52,10 @@ def test_round_trip(protocol):
 
 @pytest.mark.parametrize('module', [b'numpy.core.multiarray', b'numpy._core.multiarray'])
 def test_old_and_new_numpy_module_names(tmp_path, module):
-    data = pickle.dumps(np.arange(3.), protocol=2)
-    written = next(name for name in (b'numpy._core.multiarray', b'numpy.core.multiarray')
-                   if name in data)
+    data = pickle.dumps(np.arange(3.0), protocol=2)
+    written = next(
+        name for name in (b'numpy._core.multiarray', b'numpy.core.multiarray') if name in data
+    )
     path = tmp_path / 'a.pkl'
     path.write_bytes(data.replace(written, module))
     np.testing.assert_array_equal(load_arrays(path), [0, 1, 2])
@@ -61,9 +63,11 @@ def test_old_and_new_numpy_module_names(tmp_path, module):
 
 def test_python2_pickle():
     # Written by hand as Python 2 pickles the uint8 array [200, 255]: its bytes are a str, opcode U.
-    data = (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
-            b"(K\x01(K\x02tcnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xff"
-            b"J\xff\xff\xff\xffK\x00tbI00\nU\x02\xc8\xfftb.")
+    data = (
+        b'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR'
+        b'(K\x01(K\x02tcnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xff'
+        b'J\xff\xff\xff\xffK\x00tbI00\nU\x02\xc8\xfftb.'
+    )
     np.testing.assert_array_equal(load_arrays(io.BytesIO(data)), np.array([200, 255], np.uint8))
     with pytest.raises(UnicodeDecodeError):
         load_arrays(io.BytesIO(data), encoding='ASCII')
@@ -79,14 +83,23 @@ class Call:
         return self.call
 
 
-@pytest.mark.parametrize('function, name', [
-    (eval, 'builtins.eval'), (getattr, 'builtins.getattr'), (np.load, 'numpy.load'),
-    (subprocess.Popen, 'subprocess.Popen'),
-])
+@pytest.mark.parametrize(
+    'function, name',
+    [
+        (eval, 'builtins.eval'),
+        (getattr, 'builtins.getattr'),
+        (np.load, 'numpy.load'),
+        (subprocess.Popen, 'subprocess.Popen'),
+    ],
+)
 def test_other_globals_are_refused_and_named(function, name):
     data = pickle.dumps({'features': np.zeros(2), 'x': Call(function, 'x', 'y')}, 4)
-    with pytest.raises(UnsafePickleError, match=(
-            f'refused to unpickle {name}: only NumPy arrays and builtin containers are admitted')):
+    with pytest.raises(
+        UnsafePickleError,
+        match=(
+            f'refused to unpickle {name}: only NumPy arrays and builtin containers are admitted'
+        ),
+    ):
         load_arrays(io.BytesIO(data))
 
 
@@ -123,8 +136,8 @@ def test_object_npy(tmp_path):
     np.testing.assert_array_equal(load_object_npy(path)['X'], [0, 1, 2])
     np.save(path, np.array([np.arange(2), np.arange(3)], dtype=object), allow_pickle=True)
     assert [len(part) for part in load_object_npy(path)] == [2, 3]
-    np.save(path, np.arange(4.))
-    np.testing.assert_array_equal(load_object_npy(path), np.arange(4.))
+    np.save(path, np.arange(4.0))
+    np.testing.assert_array_equal(load_object_npy(path), np.arange(4.0))
     np.save(path, {'X': Call(eval, '1')}, allow_pickle=True)
     with pytest.raises(UnsafePickleError, match='eval'):
         load_object_npy(path)
@@ -138,7 +151,7 @@ def test_object_npy_that_is_damaged(tmp_path):
     np.save(path, {'X': 1}, allow_pickle=True)
     with path.open('rb') as file:
         read_npy_header(file)
-        header = path.read_bytes()[:file.tell()]
+        header = path.read_bytes()[: file.tell()]
     path.write_bytes(header + pickle.dumps([1, 2]))
     with pytest.raises(ValueError, match=r'a.npy: the header promises .* the file holds list'):
         load_object_npy(path)

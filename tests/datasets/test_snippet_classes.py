@@ -1,4 +1,5 @@
 """Classes of snippets, and windows with them."""
+
 from __future__ import annotations
 
 import json
@@ -19,13 +20,18 @@ def test_against_a_loop():
         labels = snippet_classes(segments.tolist(), classes.tolist(), (1.0, 21.0), 40)
         for index, label in enumerate(labels):
             center = 1.25 + 0.5 * index
-            inside = [(end - start, number) for (start, end), number in zip(segments, classes)
-                      if start <= center <= end]
+            inside = [
+                (end - start, number)
+                for (start, end), number in zip(segments, classes)
+                if start <= center <= end
+            ]
             assert label == (min(inside)[1] if inside else BACKGROUND)
 
 
 def test_windows_with_labels(data_root):
-    dataset = SoLaWindowDataset(feature_dataset(data_root, subset='training'), window=9, labels=True)
+    dataset = SoLaWindowDataset(
+        feature_dataset(data_root, subset='training'), window=9, labels=True
+    )
     database = json.loads((data_root / 'annotations.json').read_text())['database']
     videos = [name for name, entry in database.items() if entry['subset'] == 'training']
     for index, name in enumerate(videos):
@@ -37,8 +43,8 @@ def test_windows_with_labels(data_root):
         for place in (0.0, 0.4, 0.99):
             item = dataset[index, place]
             start = int(place * (len(expected) - 8))
-            np.testing.assert_array_equal(item['inputs'], features[:, start:start + 9])
-            np.testing.assert_array_equal(item['labels'], expected[start:start + 9])
+            np.testing.assert_array_equal(item['inputs'], features[:, start : start + 9])
+            np.testing.assert_array_equal(item['labels'], expected[start : start + 9])
 
 
 def test_labels_need_annotations(data_root):
@@ -48,5 +54,7 @@ def test_labels_need_annotations(data_root):
     content = json.loads(text)
     content['database']['v_00']['annotations'] = []
     (data_root / 'annotations.json').write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="'v_00' has no annotated action: choose the labelled subset"):
+    with pytest.raises(
+        ValueError, match="'v_00' has no annotated action: choose the labelled subset"
+    ):
         SoLaWindowDataset(feature_dataset(data_root, filter_empty=False), window=9, labels=True)

@@ -1,4 +1,5 @@
 """TALFeatureDataset and its transforms: items, mmengine's behaviours, and checks of the input."""
+
 from __future__ import annotations
 
 import gc
@@ -20,13 +21,23 @@ from sola_plugin.datasets.feature_files import FeatureError
 
 C = 4
 VIDEOS = {
-    'v_a': dict(duration=20.0, subset='training', annotations=[
-        dict(segment=[2.0, 6.0], label='run'), dict(segment=[10.0, 20.5], label='jump')]),
-    'v_b': dict(duration=8.0, subset='training', annotations=[
-        dict(segment=[0, 4], label='run'), dict(segment=[3, 3], label='run')]),
+    'v_a': dict(
+        duration=20.0,
+        subset='training',
+        annotations=[
+            dict(segment=[2.0, 6.0], label='run'),
+            dict(segment=[10.0, 20.5], label='jump'),
+        ],
+    ),
+    'v_b': dict(
+        duration=8.0,
+        subset='training',
+        annotations=[dict(segment=[0, 4], label='run'), dict(segment=[3, 3], label='run')],
+    ),
     'v_c': dict(duration=30.0, subset='training', annotations=[]),
-    'v_d': dict(duration=10.0, subset='validation', annotations=[
-        dict(segment=[1.0, 9.0], label='swim')]),
+    'v_d': dict(
+        duration=10.0, subset='validation', annotations=[dict(segment=[1.0, 9.0], label='swim')]
+    ),
 }
 
 
@@ -56,8 +67,11 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def logged(monkeypatch) -> list[tuple[str, int]]:
     lines: list[tuple[str, int]] = []
-    monkeypatch.setattr(tal_feature_dataset, 'print_log',
-                        lambda message, logger, level: lines.append((message, level)))
+    monkeypatch.setattr(
+        tal_feature_dataset,
+        'print_log',
+        lambda message, logger, level: lines.append((message, level)),
+    )
     return lines
 
 
@@ -66,8 +80,12 @@ def annotate(root: Path, videos: dict) -> None:
 
 
 def build(root: Path, **options) -> TALFeatureDataset:
-    config = dict(type='TALFeatureDataset', ann_file='ann.json', data_root=str(root),
-                  data_prefix=dict(features='features'))
+    config = dict(
+        type='TALFeatureDataset',
+        ann_file='ann.json',
+        data_root=str(root),
+        data_prefix=dict(features='features'),
+    )
     return DATASETS.build({**config, **options})
 
 
@@ -76,6 +94,7 @@ def names(dataset: TALFeatureDataset) -> list[str]:
 
 
 # --- items ----------------------------------------------------------------------------------------
+
 
 def test_item(root):
     item = build(root, subset='training')[0]
@@ -88,8 +107,12 @@ def test_item(root):
     np.testing.assert_allclose(sample.gt_instances.gt_bbox, [[0.1, 0.3], [0.5, 1]], atol=1e-12)
     assert sample.gt_instances.gt_labels.tolist() == [1, 0]
     assert {key: sample.metainfo[key] for key in sample.metainfo} == dict(
-        video_name='v_a', duration=20.0, feature_span=(0.0, 20.0),
-        annotations=VIDEOS['v_a']['annotations'], classes=('jump', 'run', 'swim'))
+        video_name='v_a',
+        duration=20.0,
+        feature_span=(0.0, 20.0),
+        annotations=VIDEOS['v_a']['annotations'],
+        classes=('jump', 'run', 'swim'),
+    )
 
 
 def test_item_without_segments(root):
@@ -109,14 +132,20 @@ def test_stride_and_offset_set_the_span(root):
 
 @pytest.mark.parametrize('lazy', [False, True])
 def test_stride_and_offset_that_are_noted_beside_the_features(root, lazy):
-    (root / 'features/features.json').write_text(json.dumps(dict(feature_stride=0.5, feature_offset=3.0)))
+    (root / 'features/features.json').write_text(
+        json.dumps(dict(feature_stride=0.5, feature_offset=3.0))
+    )
     dataset = build(root, lazy_init=lazy)
     assert (dataset.feature_stride, dataset.feature_offset) == (0.5, 3.0)
     dataset.full_init()
     assert dataset[0]['data_samples'].metainfo['feature_span'] == (3.0, 13.0)
-    with pytest.raises(FeatureError, match='feature_stride is 1, but the features.json of .* says 0.5'):
+    with pytest.raises(
+        FeatureError, match='feature_stride is 1, but the features.json of .* says 0.5'
+    ):
         build(root, feature_stride=1.0, lazy_init=lazy)
-    with pytest.raises(FeatureError, match='feature_offset is 0, but the features.json of .* says 3: leave'):
+    with pytest.raises(
+        FeatureError, match='feature_offset is 0, but the features.json of .* says 3: leave'
+    ):
         build(root, feature_stride=0.5, feature_offset=0.0, lazy_init=lazy)
 
 
@@ -127,9 +156,18 @@ def test_segments_that_are_not_covered_are_left_out_with_their_labels(root):
 
 
 def test_flat_annotations_give_the_span_as_in_mmaction2(root):
-    (root / 'ann.json').write_text(json.dumps({'v_a': dict(
-        duration_second=20.0, duration_frame=500, feature_frame=400,
-        annotations=VIDEOS['v_a']['annotations'])}))
+    (root / 'ann.json').write_text(
+        json.dumps(
+            {
+                'v_a': dict(
+                    duration_second=20.0,
+                    duration_frame=500,
+                    feature_frame=400,
+                    annotations=VIDEOS['v_a']['annotations'],
+                )
+            }
+        )
+    )
     sample = build(root)[0]['data_samples']
     assert sample.metainfo['feature_span'] == (0.0, 16.0)
     # mmaction2's GenerateLocalizationLabels: min(1, second / (400 / 500 * 20))
@@ -144,23 +182,39 @@ def test_load_features(root):
 def test_own_pipeline(root):
     dataset = build(root, pipeline=[dict(type='mmaction.LoadFeatures')])
     assert sorted(dataset[0]) == [
-        'annotations', 'classes', 'duration', 'feature_offset', 'feature_span', 'feature_store',
-        'feature_stride', 'gt_bbox', 'gt_classes', 'gt_labels', 'gt_segments', 'raw_feature',
-        'sample_idx', 'video_name']
+        'annotations',
+        'classes',
+        'duration',
+        'feature_offset',
+        'feature_span',
+        'feature_store',
+        'feature_stride',
+        'gt_bbox',
+        'gt_classes',
+        'gt_labels',
+        'gt_segments',
+        'raw_feature',
+        'sample_idx',
+        'video_name',
+    ]
 
 
 # --- subsets, classes, filters --------------------------------------------------------------------
 
-@pytest.mark.parametrize('options, expected', [
-    (dict(), ['v_a', 'v_b', 'v_d']),
-    (dict(subset='training'), ['v_a', 'v_b']),
-    (dict(subset=['training', 'validation']), ['v_a', 'v_b', 'v_d']),
-    (dict(test_mode=True), ['v_a', 'v_b', 'v_c', 'v_d']),
-    (dict(filter_empty=False), ['v_a', 'v_b', 'v_c', 'v_d']),
-    (dict(test_mode=True, filter_empty=True), ['v_a', 'v_b', 'v_d']),
-    (dict(indices=2), ['v_a', 'v_b']),
-    (dict(indices=[2, 0]), ['v_d', 'v_a']),
-])
+
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        (dict(), ['v_a', 'v_b', 'v_d']),
+        (dict(subset='training'), ['v_a', 'v_b']),
+        (dict(subset=['training', 'validation']), ['v_a', 'v_b', 'v_d']),
+        (dict(test_mode=True), ['v_a', 'v_b', 'v_c', 'v_d']),
+        (dict(filter_empty=False), ['v_a', 'v_b', 'v_c', 'v_d']),
+        (dict(test_mode=True, filter_empty=True), ['v_a', 'v_b', 'v_d']),
+        (dict(indices=2), ['v_a', 'v_b']),
+        (dict(indices=[2, 0]), ['v_d', 'v_a']),
+    ],
+)
 @pytest.mark.parametrize('serialize', [True, False])
 def test_which_videos(root, options, expected, serialize):
     dataset = build(root, serialize_data=serialize, **options)
@@ -170,8 +224,10 @@ def test_which_videos(root, options, expected, serialize):
 
 def test_videos_that_are_filtered_are_counted(root, logged):
     build(root, subset='training')
-    assert ('1 of 3 videos have no usable segment and are left out (filter_empty=False keeps them)',
-            logging.INFO) in logged
+    assert (
+        '1 of 3 videos have no usable segment and are left out (filter_empty=False keeps them)',
+        logging.INFO,
+    ) in logged
 
 
 def test_classes_are_those_of_the_whole_file(root):
@@ -212,41 +268,63 @@ def test_get_subset_shares_nothing(root):
 
 # --- bad input ------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('options, message', [
-    (dict(missing='ignore'), "missing is 'ignore', expected 'error' or 'skip'"),
-    (dict(feature_stride=0), 'feature_stride is 0, expected seconds above 0'),
-    (dict(feature_offset=1.0), 'feature_offset is 1.0, which needs feature_stride'),
-    (dict(data_prefix=dict(video='x')), "data_prefix is .*, expected dict\\(features=FOLDER\\)"),
-])
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(missing='ignore'), "missing is 'ignore', expected 'error' or 'skip'"),
+        (dict(feature_stride=0), 'feature_stride is 0, expected seconds above 0'),
+        (dict(feature_offset=1.0), 'feature_offset is 1.0, which needs feature_stride'),
+        (
+            dict(data_prefix=dict(video='x')),
+            'data_prefix is .*, expected dict\\(features=FOLDER\\)',
+        ),
+    ],
+)
 def test_bad_options(root, options, message):
     with pytest.raises(ValueError, match=message):
         build(root, **options)
 
 
 def test_unknown_subset_names_those_there_are(root):
-    with pytest.raises(AnnotationError, match=(
+    with pytest.raises(
+        AnnotationError,
+        match=(
             r"ann.json: expected one of the subsets 'training' \(3 videos\), 'validation' "
-            r"\(1 videos\), got subset='val'")):
+            r"\(1 videos\), got subset='val'"
+        ),
+    ):
         build(root, subset='val')
 
 
 def test_unknown_label_names_the_file(root):
-    with pytest.raises(AnnotationError, match=(
+    with pytest.raises(
+        AnnotationError,
+        match=(
             r"ann.json: labels that are not among the 2 classes: 'jump' \(1 times, did you mean "
-            r"'jumps'\?\)")):
+            r"'jumps'\?\)"
+        ),
+    ):
         build(root, classes=['jumps', 'run'], subset='training')
 
 
 def test_ids_without_features(root, logged):
     (root / 'features' / 'v_b.npy').unlink()
-    with pytest.raises(FeatureError, match=(
+    with pytest.raises(
+        FeatureError,
+        match=(
             r"ann.json: 1 of 4 videos have no features: 'v_b'. Expected, for example, "
-            r".*features/v_b.npy, got, for example, .*features/v_a.npy: check data_prefix, "
-            r"file_prefix and suffix, or leave these videos out with missing='skip'")):
+            r'.*features/v_b.npy, got, for example, .*features/v_a.npy: check data_prefix, '
+            r"file_prefix and suffix, or leave these videos out with missing='skip'"
+        ),
+    ):
         build(root)
     assert names(build(root, missing='skip')) == ['v_a', 'v_d']
-    (warning,) = [message for message, level in logged if level == logging.WARNING
-                  and 'no features' in message]
+    (warning,) = [
+        message
+        for message, level in logged
+        if level == logging.WARNING and 'no features' in message
+    ]
     assert '1 of 4 videos have no features' in warning and 'raises mAP' in warning
     # A missing file of another subset is none of our business.
     assert names(build(root, subset='validation')) == ['v_d']
@@ -263,15 +341,20 @@ def test_ids_that_do_not_match_at_all(root):
 def test_features_without_annotations_are_counted(root, logged):
     annotate(root, {name: VIDEOS[name] for name in ('v_a', 'v_b')})
     build(root)
-    assert any('2 of 4 videos in feature folder' in message and "not used: 'v_c', 'v_d'" in message
-               and level == logging.INFO for message, level in logged)
+    assert any(
+        '2 of 4 videos in feature folder' in message
+        and "not used: 'v_c', 'v_d'" in message
+        and level == logging.INFO
+        for message, level in logged
+    )
 
 
 def test_bad_segments_give_one_warning(root, logged):
     build(root, subset='training')
     assert [message for message, level in logged if level == logging.WARNING] == [
         '1 segments are left out of the training targets, because they are reversed, have no '
-        "length or lie outside their video: 'v_b' [3, 3] of 8 s"]
+        "length or lie outside their video: 'v_b' [3, 3] of 8 s"
+    ]
 
 
 def test_segments_in_frames(root):
@@ -294,11 +377,13 @@ def test_stride_against_duration(root, logged, stride, warned):
     if stride == 1.5:
         assert lines[0].startswith(
             'with feature_stride=1.5 s the features of 3 of 3 videos looked at are not as long as '
-            "the video: 'v_a' covers 30.0 s of 20.0 s,")
+            "the video: 'v_a' covers 30.0 s of 20.0 s,"
+        )
 
 
-@pytest.mark.parametrize('excess, warned', [
-    (1.04, False), (1.06, True), (0.96, False), (0.94, True)])
+@pytest.mark.parametrize(
+    'excess, warned', [(1.04, False), (1.06, True), (0.96, False), (0.94, True)]
+)
 def test_five_percent_of_a_long_video_are_no_reason_to_warn(root, logged, excess, warned):
     annotate(root, {'v_a': VIDEOS['v_a']})
     np.save(root / 'features' / 'v_a.npy', np.zeros((C, 400)))
@@ -309,7 +394,7 @@ def test_five_percent_of_a_long_video_are_no_reason_to_warn(root, logged, excess
 def test_unclear_orientation_is_found_by_the_constructor(root):
     for video_id in ('v_b', 'v_c', 'v_d'):
         (root / 'features' / f'{video_id}.npy').unlink()
-    with pytest.raises(FeatureError, match=r"\(T, C\) or \(C, T\)\?"):
+    with pytest.raises(FeatureError, match=r'\(T, C\) or \(C, T\)\?'):
         build(root, missing='skip')
     assert build(root, missing='skip', layout='CT')[0]['inputs'].shape == (C, 20)
 
@@ -325,21 +410,34 @@ def test_damaged_features_are_named_when_they_are_read(root):
 
 # --- with mmengine and mmaction2 ------------------------------------------------------------------
 
+
 @pytest.mark.parametrize('workers', [0, 2])
 def test_runner_builds_a_loader(root, workers):
-    loader = Runner.build_dataloader(dict(
-        batch_size=2, num_workers=workers, sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(type='mmaction.TALFeatureDataset', ann_file='ann.json', data_root=str(root),
-                     data_prefix=dict(features='features'))))
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=2,
+            num_workers=workers,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                type='mmaction.TALFeatureDataset',
+                ann_file='ann.json',
+                data_root=str(root),
+                data_prefix=dict(features='features'),
+            ),
+        )
+    )
     batches = list(loader)
     assert [[tuple(inputs.shape) for inputs in batch['inputs']] for batch in batches] == [
-        [(C, 20), (C, 8)], [(C, 10)]]
-    assert [sample.metainfo['video_name'] for batch in batches
-            for sample in batch['data_samples']] == ['v_a', 'v_b', 'v_d']
+        [(C, 20), (C, 8)],
+        [(C, 10)],
+    ]
+    assert [
+        sample.metainfo['video_name'] for batch in batches for sample in batch['data_samples']
+    ] == ['v_a', 'v_b', 'v_d']
 
 
 def test_registration_waits_for_mmaction_and_needs_no_torch_until_then():
-    code = '''
+    code = """
 import sys
 from sola_plugin.datasets import annotations, feature_files, open_features, packing, safe_pickle
 assert not {'torch', 'mmengine', 'mmaction'} & set(sys.modules)
@@ -347,7 +445,8 @@ from mmaction.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
 for registry, name in ((DATASETS, 'TALFeatureDataset'), (DATASETS, 'SoLaWindowDataset'),
                        (TRANSFORMS, 'LoadFeatures'), (DATA_SAMPLERS, 'WindowSampler')):
     assert registry.get(name).__name__ == name
-'''
-    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                            check=False)
+"""
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr

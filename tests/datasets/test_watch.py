@@ -2,6 +2,7 @@
 
 Works on the real array: seglearn is a test dependency. Only sizes and encoder steps are reduced.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -45,8 +46,11 @@ def samples(summary, kind):
     """Count by (recording, sample) how often the streams of one kind use it."""
     return Counter(
         (cut['recording'], sample)
-        for video, stream in summary.streams.items() if f'_{kind}_' in video
-        for cut in stream['cuts'] for sample in range(cut['start'], cut['stop']))
+        for video, stream in summary.streams.items()
+        if f'_{kind}_' in video
+        for cut in stream['cuts']
+        for sample in range(cut['start'], cut['stop'])
+    )
 
 
 # What is written
@@ -66,15 +70,22 @@ def test_subsets_and_leakage(summary):
     entries = database(summary)
     subsets = Counter(entry['subset'] for entry in entries.values())
     assert subsets == {'training': 7, 'unlabelled': 7, 'testing': 7}
-    assert all(bool(entry['annotations']) == (entry['subset'] != 'unlabelled')
-               for entry in entries.values())
-    assert {note['label'] for entry in entries.values()
-            for note in entry['annotations']} == {'ABD', 'ROW'}
+    assert all(
+        bool(entry['annotations']) == (entry['subset'] != 'unlabelled')
+        for entry in entries.values()
+    )
+    assert {note['label'] for entry in entries.values() for note in entry['annotations']} == {
+        'ABD',
+        'ROW',
+    }
 
 
 def test_labelled_streams_are_spread_over_subjects(summary):
-    labelled = [summary.streams[video]['subject'] for video, entry in database(summary).items()
-                if entry['subset'] == 'training']
+    labelled = [
+        summary.streams[video]['subject']
+        for video, entry in database(summary).items()
+        if entry['subset'] == 'training'
+    ]
     assert sorted(labelled) == summary.subjects['training']
 
 
@@ -92,10 +103,14 @@ def test_segments_are_the_actions_between_the_middles_of_the_cross_fades(summary
             continue
         cuts = summary.streams[video]['cuts']
         expected = [
-            ((before['position'] + before['stop'] - before['start'] + cut['position']) / 2 / 50,
-             (cut['position'] + cut['stop'] - cut['start'] + after['position']) / 2 / 50,
-             cut['label'])
-            for before, cut, after in zip(cuts, cuts[1:], cuts[2:]) if cut['label'] in ACTIONS]
+            (
+                (before['position'] + before['stop'] - before['start'] + cut['position']) / 2 / 50,
+                (cut['position'] + cut['stop'] - cut['start'] + after['position']) / 2 / 50,
+                cut['label'],
+            )
+            for before, cut, after in zip(cuts, cuts[1:], cuts[2:])
+            if cut['label'] in ACTIONS
+        ]
         assert [(*note['segment'], note['label']) for note in entry['annotations']] == expected
         assert all(0 < start < end < entry['duration'] for start, end, _ in expected)
 
@@ -103,12 +118,25 @@ def test_segments_are_the_actions_between_the_middles_of_the_cross_fades(summary
 def test_summary_is_what_dataset_json_holds(summary):
     content = read_json(summary.out_dir / 'dataset.json')
     assert summary.written
-    assert content['settings'] == {'recipe': 1, 'seed': 0, 'split': 'time', **SMALL,
-                                   'two_stream': False, 'foreign': 0,
-                                   'encoder_classes': ['IR', 'ER', 'TRAP'],
-                                   'train_part': [0.0, 0.74], 'test_part': [0.76, 1.0]}
-    assert content['sizes'] == {'training': 7, 'unlabelled': 7, 'testing': 7, 'foreign': 0,
-                                'snippets': 256, 'channels': 128}
+    assert content['settings'] == {
+        'recipe': 1,
+        'seed': 0,
+        'split': 'time',
+        **SMALL,
+        'two_stream': False,
+        'foreign': 0,
+        'encoder_classes': ['IR', 'ER', 'TRAP'],
+        'train_part': [0.0, 0.74],
+        'test_part': [0.76, 1.0],
+    }
+    assert content['sizes'] == {
+        'training': 7,
+        'unlabelled': 7,
+        'testing': 7,
+        'foreign': 0,
+        'snippets': 256,
+        'channels': 128,
+    }
     assert content['source']['version'] == '1.2.5'
     assert 0 <= content['encoder']['held_out_accuracy'] <= 1
 
@@ -150,13 +178,17 @@ def test_encoder_sees_only_its_own_subjects_exercises_and_part(tmp_path, monkeyp
 
     monkeypatch.setattr(watch, 'train_encoder', spy)
     summary = prepare_watch(tmp_path, **SMALL, split='subject')
-    expected = [r.signal[:int(0.74 * len(r.signal))] for r in recordings
-                if r.subject in summary.subjects['encoder'] and r.exercise in ('IR', 'ER', 'TRAP')]
+    expected = [
+        r.signal[: int(0.74 * len(r.signal))]
+        for r in recordings
+        if r.subject in summary.subjects['encoder'] and r.exercise in ('IR', 'ER', 'TRAP')
+    ]
     assert len(seen) == len(expected) == 18
     for clip, signal in zip(seen, expected):
         np.testing.assert_array_equal(clip, signal)
     assert not {stream['subject'] for stream in summary.streams.values()} & set(
-        summary.subjects['encoder'])
+        summary.subjects['encoder']
+    )
 
 
 # Repeatability
@@ -176,8 +208,10 @@ def test_equal_settings_give_equal_bytes_whatever_the_threads_and_generators(tmp
     assert torch.equal(torch.get_rng_state(), state)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob('*') if path.is_file())
     assert len(files) == 23
-    assert all((again.out_dir / name).read_bytes() == (summary.out_dir / name).read_bytes()
-               for name in files)
+    assert all(
+        (again.out_dir / name).read_bytes() == (summary.out_dir / name).read_bytes()
+        for name in files
+    )
 
 
 def test_streams_do_not_depend_on_how_many_there_are_or_how_many_have_labels(tmp_path, summary):
@@ -222,21 +256,27 @@ def test_killed_in_the_middle_then_run_again(tmp_path):
 # Bad input
 
 
-@pytest.mark.parametrize(('settings', 'message'), [
-    ({'labelled': 57}, r'labelled is 57, expected 1 to num_train = 56'),
-    ({'labelled': 0}, r'labelled is 0'),
-    ({'num_test': 0}, r'num_test is 0, expected at least 1'),
-    ({'seed': -1}, r'seed is -1, expected at least 0'),
-    ({'foreign': -1}, r'foreign is -1, expected at least 0'),
-    ({'two_stream': 'no'}, r"two_stream is 'no', expected True or False"),
-    ({'split': 'person'}, r"split is 'person', expected 'time' or 'subject'"),
-    ({'encoder_classes': ('IR', 'RUN', 'SIT')}, r"unknown encoder_classes \['RUN', 'SIT'\]"),
-    ({'encoder_classes': ('IR', 'IR')}, r'expected two or more, each once'),
-    ({'encoder_classes': 'IR'}, r"is the text 'IR'"),
-    ({'train_part': (0.0, 0.8)}, r'train_part \(0.0, 0.8\) and test_part \(0.76, 1.0\) overlap'),
-    ({'test_part': (0.9, 0.8)}, r'test_part is \[0.9, 0.8\], expected 0 <= start < stop <= 1'),
-    ({'test_part': (0.99, 1.0)}, r'\d+ samples in the part \(0.99, 1.0\), a bout needs'),
-])
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        ({'labelled': 57}, r'labelled is 57, expected 1 to num_train = 56'),
+        ({'labelled': 0}, r'labelled is 0'),
+        ({'num_test': 0}, r'num_test is 0, expected at least 1'),
+        ({'seed': -1}, r'seed is -1, expected at least 0'),
+        ({'foreign': -1}, r'foreign is -1, expected at least 0'),
+        ({'two_stream': 'no'}, r"two_stream is 'no', expected True or False"),
+        ({'split': 'person'}, r"split is 'person', expected 'time' or 'subject'"),
+        ({'encoder_classes': ('IR', 'RUN', 'SIT')}, r"unknown encoder_classes \['RUN', 'SIT'\]"),
+        ({'encoder_classes': ('IR', 'IR')}, r'expected two or more, each once'),
+        ({'encoder_classes': 'IR'}, r"is the text 'IR'"),
+        (
+            {'train_part': (0.0, 0.8)},
+            r'train_part \(0.0, 0.8\) and test_part \(0.76, 1.0\) overlap',
+        ),
+        ({'test_part': (0.9, 0.8)}, r'test_part is \[0.9, 0.8\], expected 0 <= start < stop <= 1'),
+        ({'test_part': (0.99, 1.0)}, r'\d+ samples in the part \(0.99, 1.0\), a bout needs'),
+    ],
+)
 def test_bad_settings(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         prepare_watch(tmp_path / 'data', **{'encoder_steps': 1, **settings})

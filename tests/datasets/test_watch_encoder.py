@@ -1,4 +1,5 @@
 """The encoder of the watch data, on the real array of seglearn."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -18,8 +19,9 @@ def test_encoder_learns_trimmed_exercises(recordings):
     classes = ('IR', 'ER', 'TRAP')
     own = [r for r in recordings if r.subject in (2, 4, 10) and r.exercise in classes]
     labels = [classes.index(r.exercise) for r in own]
-    train, held_out = ([r.signal[slice(*r.part(part))] for r in own]
-                       for part in VALIDATION.values())
+    train, held_out = (
+        [r.signal[slice(*r.part(part))] for r in own] for part in VALIDATION.values()
+    )
     encoder = train_encoder(train, labels, seed=0, steps=120)
     accuracy, windows = window_accuracy(encoder, held_out, labels)
     assert windows > 300
@@ -30,9 +32,9 @@ def test_encoder_learns_trimmed_exercises(recordings):
 def test_snippets_see_their_own_32_samples_only(recordings):
     clips = [r.signal for r in recordings[:2]]
     encoder = train_encoder(clips, [0, 1], seed=0, steps=2)
-    signal = recordings[2].signal[:32 + 16 * 9].copy()
+    signal = recordings[2].signal[: 32 + 16 * 9].copy()
     before = extract_features(encoder, signal)
-    signal[16 * 4:16 * 4 + 32] += 1
+    signal[16 * 4 : 16 * 4 + 32] += 1
     changed = (extract_features(encoder, signal) != before).any(axis=1)
     assert before.shape == (10, 128)
     assert np.flatnonzero(changed).tolist() == [3, 4, 5]

@@ -1,4 +1,5 @@
 """Subjects and streams of the embedded data, before anything is composed."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -28,7 +29,11 @@ def test_streams_of_every_subset(recordings):
     subjects = draw_subjects(settings, recordings)
     plans = plan_streams(settings, subjects)
     assert Counter(plan.subset for plan in plans) == {
-        'training': 14, 'unlabelled': 42, 'testing': 42, 'foreign': 6}
+        'training': 14,
+        'unlabelled': 42,
+        'testing': 42,
+        'foreign': 6,
+    }
     assert len({plan.video for plan in plans}) == len({plan.seed for plan in plans}) == len(plans)
     # Which subjects, which part, which exercises, whether with annotations.
     action, other = (('ABD', 'ROW'), ('FEL', 'PEN')), (('TRAP',), ('IR', 'ER'))
@@ -50,5 +55,6 @@ def test_streams_of_every_subset(recordings):
 def test_foreign_streams_change_no_other_stream(recordings):
     subjects = draw_subjects(WatchSettings(), recordings)
     without, with_foreign = (
-        plan_streams(WatchSettings(foreign=number), subjects) for number in (0, 5))
+        plan_streams(WatchSettings(foreign=number), subjects) for number in (0, 5)
+    )
     assert with_foreign[:-5] == without

@@ -1,4 +1,5 @@
 """The watch recordings and the streams composed of them. Works on the real array of seglearn."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -33,8 +34,10 @@ def test_recordings_are_one_for_each_subject_arm_and_exercise(recordings):
 
 
 def constant_recordings(values, length=2000):
-    return {name: Recording(index, 1, 'left', name, np.full((length, 6), value, dtype=np.float32))
-            for index, (name, value) in enumerate(values.items())}
+    return {
+        name: Recording(index, 1, 'left', name, np.full((length, 6), value, dtype=np.float32))
+        for index, (name, value) in enumerate(values.items())
+    }
 
 
 def test_cross_fades_are_linear_and_the_boundary_is_their_middle():
@@ -61,8 +64,8 @@ def test_between_cross_fades_stand_the_recordings_samples(recordings):
     arm = {r.exercise: r for r in recordings if (r.subject, r.side) == (1, 'right')}
     signal, cuts = compose_stream(arm, (0.0, 0.74), np.random.default_rng(2))
     for cut in cuts:
-        inside = signal[cut.position + FADE:cut.end - FADE]
-        source = arm[cut.label].signal[cut.start + FADE:cut.stop - FADE]
+        inside = signal[cut.position + FADE : cut.end - FADE]
+        source = arm[cut.label].signal[cut.start + FADE : cut.stop - FADE]
         np.testing.assert_array_equal(inside, source)
 
 
@@ -79,8 +82,10 @@ def test_every_action_stands_between_distractors(recordings):
 
 def test_durations_of_actions(recordings):
     arm = {r.exercise: r for r in recordings if (r.subject, r.side) == (2, 'left')}
-    notes = [annotate(compose_stream(arm, (0.0, 0.74), np.random.default_rng(seed))[1])
-             for seed in range(100)]
+    notes = [
+        annotate(compose_stream(arm, (0.0, 0.74), np.random.default_rng(seed))[1])
+        for seed in range(100)
+    ]
     durations = np.concatenate([np.diff([note['segment'] for note in stream]) for stream in notes])
     # Uniform but for the end of a stream, where long bouts do not fit.
     quartiles = np.quantile(durations, [0, 0.25, 0.5, 0.75, 1])
@@ -121,16 +126,25 @@ def test_truncated_array(tmp_path):
             read_recordings(short)
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ({'X': [np.zeros((100, 5))]}, r'shape \(100, 5\), expected \(n, 6\) finite'),
-    ({'X': [np.full((100, 6), np.nan)]}, r'expected \(n, 6\) finite'),
-    ({'side': np.zeros(2)}, r'have \[1, 1, 1, 2\] entries'),
-    ({'y_labels': ['RUN']}, r"exercises \['RUN'\]"),
-    ({'subject': None}, r'is not the array'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'X': [np.zeros((100, 5))]}, r'shape \(100, 5\), expected \(n, 6\) finite'),
+        ({'X': [np.full((100, 6), np.nan)]}, r'expected \(n, 6\) finite'),
+        ({'side': np.zeros(2)}, r'have \[1, 1, 1, 2\] entries'),
+        ({'y_labels': ['RUN']}, r"exercises \['RUN'\]"),
+        ({'subject': None}, r'is not the array'),
+    ],
+)
 def test_another_array(tmp_path, change, message):
-    data = {'X': [np.zeros((100, 6))], 'y': np.zeros(1, int), 'subject': np.ones(1, int),
-            'side': np.zeros(1), 'y_labels': list(EXERCISES), **change}
+    data = {
+        'X': [np.zeros((100, 6))],
+        'y': np.zeros(1, int),
+        'subject': np.ones(1, int),
+        'side': np.zeros(1),
+        'y_labels': list(EXERCISES),
+        **change,
+    }
     np.save(tmp_path / 'watch.npy', np.array(data, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=message):
         read_recordings(tmp_path / 'watch.npy')

@@ -1,4 +1,5 @@
 """The embedded data with two streams of features and with streams of another data set."""
+
 from __future__ import annotations
 
 import json
@@ -28,8 +29,11 @@ def full(tmp_path_factory):
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def database(summary):
@@ -64,22 +68,30 @@ def test_equal_settings_give_equal_bytes(tmp_path, full):
 
 
 def test_files_of_two_streams(full):
-    features = {folder: {path.stem: np.load(path) for path in (full.out_dir / folder).iterdir()}
-                for folder in FOLDERS}
+    features = {
+        folder: {path.stem: np.load(path) for path in (full.out_dir / folder).iterdir()}
+        for folder in FOLDERS
+    }
     for arrays in features.values():
         assert arrays.keys() == full.streams.keys()
-        assert {(array.dtype.name, array.shape) for array in arrays.values()} == {('float32', (256, 128))}
+        assert {(array.dtype.name, array.shape) for array in arrays.values()} == {
+            ('float32', (256, 128))
+        }
         assert all(np.isfinite(array).all() for array in arrays.values())
     for video in full.streams:
         one, two, three = (features[folder][video] for folder in FOLDERS)
-        assert not (np.array_equal(one, two) or np.array_equal(one, three) or np.array_equal(two, three))
+        assert not (
+            np.array_equal(one, two) or np.array_equal(one, three) or np.array_equal(two, three)
+        )
     accuracy = full.encoder['held_out_accuracy_of_sensors']
     assert tuple(accuracy) == FOLDERS[1:]
     assert all(0 <= value <= 1 for value in accuracy.values())
 
 
-@pytest.mark.parametrize(('sensor', 'changed'), [
-    (slice(0, 3), 'features_accelerometer'), (slice(3, 6), 'features_gyroscope')])
+@pytest.mark.parametrize(
+    ('sensor', 'changed'),
+    [(slice(0, 3), 'features_accelerometer'), (slice(3, 6), 'features_gyroscope')],
+)
 def test_an_encoder_sees_its_sensor_only(tmp_path, monkeypatch, full, sensor, changed):
     def other_signals(path):
         recordings = read_recordings(path)
@@ -97,10 +109,18 @@ def test_an_encoder_sees_its_sensor_only(tmp_path, monkeypatch, full, sensor, ch
 
 def test_two_streams_are_fused_by_the_dataset(full):
     dataset = TALFeatureDataset(
-        'annotations.json', str(full.out_dir), dict(features=list(FOLDERS[1:])), subset='training',
-        layout='TC', feature_stride=0.32, feature_offset=0.16)
+        'annotations.json',
+        str(full.out_dir),
+        dict(features=list(FOLDERS[1:])),
+        subset='training',
+        layout='TC',
+        feature_stride=0.32,
+        feature_offset=0.16,
+    )
     video = dataset.get_data_info(0)['video_name']
-    expected = np.concatenate([np.load(full.out_dir / folder / f'{video}.npy').T for folder in FOLDERS[1:]])
+    expected = np.concatenate(
+        [np.load(full.out_dir / folder / f'{video}.npy').T for folder in FOLDERS[1:]]
+    )
     np.testing.assert_array_equal(dataset.load_features(0), expected)
 
 
@@ -117,8 +137,11 @@ def test_files_of_an_earlier_run_go(tmp_path):
 
 def test_foreign_streams_are_of_other_people_and_other_exercises(full):
     recordings = read_recordings(find_watch_file())
-    foreign = {video: full.streams[video] for video, entry in database(full).items()
-               if entry == dict(subset='foreign', duration=82.24, annotations=[])}
+    foreign = {
+        video: full.streams[video]
+        for video, entry in database(full).items()
+        if entry == dict(subset='foreign', duration=82.24, annotations=[])
+    }
     assert list(foreign) == list(full.streams)[-4:]
     for stream in foreign.values():
         assert stream['subject'] in full.subjects['encoder']
@@ -132,4 +155,9 @@ def test_foreign_streams_are_of_other_people_and_other_exercises(full):
             assert 0 <= cut['start'] < cut['stop'] <= 0.74 * len(source.signal)
     others = [stream for video, stream in full.streams.items() if video not in foreign]
     assert not {stream['subject'] for stream in others} & set(full.subjects['encoder'])
-    assert {cut['label'] for stream in others for cut in stream['cuts']} == {'ABD', 'ROW', 'FEL', 'PEN'}
+    assert {cut['label'] for stream in others for cut in stream['cuts']} == {
+        'ABD',
+        'ROW',
+        'FEL',
+        'PEN',
+    }

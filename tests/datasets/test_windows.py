@@ -1,4 +1,5 @@
 """Windows of unlabelled features: where they start, where they come from, and that they repeat."""
+
 from __future__ import annotations
 
 import json
@@ -21,8 +22,13 @@ LENGTHS = dict(v_a=12, v_b=4, v_c=5, v_d=9)
 def array(video_id: str) -> np.ndarray:
     """Float32 ``(C, T)``; the first channel counts snippets, the second one is the video."""
     length = LENGTHS[video_id]
-    return np.stack([np.arange(length), np.full(length, ord(video_id[-1])),
-                     np.random.default_rng(length).normal(size=length)]).astype(np.float32)
+    return np.stack(
+        [
+            np.arange(length),
+            np.full(length, ord(video_id[-1])),
+            np.random.default_rng(length).normal(size=length),
+        ]
+    ).astype(np.float32)
 
 
 @pytest.fixture
@@ -40,11 +46,13 @@ def dataset(folder: Path) -> SoLaWindowDataset:
 
 def starts(batches) -> list[tuple[int, int]]:
     """The video and the first snippet of every window."""
-    return [(int(window[1, 0]), int(window[0, 0]))
-            for batch in batches for window in batch['inputs']]
+    return [
+        (int(window[1, 0]), int(window[0, 0])) for batch in batches for window in batch['inputs']
+    ]
 
 
 # --- windows --------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize('in_memory', [False, True])
 def test_items(folder, in_memory):
@@ -54,7 +62,7 @@ def test_items(folder, in_memory):
     for u, start in ((0.0, 0), (0.124, 0), (0.125, 1), (0.5, 4), (np.nextafter(1, 0), 7)):
         item = dataset[0, u]
         assert list(item) == ['inputs'] and item['inputs'].dtype == torch.float32
-        np.testing.assert_array_equal(item['inputs'], array('v_a')[:, start:start + WINDOW])
+        np.testing.assert_array_equal(item['inputs'], array('v_a')[:, start : start + WINDOW])
     np.testing.assert_array_equal(dataset[0]['inputs'], array('v_a')[:, 3:8])
     np.testing.assert_array_equal(dataset[1]['inputs'], array('v_c'))
     np.testing.assert_array_equal(dataset[2]['inputs'], array('v_d')[:, 2:7])
@@ -77,11 +85,17 @@ def test_short_videos_are_counted(folder, monkeypatch):
     SoLaWindowDataset(dict(root=folder), window=4)
     assert lines == []
     SoLaWindowDataset(dict(root=folder), window=6)
-    assert lines == ['2 of 4 videos are shorter than the window of 6 snippets (the shortest has 4) '
-                     'and are left out']
-    with pytest.raises(ValueError, match=(
+    assert lines == [
+        '2 of 4 videos are shorter than the window of 6 snippets (the shortest has 4) '
+        'and are left out'
+    ]
+    with pytest.raises(
+        ValueError,
+        match=(
             r'4 of 4 videos are shorter than the window of 13 snippets \(the shortest has 4\): no '
-            'video is left; take a shorter window')):
+            'video is left; take a shorter window'
+        ),
+    ):
         SoLaWindowDataset(dict(root=folder), window=13)
 
 
@@ -108,15 +122,23 @@ def test_damaged_window_is_named(folder):
 
 # --- other sources --------------------------------------------------------------------------------
 
+
 def tal_config(folder: Path, **options) -> dict:
     """Config of a TALFeatureDataset of v_d (training, annotated), v_a (training) and v_c."""
     database = {
         'v_d': dict(duration=9, subset='training', annotations=[dict(segment=[1, 3], label='x')]),
         'v_a': dict(duration=12, subset='training', annotations=[]),
-        'v_c': dict(duration=5, subset='testing', annotations=[])}
+        'v_c': dict(duration=5, subset='testing', annotations=[]),
+    }
     (folder.parent / 'ann.json').write_text(json.dumps(dict(database=database)))
-    return dict(type='TALFeatureDataset', data_root=str(folder.parent), ann_file='ann.json',
-                data_prefix=dict(features='features'), subset='training', **options)
+    return dict(
+        type='TALFeatureDataset',
+        data_root=str(folder.parent),
+        ann_file='ann.json',
+        data_prefix=dict(features='features'),
+        subset='training',
+        **options,
+    )
 
 
 @pytest.mark.parametrize('built', [False, True])
@@ -137,17 +159,37 @@ def test_tal_feature_dataset_without_its_empty_videos(folder):
 def stock_config(folder: Path) -> dict:
     """mmaction2's own dataset on CSV files with a header, as in its BMN config."""
     for video_id in LENGTHS:
-        np.savetxt(folder / f'{video_id}.csv', array(video_id).T, delimiter=',', fmt='%.9g',
-                   header='f0,f1,f2', comments='')
-    (folder.parent / 'stock.json').write_text(json.dumps({
-        video_id: dict(duration_second=1.0, duration_frame=9, feature_frame=9,
-                       annotations=[dict(segment=[0, 1], label='x')]) for video_id in LENGTHS}))
+        np.savetxt(
+            folder / f'{video_id}.csv',
+            array(video_id).T,
+            delimiter=',',
+            fmt='%.9g',
+            header='f0,f1,f2',
+            comments='',
+        )
+    (folder.parent / 'stock.json').write_text(
+        json.dumps(
+            {
+                video_id: dict(
+                    duration_second=1.0,
+                    duration_frame=9,
+                    feature_frame=9,
+                    annotations=[dict(segment=[0, 1], label='x')],
+                )
+                for video_id in LENGTHS
+            }
+        )
+    )
     return dict(
-        type='ActivityNetDataset', ann_file=str(folder.parent / 'stock.json'),
+        type='ActivityNetDataset',
+        ann_file=str(folder.parent / 'stock.json'),
         data_prefix=dict(video=str(folder)),
-        pipeline=[dict(type='mmaction.LoadLocalizationFeature'),
-                  dict(type='mmaction.GenerateLocalizationLabels'),
-                  dict(type='mmaction.PackLocalizationInputs', keys=('gt_bbox',))])
+        pipeline=[
+            dict(type='mmaction.LoadLocalizationFeature'),
+            dict(type='mmaction.GenerateLocalizationLabels'),
+            dict(type='mmaction.PackLocalizationInputs', keys=('gt_bbox',)),
+        ],
+    )
 
 
 def test_stock_dataset(folder, dataset, monkeypatch):
@@ -164,12 +206,15 @@ def test_stock_config(folder, dataset):
     assert torch.equal(made[0]['inputs'], dataset[0]['inputs'])
 
 
-@pytest.mark.parametrize('items, message', [
-    ([3], r'item 0 of list: expected dict\(inputs=\(C, T\)\), got int'),
-    ([dict(imgs=np.zeros((2, 9)))], r'got imgs \(2, 9\)'),
-    ([dict(inputs=np.zeros((C, 9))), dict(inputs=np.zeros(9))], r'item 1 .* got inputs \(9,\)'),
-    ([dict(inputs=np.full((C, 9), np.nan))], 'item 0 of list: expected finite features'),
-])
+@pytest.mark.parametrize(
+    'items, message',
+    [
+        ([3], r'item 0 of list: expected dict\(inputs=\(C, T\)\), got int'),
+        ([dict(imgs=np.zeros((2, 9)))], r'got imgs \(2, 9\)'),
+        ([dict(inputs=np.zeros((C, 9))), dict(inputs=np.zeros(9))], r'item 1 .* got inputs \(9,\)'),
+        ([dict(inputs=np.full((C, 9), np.nan))], 'item 0 of list: expected finite features'),
+    ],
+)
 def test_other_items(items, message):
     with pytest.raises(ValueError, match=message):
         SoLaWindowDataset(items)
@@ -182,6 +227,7 @@ def test_progress_of_many_videos(monkeypatch, capsys):
 
 
 # --- sampling -------------------------------------------------------------------------------------
+
 
 def test_sampler_is_a_function_of_seed_and_epoch(dataset):
     def drawn(seed: int, epoch: int) -> list[tuple[int, float]]:
@@ -246,12 +292,19 @@ def test_workers_make_no_difference(dataset, epoch):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_runner_builds_a_loader(folder, workers):
     """As the pretraining config does: registry names, mmengine's seed and collate function."""
-    loader = Runner.build_dataloader(dict(
-        batch_size=4, num_workers=workers, persistent_workers=workers > 0,
-        collate_fn=dict(type='default_collate'),
-        sampler=dict(type='mmaction.WindowSampler', windows_per_video=2),
-        dataset=dict(type='mmaction.SoLaWindowDataset', features=dict(root=str(folder)),
-                     window=WINDOW)), seed=11)
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=4,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=dict(type='default_collate'),
+            sampler=dict(type='mmaction.WindowSampler', windows_per_video=2),
+            dataset=dict(
+                type='mmaction.SoLaWindowDataset', features=dict(root=str(folder)), window=WINDOW
+            ),
+        ),
+        seed=11,
+    )
     assert isinstance(loader.sampler, DATA_SAMPLERS.get('WindowSampler'))
     epochs = []
     for epoch in (0, 1, 0):

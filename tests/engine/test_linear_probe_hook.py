@@ -1,4 +1,5 @@
 """The linear probe during similarity matching."""
+
 from __future__ import annotations
 
 import copy
@@ -35,15 +36,26 @@ NECK = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
 
 
 def probe_options(root: Path, **options) -> dict:
-    return dict(train=feature_dataset(root, subset='training'),
-                test=feature_dataset(root, subset='validation', test_mode=True), **options)
+    return dict(
+        train=feature_dataset(root, subset='training'),
+        test=feature_dataset(root, subset='validation', test_mode=True),
+        **options,
+    )
 
 
 def matching(root: Path, work_dir: Path, epochs: int = 3, hook: dict | None = None) -> Config:
     """Similarity matching of three iterations an epoch, with the probe if ``hook`` is not None."""
     cfg = pretraining_config(
-        dict(NECK, in_channels=CHANNELS), dict(root=str(root / 'features'), layout='TC'), work_dir,
-        pretext=TINY_MATCHER, batch_size=4, max_epochs=epochs, windows_per_video=2, lr=.1, seed=0)
+        dict(NECK, in_channels=CHANNELS),
+        dict(root=str(root / 'features'), layout='TC'),
+        work_dir,
+        pretext=TINY_MATCHER,
+        batch_size=4,
+        max_epochs=epochs,
+        windows_per_video=2,
+        lr=0.1,
+        seed=0,
+    )
     if hook is not None:
         cfg.custom_hooks.append(dict(type='LinearProbeHook', **probe_options(root, **hook)))
     return cfg
@@ -73,8 +85,13 @@ def figures_by_hand(root: Path, neck: nn.Module | None) -> dict[str, float]:
                 with torch.no_grad():
                     x = neck.eval()(x[None])[0]
             features.append(x.numpy().T)
-            labels += [any(a['segment'][0] <= (i + .5) * STRIDE <= a['segment'][1]
-                           for a in video['annotations']) for i in range(x.shape[1])]
+            labels += [
+                any(
+                    a['segment'][0] <= (i + 0.5) * STRIDE <= a['segment'][1]
+                    for a in video['annotations']
+                )
+                for i in range(x.shape[1])
+            ]
         parts += [np.concatenate(features), np.array(labels)]
     return linear_probe(*parts)
 
@@ -153,8 +170,15 @@ def test_resume_goes_on_with_the_history(finished, tmp_path):
 def test_in_the_nested_run_of_the_pretraining_hook(data_root, tmp_path):
     cfg = Config(localization_config(data_root, tmp_path))
     cfg.model.neck = dict(NECK)
-    cfg.custom_hooks = [dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=1,
-                             probe=probe_options(data_root))]
+    cfg.custom_hooks = [
+        dict(
+            type='SoLaPretrainHook',
+            pretext=TINY_MATCHER,
+            batch_size=4,
+            max_epochs=1,
+            probe=probe_options(data_root),
+        )
+    ]
     cfg.train_cfg.max_epochs = 1
     runner = train_localizer(cfg)
     log = next((tmp_path / 'sola').glob('*/*.log')).read_text()
@@ -163,8 +187,13 @@ def test_in_the_nested_run_of_the_pretraining_hook(data_root, tmp_path):
 
 
 def _rank(rank: int, root: Path, work_dir: Path, port: int, hook: dict | None) -> None:
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
-                      MASTER_PORT=str(port))
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE='2',
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
     cfg = matching(root, work_dir, epochs=2, hook=hook)
     cfg.launcher = 'pytorch'
     prepare_cpu_ranks(cfg)
@@ -179,21 +208,29 @@ def test_on_two_processes_with_a_wrapped_model(data_root, tmp_path):
             port = server.getsockname()[1]
         # Forked ranks need not import torch again.
         torch.multiprocessing.start_processes(
-            _rank, (data_root, tmp_path / name, port, hook), nprocs=2, start_method='fork')
+            _rank, (data_root, tmp_path / name, port, hook), nprocs=2, start_method='fork'
+        )
     probed, plain = (read_sola(tmp_path / name / 'sola.pth') for name in ('with', 'without'))
     assert probed['meta']['losses'] == plain['meta']['losses']
     log = ''.join(path.read_text() for path in (tmp_path / 'with').glob('*/*.log'))
     assert [log.count(f'linear probe at epoch {epoch}:') for epoch in range(3)] == [1, 1, 1]
-    expected = figures_by_hand(data_root, build_sola(tmp_path / 'with/sola.pth'))['average_precision']
+    expected = figures_by_hand(data_root, build_sola(tmp_path / 'with/sola.pth'))[
+        'average_precision'
+    ]
     assert f'average precision {expected:.4f}' in log.rpartition('linear probe')[2]
 
 
 class _Noisy(nn.Module):
-    """A neck that behaves differently in training, with one part that is kept in evaluation mode."""
+    """A neck that behaves differently in training, with one part that is kept in evaluation
+    mode."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.fixed, self.drop = nn.BatchNorm1d(CHANNELS), nn.BatchNorm1d(CHANNELS), nn.Dropout()
+        self.norm, self.fixed, self.drop = (
+            nn.BatchNorm1d(CHANNELS),
+            nn.BatchNorm1d(CHANNELS),
+            nn.Dropout(),
+        )
         self.scale = nn.Conv1d(CHANNELS, CHANNELS, 1)
         self.fixed.eval()
 
@@ -235,8 +272,15 @@ def test_random_numbers_that_the_probe_draws_are_not_missed_in_training(data_roo
     losses = []
     for name, hook in (('with', dict(interval=1)), ('without', None)):
         cfg = matching(data_root, tmp_path / name, epochs=2, hook=hook)
-        keys = ('work_dir', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'custom_hooks', 'default_scope',
-                'randomness')
+        keys = (
+            'work_dir',
+            'train_dataloader',
+            'train_cfg',
+            'optim_wrapper',
+            'custom_hooks',
+            'default_scope',
+            'randomness',
+        )
         torch.manual_seed(0)
         runner = Runner(model=_Model(), experiment_name=name, **{key: cfg[key] for key in keys})
         runner.train()
@@ -281,7 +325,9 @@ class TestBadInput:
             if video['subset'] == 'validation':
                 video['annotations'] = [dict(segment=[0, video['duration']], label='run')]
         path.write_text(json.dumps(content))
-        refused(matching(data_root, tmp_path, hook={}), r'test: (\d+) of \1 snippets are foreground')
+        refused(
+            matching(data_root, tmp_path, hook={}), r'test: (\d+) of \1 snippets are foreground'
+        )
 
     def test_missing_features(self, data_root, tmp_path):
         (data_root / 'features/v_05.npy').unlink()
@@ -290,7 +336,10 @@ class TestBadInput:
     def test_other_dataset(self, data_root, tmp_path):
         cfg = matching(data_root, tmp_path, hook={})
         cfg.custom_hooks[-1]['train']['type'] = 'ActivityNetDataset'
-        refused(cfg, r"train data of the linear probe: expected dict\(type='TALFeatureDataset'.*'Activity")
+        refused(
+            cfg,
+            r"train data of the linear probe: expected dict\(type='TALFeatureDataset'.*'Activity",
+        )
 
     def test_unknown_option(self, data_root, tmp_path):
         cfg = matching(data_root, tmp_path, hook={})
@@ -300,7 +349,9 @@ class TestBadInput:
     def test_no_neck(self, data_root, tmp_path):
         cfg = Config(localization_config(data_root, tmp_path))
         cfg.custom_hooks = [dict(type='LinearProbeHook', **probe_options(data_root))]
-        with pytest.raises(ValueError, match=r"BMN has none: add neck=dict\(type='SoLa'\) to the model"):
+        with pytest.raises(
+            ValueError, match=r"BMN has none: add neck=dict\(type='SoLa'\) to the model"
+        ):
             train_localizer(cfg)
 
 

@@ -1,4 +1,5 @@
 """Every pretext task in a real run, and as the hook's."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -23,9 +24,16 @@ TASKS = {
 @pytest.mark.parametrize('task', TASKS)
 def test_trains_a_neck(data_root, tmp_path, task):
     cfg = pretraining_config(
-        dict(NECK, in_channels=CHANNELS), feature_dataset(data_root, subset='training'), tmp_path / 'work',
-        pretext=dict(TASKS[task], type=task), batch_size=4, max_epochs=4, windows_per_video=8, lr=1e-2,
-        seed=0)
+        dict(NECK, in_channels=CHANNELS),
+        feature_dataset(data_root, subset='training'),
+        tmp_path / 'work',
+        pretext=dict(TASKS[task], type=task),
+        batch_size=4,
+        max_epochs=4,
+        windows_per_video=8,
+        lr=1e-2,
+        seed=0,
+    )
     path = pretrain(cfg)
     checkpoint = read_sola(path)
     assert checkpoint['meta']['pretext'].items() >= dict(TASKS[task], type=task).items()
@@ -39,15 +47,26 @@ def test_trains_a_neck(data_root, tmp_path, task):
 def test_the_hook_takes_a_task(data_root, tmp_path):
     cfg = Config(localization_config(data_root, tmp_path / 'work'))
     cfg.model.neck = NECK
-    cfg.custom_hooks = [dict(type='SoLaPretrainHook', batch_size=4, max_epochs=1, windows_per_video=2,
-                             pretext=dict(TASKS['TemporallySensitive'], type='TemporallySensitive'))]
+    cfg.custom_hooks = [
+        dict(
+            type='SoLaPretrainHook',
+            batch_size=4,
+            max_epochs=1,
+            windows_per_video=2,
+            pretext=dict(TASKS['TemporallySensitive'], type='TemporallySensitive'),
+        )
+    ]
     model = train_localizer(cfg).model
     checkpoint = read_sola(tmp_path / 'work/sola/sola.pth')
     assert checkpoint['meta']['pretext']['type'] == 'TemporallySensitive'
-    assert all((value == checkpoint['state_dict'][key]).all()
-               for key, value in model.neck.state_dict().items())
+    assert all(
+        (value == checkpoint['state_dict'][key]).all()
+        for key, value in model.neck.state_dict().items()
+    )
 
 
 def test_an_unknown_task(tmp_path):
-    with pytest.raises(TypeError, match='expected a pretext task such as SimilarityMatcher, got SoLa'):
+    with pytest.raises(
+        TypeError, match='expected a pretext task such as SimilarityMatcher, got SoLa'
+    ):
         pretraining_config(NECK, {}, tmp_path, pretext=dict(type='SoLa'))

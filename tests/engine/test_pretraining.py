@@ -1,4 +1,5 @@
 """Similarity matching as a run: the tool, resuming, the hook."""
+
 from __future__ import annotations
 
 import os
@@ -34,8 +35,9 @@ NECK = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
 def tiny_pretraining(root: Path, work_dir: Path, **options) -> Config:
     options = dict(batch_size=4, max_epochs=3, windows_per_video=2, lr=1e-2, seed=0, **options)
     features = dict(root=str(root / 'features'), layout='TC')
-    return pretraining_config(dict(NECK, in_channels=CHANNELS), features, work_dir,
-                              pretext=TINY_MATCHER, **options)
+    return pretraining_config(
+        dict(NECK, in_channels=CHANNELS), features, work_dir, pretext=TINY_MATCHER, **options
+    )
 
 
 def test_pretraining_lowers_the_loss_and_writes_a_small_file(data_root, tmp_path):
@@ -85,7 +87,7 @@ def test_tensorboard_log(data_root, tmp_path):
     pretrain(cfg)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events, = tmp_path.glob('*/vis_data/events.out.tfevents.*')
+    (events,) = tmp_path.glob('*/vis_data/events.out.tfevents.*')
     log = EventAccumulator(str(events.parent)).Reload()
     logged = [event.value for event in log.Scalars('loss')]
     assert len(logged) == 9 and logged[0] > 0  # 3 epochs of 12 windows, 4 in a batch
@@ -93,7 +95,9 @@ def test_tensorboard_log(data_root, tmp_path):
 
 def test_another_model_is_refused(data_root, tmp_path):
     cfg = Config(localization_config(data_root, tmp_path))
-    with pytest.raises(TypeError, match='expected a pretext task such as SimilarityMatcher, got BMN'):
+    with pytest.raises(
+        TypeError, match='expected a pretext task such as SimilarityMatcher, got BMN'
+    ):
         pretrain(cfg)
 
 
@@ -106,8 +110,16 @@ def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path):
     cfg.dump(tmp_path / 'config.py')
 
     def command(work_dir: str, *extra: str) -> list[str]:
-        return [sys.executable, str(ROOT / 'tools/pretrain_sola.py'), str(tmp_path / 'config.py'),
-                '--work-dir', str(tmp_path / work_dir), '--seed', '3', *extra]
+        return [
+            sys.executable,
+            str(ROOT / 'tools/pretrain_sola.py'),
+            str(tmp_path / 'config.py'),
+            '--work-dir',
+            str(tmp_path / work_dir),
+            '--seed',
+            '3',
+            *extra,
+        ]
 
     environment = dict(os.environ, OMP_NUM_THREADS='1')
     whole = subprocess.Popen(command('whole'), env=environment, stdout=subprocess.DEVNULL)
@@ -119,8 +131,9 @@ def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path):
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / 'killed' / 'sola.pth').exists()
-    resumed = subprocess.run(command('killed', '--resume'), env=environment, check=True, text=True,
-                             capture_output=True)
+    resumed = subprocess.run(
+        command('killed', '--resume'), env=environment, check=True, text=True, capture_output=True
+    )
     epoch = int(re.search(r'resumed epoch: (\d+)', resumed.stdout)[1])
     assert 3 <= epoch < 40
     assert whole.wait() == 0
@@ -132,8 +145,16 @@ def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path):
 def hook_config(root: Path, work_dir: Path, **hook) -> Config:
     cfg = Config(localization_config(root, work_dir))
     cfg.model.neck = dict(NECK)
-    cfg.custom_hooks = [dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=2,
-                             lr=1e-2, **hook)]
+    cfg.custom_hooks = [
+        dict(
+            type='SoLaPretrainHook',
+            pretext=TINY_MATCHER,
+            batch_size=4,
+            max_epochs=2,
+            lr=1e-2,
+            **hook,
+        )
+    ]
     return cfg
 
 
@@ -207,12 +228,16 @@ class TestHook:
     def test_source_may_be_other_data(self, data_root, tmp_path):
         cfg = hook_config(data_root, tmp_path / 'work', features=feature_dataset(data_root))
         trained(cfg)
-        assert read_sola(tmp_path / 'work/sola/sola.pth')['meta']['iterations'] == 4  # 6 of 6 videos
+        assert (
+            read_sola(tmp_path / 'work/sola/sola.pth')['meta']['iterations'] == 4
+        )  # 6 of 6 videos
 
     def test_needs_a_neck(self, data_root, tmp_path):
         cfg = hook_config(data_root, tmp_path / 'work')
         del cfg.model['neck']
-        with pytest.raises(ValueError, match=r"needs a model with a SoLa neck: add neck=dict\(type='SoLa'\)"):
+        with pytest.raises(
+            ValueError, match=r"needs a model with a SoLa neck: add neck=dict\(type='SoLa'\)"
+        ):
             trained(cfg)
 
     def test_checkpoint_of_another_size(self, data_root, tmp_path):
@@ -230,7 +255,10 @@ class TestHook:
         cfg.custom_hooks[0].pretext.step = 1
         runner = train_localizer(cfg)
         log = Path(runner._log_dir, f'{runner.timestamp}.log').read_text()
-        assert 'was trained otherwise than the config says: step=2, now 1; other features in 4 of 4' in log
+        assert (
+            'was trained otherwise than the config says: step=2, now 1; other features in 4 of 4'
+            in log
+        )
 
 
 def change_features(root: Path) -> None:
@@ -249,10 +277,16 @@ class TestFoundNeck:
 
     def test_of_other_features_is_refused_until_it_is_deleted(self, data_root, work):
         change_features(data_root)
-        with pytest.raises(ValueError, match=(
-                r"sola.pth was trained otherwise than the config says: other features in 4 of 4 videos that "
-                r"were looked at: 'v_00', .* Delete the folder .*sola to train it again, or choose this "
-                r"neck: SoLaPretrainHook with checkpoint='.*sola.pth'")):
+        with pytest.raises(
+            ValueError,
+            match=(
+                r'sola.pth was trained otherwise than the config says: other features in 4 '
+                r'of 4 videos that '
+                r"were looked at: 'v_00', .* Delete the folder .*sola to train it again, or "
+                r'choose this '
+                r"neck: SoLaPretrainHook with checkpoint='.*sola.pth'"
+            ),
+        ):
             trained(hook_config(data_root, work))
         # The checkpoints beside the file would bring the old neck back.
         (work / 'sola/sola.pth').unlink()
@@ -263,9 +297,11 @@ class TestFoundNeck:
 
     def test_of_other_settings_is_refused(self, data_root, work):
         for change, message in (
-                (dict(max_epochs=3), 'max_epochs=2, now 3'), (dict(lr=.1), 'lr=0.01, now 0.1'),
-                (dict(pretext=dict(TINY_MATCHER, k=4.)), 'k=16.0, now 4.0'),
-                (dict(features=feature_dataset(data_root)), '4 videos, now 6')):
+            (dict(max_epochs=3), 'max_epochs=2, now 3'),
+            (dict(lr=0.1), 'lr=0.01, now 0.1'),
+            (dict(pretext=dict(TINY_MATCHER, k=4.0)), 'k=16.0, now 4.0'),
+            (dict(features=feature_dataset(data_root)), '4 videos, now 6'),
+        ):
             cfg = hook_config(data_root, work)
             cfg.custom_hooks[0].update(change)
             with pytest.raises(ValueError, match=f'than the config says: {message}. Delete'):
@@ -294,16 +330,29 @@ class TestFoundNeck:
 
 
 def test_hook_on_two_processes(tmp_path):
-    """Frozen after it was wrapped: DistributedDataParallel must not wait for the neck's gradients."""
+    """Frozen after it was wrapped: DistributedDataParallel must not wait for the neck's
+    gradients."""
     root = make_dataset(tmp_path / 'data')
     cfg = hook_config(root, tmp_path / 'work')
     cfg.env_cfg = dict(dist_cfg=dict(backend='gloo'))
     cfg.custom_hooks[0].max_epochs = 1
     cfg.dump(tmp_path / 'config.py')
     subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2',
-         str(ROOT / 'tools/train.py'), str(tmp_path / 'config.py'), '--launcher', 'pytorch'],
-        env=dict(os.environ, OMP_NUM_THREADS='1'), check=True, stdout=subprocess.DEVNULL)
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--standalone',
+            '--nproc-per-node=2',
+            str(ROOT / 'tools/train.py'),
+            str(tmp_path / 'config.py'),
+            '--launcher',
+            'pytorch',
+        ],
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     state = torch.load(tmp_path / 'work/epoch_2.pth')['state_dict']
     matched = read_sola(tmp_path / 'work/sola/sola.pth')['state_dict']
     assert torch.equal(state['neck.alpha'], matched['alpha'])

@@ -1,4 +1,5 @@
 """Reference figures of the official evaluators, with the data that they belong to."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -18,10 +19,14 @@ def _load(kind: str, name: str):
     spec.loader.exec_module(generator)
     expected = json.loads((DATA / f'{kind}_expected.json').read_text())[name]
     database = generator.load_annotations(DATA / expected['annotations'])
-    detections = generator.make_detections(database, expected['subset'], expected['per_video'],
-                                           expected['seed'])
-    ground_truth = {v: info['annotations'] for v, info in database.items()
-                    if info['subset'] == expected['subset']}
+    detections = generator.make_detections(
+        database, expected['subset'], expected['per_video'], expected['seed']
+    )
+    ground_truth = {
+        v: info['annotations']
+        for v, info in database.items()
+        if info['subset'] == expected['subset']
+    }
     return expected, ground_truth, detections
 
 

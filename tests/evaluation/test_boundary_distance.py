@@ -1,4 +1,5 @@
 """Distance of snippets to the boundaries of actions."""
+
 from __future__ import annotations
 
 import gzip
@@ -21,36 +22,54 @@ DATA = Path(__file__).parents[1] / 'data'
 START, END = 1, -1
 
 
-@pytest.mark.parametrize(('segments', 'expected'), [
-    ([], []),
-    ([[1, 2]], [[1, 2]]),
-    ([[3, 5], [1, 4]], [[1, 5]]),  # overlap
-    ([[1, 2], [2, 3]], [[1, 3]]),  # touch
-    ([[1, 9], [2, 3], [4, 5]], [[1, 9]]),  # inside
-    ([[1, 2], [1, 2]], [[1, 2]]),
-    ([[5, 6], [1, 2]], [[1, 2], [5, 6]]),
-    ([[2, 2], [5, 4], [7, 8]], [[7, 8]]),  # without length, reversed
-])
+@pytest.mark.parametrize(
+    ('segments', 'expected'),
+    [
+        ([], []),
+        ([[1, 2]], [[1, 2]]),
+        ([[3, 5], [1, 4]], [[1, 5]]),  # overlap
+        ([[1, 2], [2, 3]], [[1, 3]]),  # touch
+        ([[1, 9], [2, 3], [4, 5]], [[1, 9]]),  # inside
+        ([[1, 2], [1, 2]], [[1, 2]]),
+        ([[5, 6], [1, 2]], [[1, 2], [5, 6]]),
+        ([[2, 2], [5, 4], [7, 8]], [[7, 8]]),  # without length, reversed
+    ],
+)
 def test_merged(segments, expected):
     assert merge_segments(segments).tolist() == expected
     assert merge_segments(segments).shape == (len(expected), 2)
 
 
-@pytest.mark.parametrize(('segments', 'distances', 'kinds'), [
-    # Six snippets of a second; centres 0.5 to 5.5.
-    ([[2, 4]], [-1.5, -.5, .5, -.5, .5, 1.5], [START] * 3 + [END] * 3),
-    ([[2, 3.5], [3, 4]], [-1.5, -.5, .5, -.5, .5, 1.5], [START] * 3 + [END] * 3),  # overlap
-    ([[2, 3], [3, 4]], [-1.5, -.5, .5, -.5, .5, 1.5], [START] * 3 + [END] * 3),  # touch
-    ([[0, 2]], [-1.5, -.5, .5, 1.5, 2.5, 3.5], [END] * 6),  # begins with the video
-    ([[-3, 2]], [-1.5, -.5, .5, 1.5, 2.5, 3.5], [END] * 6),
-    ([[4, 6]], [-3.5, -2.5, -1.5, -.5, .5, 1.5], [START] * 6),  # ends with the video
-    ([[4, 99]], [-3.5, -2.5, -1.5, -.5, .5, 1.5], [START] * 6),
-    ([[1.5, 4.5]], [-1, 0, 1, -1, 0, 1], [START] * 3 + [END] * 3),  # a centre on the boundary
-    ([[.5, 4]], [-3.5, -2.5, -1.5, -.5, .5, 1.5], [END] * 6),  # from the first centre: no background before
-    ([[2, 5.5]], [-1.5, -.5, .5, 1.5, 2.5, 3.5], [START] * 6),
-    ([[1.6, 2.4]], [-1.1, -.1, .1, 1.1, 2.1, 3.1], [START] * 2 + [END] * 4),  # between two centres
-    ([[1, 2.2], [5, 9]], [-.5, .5, .3, 1.3, -.5, .5], [START, START, END, END, START, START]),
-])
+@pytest.mark.parametrize(
+    ('segments', 'distances', 'kinds'),
+    [
+        # Six snippets of a second; centres 0.5 to 5.5.
+        ([[2, 4]], [-1.5, -0.5, 0.5, -0.5, 0.5, 1.5], [START] * 3 + [END] * 3),
+        ([[2, 3.5], [3, 4]], [-1.5, -0.5, 0.5, -0.5, 0.5, 1.5], [START] * 3 + [END] * 3),  # overlap
+        ([[2, 3], [3, 4]], [-1.5, -0.5, 0.5, -0.5, 0.5, 1.5], [START] * 3 + [END] * 3),  # touch
+        ([[0, 2]], [-1.5, -0.5, 0.5, 1.5, 2.5, 3.5], [END] * 6),  # begins with the video
+        ([[-3, 2]], [-1.5, -0.5, 0.5, 1.5, 2.5, 3.5], [END] * 6),
+        ([[4, 6]], [-3.5, -2.5, -1.5, -0.5, 0.5, 1.5], [START] * 6),  # ends with the video
+        ([[4, 99]], [-3.5, -2.5, -1.5, -0.5, 0.5, 1.5], [START] * 6),
+        ([[1.5, 4.5]], [-1, 0, 1, -1, 0, 1], [START] * 3 + [END] * 3),  # a centre on the boundary
+        (
+            [[0.5, 4]],
+            [-3.5, -2.5, -1.5, -0.5, 0.5, 1.5],
+            [END] * 6,
+        ),  # from the first centre: no background before
+        ([[2, 5.5]], [-1.5, -0.5, 0.5, 1.5, 2.5, 3.5], [START] * 6),
+        (
+            [[1.6, 2.4]],
+            [-1.1, -0.1, 0.1, 1.1, 2.1, 3.1],
+            [START] * 2 + [END] * 4,
+        ),  # between two centres
+        (
+            [[1, 2.2], [5, 9]],
+            [-0.5, 0.5, 0.3, 1.3, -0.5, 0.5],
+            [START, START, END, END, START, START],
+        ),
+    ],
+)
 def test_at_hand(segments, distances, kinds):
     found = boundary_distances(segments, (0, 6), 6)
     np.testing.assert_allclose(found.distance, distances, atol=1e-12)
@@ -64,7 +83,9 @@ def test_of_two_equally_far_boundaries_the_earlier_counts():
     assert (distance[2], kind[2]) == (1.5, END)
 
 
-@pytest.mark.parametrize('segments', [[], [[0, 6]], [[-1, 9]], [[7, 9]], [[3, 3]], [[.2, .4]], [[.5, 5.5]]])
+@pytest.mark.parametrize(
+    'segments', [[], [[0, 6]], [[-1, 9]], [[7, 9]], [[3, 3]], [[0.2, 0.4]], [[0.5, 5.5]]]
+)
 def test_video_without_boundaries(segments):
     distance, kind = boundary_distances(segments, (0, 6), 6)
     assert np.isnan(distance).all() and not kind.any()
@@ -75,24 +96,38 @@ def test_one_snippet_has_no_boundary():
 
 
 def test_span_of_the_features_may_start_later():
-    np.testing.assert_allclose(boundary_distances([[12, 14]], (10, 16), 6).distance,
-                               boundary_distances([[2, 4]], (0, 6), 6).distance)
+    np.testing.assert_allclose(
+        boundary_distances([[12, 14]], (10, 16), 6).distance,
+        boundary_distances([[2, 4]], (0, 6), 6).distance,
+    )
 
 
 def naive(segments, centers):
     """Every edge of every segment, kept if no other segment continues the foreground there."""
     real = [(s, e) for s, e in segments if s < e]
-    boundaries = [(s, START) for s, _ in real if not any(a < s <= b for a, b in real)
-                  and any(c < s for c in centers) and any(c >= s for c in centers)]
-    boundaries += [(e, END) for _, e in real if not any(a <= e < b for a, b in real)
-                   and any(c <= e for c in centers) and any(c > e for c in centers)]
+    boundaries = [
+        (s, START)
+        for s, _ in real
+        if not any(a < s <= b for a, b in real)
+        and any(c < s for c in centers)
+        and any(c >= s for c in centers)
+    ]
+    boundaries += [
+        (e, END)
+        for _, e in real
+        if not any(a <= e < b for a, b in real)
+        and any(c <= e for c in centers)
+        and any(c > e for c in centers)
+    ]
     if not boundaries:
         return [math.nan] * len(centers), [0] * len(centers)
     nearest = [min(boundaries, key=lambda b: (abs(c - b[0]), b[0])) for c in centers]
     return [c - time for c, (time, _) in zip(centers, nearest)], [kind for _, kind in nearest]
 
 
-@pytest.mark.parametrize(('name', 'stride', 'videos'), [('thumos14', .8, 60), ('activitynet-1.3', 1.5, 400)])
+@pytest.mark.parametrize(
+    ('name', 'stride', 'videos'), [('thumos14', 0.8, 60), ('activitynet-1.3', 1.5, 400)]
+)
 def test_equal_to_a_loop_on_real_annotations(name, stride, videos):
     with gzip.open(DATA / f'{name}_annotations.json.gz') as file:
         database = json.load(file)['database']
@@ -100,7 +135,7 @@ def test_equal_to_a_loop_on_real_annotations(name, stride, videos):
     for video in list(database.values())[:videos]:
         segments = [a['segment'] for a in video['annotations']]
         count = max(round(video['duration'] / stride), 1)
-        span = (0., video['duration'])
+        span = (0.0, video['duration'])
         found = boundary_distances(segments, span, count)
         distances, expected = naive(segments, snippet_centers(span, count).tolist())
         np.testing.assert_allclose(found.distance, distances, atol=1e-9)
@@ -131,9 +166,11 @@ def test_reversed_time_swaps_the_kinds(seed):
 
 @pytest.mark.parametrize('seed', range(5))
 def test_a_bin_of_one_snippet_holds_one_snippet_of_each_far_boundary(seed):
-    segments = np.arange(5, 95, 10)[:, None] + np.random.default_rng(seed).uniform([0, 4], [1, 6], (9, 2))
+    segments = np.arange(5, 95, 10)[:, None] + np.random.default_rng(seed).uniform(
+        [0, 4], [1, 6], (9, 2)
+    )
     distance, kind = boundary_distances(segments, (0, 100), 250)
-    binned = accuracy_by_distance(distance / .4, kind, np.ones(250), [-2, -1, 0, 1, 2])
+    binned = accuracy_by_distance(distance / 0.4, kind, np.ones(250), [-2, -1, 0, 1, 2])
     assert all(bins.num_snippets.tolist() == [9] * 4 for bins in binned.values())
 
 
@@ -141,12 +178,15 @@ def test_accuracy_equals_a_loop():
     rng = np.random.default_rng(0)
     distance, kind = rng.integers(-6, 7, 500) / 2, rng.choice([START, END, 0], 500)
     distance[kind == 0] = np.nan
-    correct, edges = rng.random(500) < .7, [-2, -1, .5, 2, 9, 10]
+    correct, edges = rng.random(500) < 0.7, [-2, -1, 0.5, 2, 9, 10]
     found = accuracy_by_distance(distance, kind, correct, edges)
     for name, number in (('start', START), ('end', END)):
         for index, (low, high) in enumerate(zip(edges, edges[1:])):
-            inside = [ok for d, k, ok in zip(distance, kind, correct) if k == number
-                      and (low <= d < high if number == START else low < d <= high)]
+            inside = [
+                ok
+                for d, k, ok in zip(distance, kind, correct)
+                if k == number and (low <= d < high if number == START else low < d <= high)
+            ]
             assert found[name].num_snippets[index] == len(inside)
             expected = sum(inside) / len(inside) if inside else math.nan
             np.testing.assert_allclose(found[name].accuracy[index], expected)
@@ -155,15 +195,20 @@ def test_accuracy_equals_a_loop():
 
 def test_snippet_on_the_boundary_is_on_the_side_of_the_action():
     for kind, name, counts in ((START, 'start', [0, 1]), (END, 'end', [1, 0])):
-        assert accuracy_by_distance([0.], [kind], [True], [-1, 0, 1])[name].num_snippets.tolist() == counts
+        assert (
+            accuracy_by_distance([0.0], [kind], [True], [-1, 0, 1])[name].num_snippets.tolist()
+            == counts
+        )
 
 
 @pytest.mark.parametrize('edges', [[], [0], [1, 0], [0, 0], [0, np.nan], [0, np.inf], [[0, 1]]])
 def test_bad_edges(edges):
-    with pytest.raises(ValueError, match='bin edges: expected at least two ascending finite numbers'):
-        accuracy_by_distance([0.], [1], [True], edges)
+    with pytest.raises(
+        ValueError, match='bin edges: expected at least two ascending finite numbers'
+    ):
+        accuracy_by_distance([0.0], [1], [True], edges)
 
 
 def test_other_lengths():
     with pytest.raises(ValueError, match=r'of one shape \(n,\), got \(2,\), \(2,\) and \(1,\)'):
-        accuracy_by_distance([0., 1.], [1, 1], [True], [-1, 0, 1])
+        accuracy_by_distance([0.0, 1.0], [1, 1], [True], [-1, 0, 1])

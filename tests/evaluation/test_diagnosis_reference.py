@@ -1,4 +1,5 @@
 """The diagnosis against DETAD's figures, and against loops that follow the paper's definitions."""
+
 import json
 from collections import Counter
 from functools import cache
@@ -32,8 +33,10 @@ def detad_case(name, load_reference):
     case, _, detections = load_reference('map', expected['map_case'])
     database = read_json(DATA / case['annotations'])['database']
     videos = sorted(v for v in database if database[v]['subset'] == case['subset'])
-    durations = {v: database[v]['duration'] for v in videos[::expected['step']]}
-    truth = {v: first_of_equal_segments(database[v]['annotations'], t) for v, t in durations.items()}
+    durations = {v: database[v]['duration'] for v in videos[:: expected['step']]}
+    truth = {
+        v: first_of_equal_segments(database[v]['annotations'], t) for v, t in durations.items()
+    }
     found = {v: detections[v] for v in durations}
     return expected, diagnose(truth, found, durations, expected['tiou'], expected['buckets'])
 
@@ -70,6 +73,7 @@ def test_detad_sensitivity_and_false_negatives(against_detad):
 
 # A plain implementation: dicts and loops, one class, video, threshold and bucket after the other.
 
+
 def plain_tiou(a, b):
     inter = max(min(a[1], b[1]) - max(a[0], b[0]), 0)
     union = (a[1] - a[0]) + (b[1] - b[0]) - inter
@@ -80,9 +84,12 @@ def plain_matching(truth, found, threshold):
     """Truth by detection (both by number), greedy in order of falling score."""
     partner = {}
     for i in sorted(range(len(found)), key=lambda i: found[i]['score'])[::-1]:
-        fits = [(plain_tiou(found[i]['segment'], t['segment']), j) for j, t in enumerate(truth)
-                if (t['video'], t['label']) == (found[i]['video'], found[i]['label'])
-                and j not in partner.values()]
+        fits = [
+            (plain_tiou(found[i]['segment'], t['segment']), j)
+            for j, t in enumerate(truth)
+            if (t['video'], t['label']) == (found[i]['video'], found[i]['label'])
+            and j not in partner.values()
+        ]
         if fits and max(fits)[0] >= threshold:
             partner[i] = max(fits)[1]
     return partner
@@ -96,13 +103,14 @@ def plain_kind(truth, detection, threshold):
     same = detection['label'] in nearest
     if best >= threshold:
         return 'double detection' if same else 'wrong label'
-    if best >= .1:
+    if best >= 0.1:
         return 'localization' if same else 'confusion'
     return 'background'
 
 
 def plain_precisions(flags, num_positive, number):
-    """(Normalised) precision down to every rank; ``flags`` are the true positives in score order."""
+    """(Normalised) precision down to every rank; ``flags`` are the true positives in score
+    order."""
     precisions = []
     for rank in range(1, len(flags) + 1):
         recall = sum(flags[:rank]) / num_positive
@@ -128,8 +136,11 @@ def random_case(seed):
         result = []
         for _ in range(number):
             start, end = np.sort(rng.integers(0, 14, 2)).tolist()
-            entry = {'video': str(rng.choice(videos)), 'segment': [start, end],
-                     'label': str(rng.choice(labels))}
+            entry = {
+                'video': str(rng.choice(videos)),
+                'segment': [start, end],
+                'label': str(rng.choice(labels)),
+            }
             result.append({**entry, 'score': rng.integers(0, 12) / 11} if scored else entry)
         return result
 
@@ -140,7 +151,9 @@ def random_case(seed):
 
 
 def per_video(entries):
-    return {v: [e for e in entries if e['video'] == v] for v in sorted({e['video'] for e in entries})}
+    return {
+        v: [e for e in entries if e['video'] == v] for v in sorted({e['video'] for e in entries})
+    }
 
 
 class PlainCase:
@@ -148,12 +161,21 @@ class PlainCase:
 
     def __init__(self, seed):
         self.truth, found = random_case(seed)
-        self.thresholds, self.num_splits = [.05, .4, .75], 2
-        self.durations = {'u': 10., 'v': 14.}
-        self.buckets = {'coverage': Buckets((.3, .6)), 'length': Buckets((2, 5)),
-                        'instances': Buckets((1, 3), whole=True)}
-        self.result = diagnose(per_video(self.truth), per_video(found), self.durations, self.thresholds,
-                               self.buckets, self.num_splits)
+        self.thresholds, self.num_splits = [0.05, 0.4, 0.75], 2
+        self.durations = {'u': 10.0, 'v': 14.0}
+        self.buckets = {
+            'coverage': Buckets((0.3, 0.6)),
+            'length': Buckets((2, 5)),
+            'instances': Buckets((1, 3), whole=True),
+        }
+        self.result = diagnose(
+            per_video(self.truth),
+            per_video(found),
+            self.durations,
+            self.thresholds,
+            self.buckets,
+            self.num_splits,
+        )
         self.known = Counter(t['label'] for t in self.truth)
         self.found = [d for d in found if d['label'] in self.known]
         self.number = len(self.truth) / len(self.known)
@@ -164,19 +186,32 @@ class PlainCase:
 def test_false_positives_equal_the_plain_implementation(seed):
     case = PlainCase(seed)
     truth, found, known, number = case.truth, case.found, case.known, case.number
-    top = [i for label, n in known.items() for i in ranked(found, label)[:case.num_splits * n]]
+    top = [i for label, n in known.items() for i in ranked(found, label)[: case.num_splits * n]]
     for t, (threshold, partner) in enumerate(zip(case.thresholds, case.matchings)):
-        kind = {i: 'true positive' if i in partner else plain_kind(truth, found[i], threshold)
-                for i in top}
+        kind = {
+            i: 'true positive' if i in partner else plain_kind(truth, found[i], threshold)
+            for i in top
+        }
         counts = Counter(kind.values())
         assert dict(zip(KINDS, case.result.false_positives.counts.sum(axis=0)[t])) == {
-            k: counts[k] for k in KINDS}
+            k: counts[k] for k in KINDS
+        }
 
         def mean_ap(normalised, removed, kind=kind, partner=partner):
-            return np.mean([
-                plain_ap([i in partner for i in ranked(found, label)
-                          if i in kind and kind[i] != removed], n, number if normalised else n)
-                for label, n in known.items()])
+            return np.mean(
+                [
+                    plain_ap(
+                        [
+                            i in partner
+                            for i in ranked(found, label)
+                            if i in kind and kind[i] != removed
+                        ],
+                        n,
+                        number if normalised else n,
+                    )
+                    for label, n in known.items()
+                ]
+            )
 
         fp = case.result.false_positives
         assert fp.mAP[t] == pytest.approx(mean_ap(False, None))
@@ -195,7 +230,11 @@ def test_buckets_equal_the_plain_implementation(seed):
     def bucket_of(t):
         length = t['segment'][1] - t['segment'][0]
         same = sum((o['video'], o['label']) == (t['video'], t['label']) for o in truth)
-        values = {'coverage': length / case.durations[t['video']], 'length': length, 'instances': same}
+        values = {
+            'coverage': length / case.durations[t['video']],
+            'length': length,
+            'instances': same,
+        }
         return {name: sum(values[name] > edge for edge in buckets[name].edges) for name in buckets}
 
     places = [bucket_of(t) for t in truth]
@@ -210,7 +249,8 @@ def test_buckets_equal_the_plain_implementation(seed):
         expected = [
             plain_ap([i in partner for i in ranked(found, label) if i not in left_out], n, number)
             for label, n in Counter(truth[j]['label'] for j in inside).items()
-            for partner in matchings]
+            for partner in matchings
+        ]
         assert figures.mAP_N[place] == pytest.approx(np.mean(expected))
 
         hits = 0
@@ -218,6 +258,8 @@ def test_buckets_equal_the_plain_implementation(seed):
             for label, n in known.items():
                 order = ranked(found, label)
                 precisions = plain_precisions([i in partner for i in order], n, number)
-                hits += sum(precision > .05 and partner.get(i) in inside
-                            for i, precision in zip(order, precisions))
+                hits += sum(
+                    precision > 0.05 and partner.get(i) in inside
+                    for i, precision in zip(order, precisions)
+                )
         assert figures.missed[place] == pytest.approx(1 - hits / len(inside) / len(case.thresholds))

@@ -1,4 +1,5 @@
 """Repeated and empty annotations."""
+
 import numpy as np
 import pytest
 
@@ -25,7 +26,10 @@ def test_real_annotations_have_some(load_reference):
 def test_what_counts_as_repeated():
     first = entry(1, 5)
     kept = [first, entry(1, 5, 'b'), entry(1.002, 5), entry(1, 5.002)]
-    truth = {'v': [first, entry(1.0005, 4.9995), *kept[1:], entry(7, 7.0005), entry(8, 7)],
-             'w': [entry(1, 5)], 'x': []}
+    truth = {
+        'v': [first, entry(1.0005, 4.9995), *kept[1:], entry(7, 7.0005), entry(8, 7)],
+        'w': [entry(1, 5)],
+        'x': [],
+    }
     assert drop_duplicates(truth) == {'v': kept, 'w': [entry(1, 5)], 'x': []}
-    assert drop_duplicates(truth, tolerance=.01)['v'] == kept[:2]
+    assert drop_duplicates(truth, tolerance=0.01)['v'] == kept[:2]

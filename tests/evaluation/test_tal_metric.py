@@ -1,4 +1,5 @@
 """TALMetric."""
+
 import json
 import logging
 import os
@@ -31,8 +32,10 @@ def evaluate(videos, batch_size=1, **arguments):
 
 def tables(videos):
     """Return ground truth and predictions by video."""
-    return ({i['data_samples'].video_name: i['data_samples'].annotations for i, _ in videos},
-            {p['video_name']: p['proposal_list'] for _, p in videos})
+    return (
+        {i['data_samples'].video_name: i['data_samples'].annotations for i, _ in videos},
+        {p['video_name']: p['proposal_list'] for _, p in videos},
+    )
 
 
 @pytest.fixture
@@ -55,7 +58,10 @@ def test_is_registered_and_equals_the_functions():
     assert figures == {
         'TAL/mAP': precision.average,
         **{f'TAL/mAP@{t}': v for t, v in zip(('0.3', '0.4', '0.5', '0.6', '0.7'), precision.mAP)},
-        'TAL/AR@1': recall.at(1), 'TAL/AR@10': recall.at(10), 'TAL/auc': recall.auc}
+        'TAL/AR@1': recall.at(1),
+        'TAL/AR@10': recall.at(10),
+        'TAL/auc': recall.auc,
+    }
     assert list(figures)[0] == 'TAL/mAP'
     assert 0 < figures['TAL/mAP'] < 1 and 0 < figures['TAL/auc'] < 1
 
@@ -70,9 +76,15 @@ def test_batches_order_and_repeated_videos_do_not_matter():
 
 def test_two_processes_equal_one(tmp_path):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    ranks = [subprocess.Popen([sys.executable, HERE / 'tal_metric_worker.py', str(rank), tmp_path],
-                              env=environment, stderr=subprocess.PIPE, text=True)
-             for rank in range(2)]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, HERE / 'tal_metric_worker.py', str(rank), tmp_path],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
     try:
         errors = [rank.communicate(timeout=120)[1] for rank in ranks]
     finally:
@@ -95,31 +107,54 @@ def test_two_processes_equal_one(tmp_path):
 
 def test_files(tmp_path):
     videos = make_videos(20, labelled=True)
-    figures = evaluate(videos, tiou_thresholds=[.5, .75], detections_file=tmp_path / 'd.json',
-                       metrics_file=str(tmp_path / 'sub' / 'm.json'))
+    figures = evaluate(
+        videos,
+        tiou_thresholds=[0.5, 0.75],
+        detections_file=tmp_path / 'd.json',
+        metrics_file=str(tmp_path / 'sub' / 'm.json'),
+    )
     assert read_detections(tmp_path / 'd.json') == tables(videos)[1]
     assert json.loads((tmp_path / 'sub' / 'm.json').read_text()) == {
-        'mAP': {'average': figures['TAL/mAP'],
-                'per_tiou': {t: figures[f'TAL/mAP@{t}'] for t in ('0.5', '0.75')}},
-        'AR': {**{f'AR@{n}': figures[f'TAL/AR@{n}'] for n in (1, 5, 10, 100)},
-               'auc': figures['TAL/auc']}}
+        'mAP': {
+            'average': figures['TAL/mAP'],
+            'per_tiou': {t: figures[f'TAL/mAP@{t}'] for t in ('0.5', '0.75')},
+        },
+        'AR': {
+            **{f'AR@{n}': figures[f'TAL/AR@{n}'] for n in (1, 5, 10, 100)},
+            'auc': figures['TAL/auc'],
+        },
+    }
 
 
 def test_topk_recall_and_figures_of_every_class(tmp_path):
     videos = make_videos(20, labelled=True)
-    figures = evaluate(videos, metrics=('Recall@kx', 'mAP'), tiou_thresholds='0.5:0.25:0.75', top_k=(1, 3),
-                       per_class=True, metrics_file=tmp_path / 'm.json')
-    precision = average_precision(*tables(videos), [.5, .75])
-    recall = topk_recall(*tables(videos), [.5, .75], (1, 3))
+    figures = evaluate(
+        videos,
+        metrics=('Recall@kx', 'mAP'),
+        tiou_thresholds='0.5:0.25:0.75',
+        top_k=(1, 3),
+        per_class=True,
+        metrics_file=tmp_path / 'm.json',
+    )
+    precision = average_precision(*tables(videos), [0.5, 0.75])
+    recall = topk_recall(*tables(videos), [0.5, 0.75], (1, 3))
     (at_50, at_75), (three_at_50, three_at_75) = recall.recall
     assert figures == {
-        'TAL/mAP': precision.average, 'TAL/mAP@0.5': precision.mAP[0], 'TAL/mAP@0.75': precision.mAP[1],
-        'TAL/Recall@1x': recall.average[0], 'TAL/Recall@1x@0.5': at_50, 'TAL/Recall@1x@0.75': at_75,
-        'TAL/Recall@3x': recall.average[1], 'TAL/Recall@3x@0.5': three_at_50,
-        'TAL/Recall@3x@0.75': three_at_75}
+        'TAL/mAP': precision.average,
+        'TAL/mAP@0.5': precision.mAP[0],
+        'TAL/mAP@0.75': precision.mAP[1],
+        'TAL/Recall@1x': recall.average[0],
+        'TAL/Recall@1x@0.5': at_50,
+        'TAL/Recall@1x@0.75': at_75,
+        'TAL/Recall@3x': recall.average[1],
+        'TAL/Recall@3x@0.5': three_at_50,
+        'TAL/Recall@3x@0.75': three_at_75,
+    }
     assert list(figures)[0] == 'TAL/mAP'
     assert json.loads((tmp_path / 'm.json').read_text()) == {
-        'mAP': precision.to_dict(per_class=True), 'Recall@kx': recall.to_dict()}
+        'mAP': precision.to_dict(per_class=True),
+        'Recall@kx': recall.to_dict(),
+    }
 
 
 def test_detections_survive_a_failing_evaluation(tmp_path):
@@ -136,13 +171,15 @@ def test_without_classes_only_recall_is_reported(tmp_path, warnings):
     truth, proposals = tables(videos)
     assert list(figures) == ['TAL/AR@1', 'TAL/AR@5', 'TAL/AR@10', 'TAL/AR@100', 'TAL/auc']
     assert figures['TAL/auc'] == average_recall(truth, proposals).auc
-    message, = warnings()
-    assert "no label, so only AR can be computed. Give a classifier: dict(type='ScoreFile'" in message
+    (message,) = warnings()
+    assert (
+        "no label, so only AR can be computed. Give a classifier: dict(type='ScoreFile'" in message
+    )
     assert read_detections(tmp_path / 'p.json', require_labels=False) == proposals
 
 
 def test_recall_alone_needs_no_classes_and_no_warning(warnings):
-    assert 'TAL/AR@1' in evaluate(make_videos(20, labelled=False), metrics=('AR', ))
+    assert 'TAL/AR@1' in evaluate(make_videos(20, labelled=False), metrics=('AR',))
     assert warnings() == []
 
 
@@ -166,24 +203,33 @@ def test_a_single_class_needs_no_classifier():
 def test_score_file_gives_the_classes(tmp_path, warnings):
     videos = make_videos(20, labelled=False)
     truth, proposals = tables(videos)
-    scores = {v: {'run': .75, 'jump': .25, 'fly': .125} for v in truth}
+    scores = {v: {'run': 0.75, 'jump': 0.25, 'fly': 0.125} for v in truth}
     (tmp_path / 'scores.json').write_text(json.dumps(scores))
-    figures = evaluate(videos, classifier=dict(type='ScoreFile', top_k=3,
-                                               path=str(tmp_path / 'scores.json')))
-    detections = {v: [{**p, 'label': label, 'score': p['score'] * scores[v][label]}
-                      for p in x for label in LABELS] for v, x in proposals.items()}
+    figures = evaluate(
+        videos, classifier=dict(type='ScoreFile', top_k=3, path=str(tmp_path / 'scores.json'))
+    )
+    detections = {
+        v: [
+            {**p, 'label': label, 'score': p['score'] * scores[v][label]}
+            for p in x
+            for label in LABELS
+        ]
+        for v, x in proposals.items()
+    }
     assert figures['TAL/mAP'] == average_precision(truth, detections).average > 0
     # Recall is that of the proposals, not of the three times as many detections.
     assert figures['TAL/auc'] == average_recall(truth, proposals).auc
     number = sum(map(len, proposals.values()))
-    message, = warnings()
-    assert message == (f'TALMetric: {number} of {3 * number} detections have one of 1 labels without '
-                       "ground truth, which mAP and Recall@kx ignore: 'fly'")
+    (message,) = warnings()
+    assert message == (
+        f'TALMetric: {number} of {3 * number} detections have one of 1 labels without '
+        "ground truth, which mAP and Recall@kx ignore: 'fly'"
+    )
 
 
 def test_score_file_needs_no_features(tmp_path):
     videos = make_videos(9, labelled=False)
-    (tmp_path / 'scores.json').write_text(json.dumps({v: {'run': .5} for v in tables(videos)[0]}))
+    (tmp_path / 'scores.json').write_text(json.dumps({v: {'run': 0.5} for v in tables(videos)[0]}))
     classifier = dict(type='ScoreFile', path=str(tmp_path / 'scores.json'))
     expected = evaluate(videos, classifier=classifier)
     for item, _ in videos:
@@ -201,8 +247,10 @@ def test_classes_without_detections_are_a_note(warnings, caplog):
             proposal['label'] = 'run'
     evaluate(videos)
     assert all('classes' not in message for message in warnings())
-    assert ("TALMetric: 1 of 2 classes have no detections, so their average precision is 0: 'jump'"
-            in [record.getMessage() for record in caplog.records])
+    assert (
+        "TALMetric: 1 of 2 classes have no detections, so their average precision is 0: 'jump'"
+        in [record.getMessage() for record in caplog.records]
+    )
 
 
 class SpyClassifier:
@@ -220,12 +268,13 @@ class SpyClassifier:
 def test_classifier_sees_the_raw_features_of_its_video():
     videos, spy = make_videos(9, labelled=False), SpyClassifier()
     evaluate(videos, batch_size=4, classifier=spy)
-    asked = {item['data_samples'].video_name: item['inputs'] for item, p in videos
-             if p['proposal_list']}
+    asked = {
+        item['data_samples'].video_name: item['inputs'] for item, p in videos if p['proposal_list']
+    }
     assert [name for name, _, _ in spy.calls] == list(asked)
     for name, features, span in spy.calls:
         np.testing.assert_array_equal(features, asked[name].float().numpy())
-        assert span == (0., 20.)
+        assert span == (0.0, 20.0)
 
 
 def test_labels_of_the_predictions_win():
@@ -236,8 +285,9 @@ def test_labels_of_the_predictions_win():
 
 
 def test_prefix_and_choice_of_metrics():
-    figures = evaluate(make_videos(20, labelled=True), metrics=('mAP', ), tiou_thresholds=[.5],
-                       prefix='val')
+    figures = evaluate(
+        make_videos(20, labelled=True), metrics=('mAP',), tiou_thresholds=[0.5], prefix='val'
+    )
     assert list(figures) == ['val/mAP', 'val/mAP@0.5']
 
 
@@ -249,25 +299,33 @@ def test_missing_predictions_are_named():
 
 
 def test_partly_labelled_proposals_are_refused():
-    (item, prediction), = make_videos(1, labelled=False)
-    prediction['proposal_list'] = [{'segment': [0, 1], 'score': 1.},
-                                   {'segment': [0, 1], 'score': 1., 'label': 'run'}]
+    ((item, prediction),) = make_videos(1, labelled=False)
+    prediction['proposal_list'] = [
+        {'segment': [0, 1], 'score': 1.0},
+        {'segment': [0, 1], 'score': 1.0, 'label': 'run'},
+    ]
     with pytest.raises(ValueError, match="video 'v_00': 1 of 2 proposals have a label"):
         feed(TALMetric(), [(item, prediction)], 1)
 
 
 def test_missing_annotations_say_what_to_add():
-    (item, prediction), = make_videos(1, labelled=True)
+    ((item, prediction),) = make_videos(1, labelled=True)
     item['data_samples'] = type(item['data_samples'])(metainfo={'video_name': 'v_00'})
     with pytest.raises(ValueError, match="'v_00' has no 'annotations'.*add it to 'meta_keys'"):
         feed(TALMetric(), [(item, prediction)], 1)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ({'metrics': 'map'}, r"metrics must be some of \('mAP', 'AR', 'Recall@kx'\), got \('map',\)"),
-    ({'tiou_thresholds': 'hacs2'}, "'hacs2'"),
-    ({'recall_at': (1, 200)}, r'recall_at \(1, 200\) must lie between .* max_proposals = 100'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            {'metrics': 'map'},
+            r"metrics must be some of \('mAP', 'AR', 'Recall@kx'\), got \('map',\)",
+        ),
+        ({'tiou_thresholds': 'hacs2'}, "'hacs2'"),
+        ({'recall_at': (1, 200)}, r'recall_at \(1, 200\) must lie between .* max_proposals = 100'),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         TALMetric(**arguments)

@@ -1,4 +1,5 @@
 """Fixtures of the localizers' tests."""
+
 from __future__ import annotations
 
 import pytest

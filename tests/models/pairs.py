@@ -1,4 +1,5 @@
 """mmaction2's localizers and ours on the same weights and videos."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,11 +13,14 @@ def make_sample(index: int, number: int = 3) -> ActionDataSample:
     """A data sample with random segments and proposals."""
     rng = np.random.default_rng(index)
     sample = ActionDataSample()
-    sample.gt_instances = InstanceData(gt_bbox=torch.from_numpy(np.sort(rng.random((number, 2)), 1)))
+    sample.gt_instances = InstanceData(
+        gt_bbox=torch.from_numpy(np.sort(rng.random((number, 2)), 1))
+    )
     proposals = np.concatenate([np.sort(rng.random((7, 2)), 1), rng.random((7, 1))], 1)
     sample.proposals = InstanceData(proposals=torch.from_numpy(proposals).float())
-    sample.set_metainfo(dict(video_name=f'v_{index}', duration_frame=1000, duration_second=33.3,
-                             feature_frame=992))
+    sample.set_metainfo(
+        dict(video_name=f'v_{index}', duration_frame=1000, duration_second=33.3, feature_frame=992)
+    )
     return sample
 
 

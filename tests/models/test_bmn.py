@@ -1,4 +1,5 @@
 """BMN against mmaction2's: the same numbers, quirks included, and its faults mended."""
+
 from __future__ import annotations
 
 import io
@@ -18,7 +19,9 @@ from tests.models.pairs import assert_same, assert_same_proposals, build_pair, m
 SIZE = TINY_BMN['temporal_dim']
 #: Several chunks of hidden channels.
 WIDE_BMN = {**TINY_BMN, 'temporal_dim': 33, 'hidden_dim_3d': 150, 'num_samples': 7}
-EVERY_CELL = torch.tensor([[s, e] for s in range(SIZE) for e in range(s + 1, SIZE + 1)]).double() / SIZE
+EVERY_CELL = (
+    torch.tensor([[s, e] for s in range(SIZE) for e in range(s + 1, SIZE + 1)]).double() / SIZE
+)
 
 
 def make_batch(config: dict, dtype: torch.dtype) -> tuple[list[torch.Tensor], list]:
@@ -59,7 +62,7 @@ def test_predicts_the_whole_batch_like_mmaction2_one_by_one():
         results = ours(inputs, samples, 'predict')
         assert [result['video_name'] for result in results] == ['v_0', 'v_1', 'v_2']
         for index, result in enumerate(results):
-            expected, = theirs(inputs[index:index + 1], samples[index:index + 1], 'predict')
+            (expected,) = theirs(inputs[index : index + 1], samples[index : index + 1], 'predict')
             assert_same_proposals(expected['proposal_list'], result['proposal_list'])
 
 
@@ -69,7 +72,7 @@ def test_videos_of_different_lengths_are_predicted_as_one_by_one():
     samples = [make_sample(i) for i in range(4)]
     with torch.no_grad():
         for index, result in enumerate(model(inputs, samples, 'predict')):
-            alone, = model(inputs[index:index + 1], samples[index:index + 1], 'predict')
+            (alone,) = model(inputs[index : index + 1], samples[index : index + 1], 'predict')
             assert_same_proposals(alone['proposal_list'], result['proposal_list'])
 
 
@@ -118,12 +121,14 @@ def test_checkpoint_lacks_the_sampling_mask():
     for model in build_pair(StockBMN, TINY_BMN):
         torch.save(model.state_dict(), file := io.BytesIO())
         sizes.append(file.tell())
-    assert sizes[0] - sizes[1] > 4 * SIZE ** 3 * TINY_BMN['num_samples']
+    assert sizes[0] - sizes[1] > 4 * SIZE**3 * TINY_BMN['num_samples']
 
 
 def test_labels_are_mmaction2s():
     theirs, ours = build_pair(StockBMN, TINY_BMN)
-    segments = [torch.from_numpy(np.sort(np.random.default_rng(i).random((i, 2)), 1)) for i in (1, 2, 9)]
+    segments = [
+        torch.from_numpy(np.sort(np.random.default_rng(i).random((i, 2)), 1)) for i in (1, 2, 9)
+    ]
     assert_same(theirs.generate_labels(segments), ours.generate_labels(segments))
 
 
@@ -147,7 +152,9 @@ def test_max_duration_keeps_the_first_rows():
 
 @pytest.mark.parametrize('value', [0, 21])
 def test_max_duration_out_of_range(value):
-    with pytest.raises(ValueError, match=f'max_duration={value} must be between 1 and temporal_dim=20'):
+    with pytest.raises(
+        ValueError, match=f'max_duration={value} must be between 1 and temporal_dim=20'
+    ):
         MODELS.build({**TINY_BMN, 'max_duration': value})
 
 
@@ -157,15 +164,15 @@ def test_proposals_that_end_with_the_video_are_trained_but_never_proposed():
     duration, start = np.mgrid[:SIZE, :SIZE]
     last = torch.from_numpy(duration + start == SIZE - 1)
     assert model.bm_mask[last].all()
-    maps = torch.full((1, 2, SIZE, SIZE), .5, requires_grad=True)
-    scores = torch.full((1, SIZE), .5)
+    maps = torch.full((1, 2, SIZE, SIZE), 0.5, requires_grad=True)
+    scores = torch.full((1, SIZE), 0.5)
     model._forward = lambda inputs: (maps, scores, scores)
     inputs, samples = make_batch(TINY_BMN, torch.float)
     model(inputs[:1], with_truth(samples[:1], EVERY_CELL), 'loss')['loss'].backward()
     assert maps.grad[:, :, last].all()
     maps.requires_grad_(False)
-    model.post_process_top_k = SIZE ** 2
-    result, = model(inputs[:1], samples[:1], 'predict')
+    model.post_process_top_k = SIZE**2
+    (result,) = model(inputs[:1], samples[:1], 'predict')
     ends = [proposal['segment'][1] for proposal in result['proposal_list']]
     assert len(ends) == SIZE * (SIZE - 1) // 2
     assert max(ends) == pytest.approx((SIZE - 1) / SIZE * 992 / 1000 * 33.3)
@@ -185,11 +192,13 @@ def test_with_more_positives_than_negatives_the_loss_reads_every_cell(dtype):
     assert maps[0].grad[:, 0, ours.bm_mask == 0].all()
 
 
-@pytest.mark.parametrize('segments', [torch.zeros(0, 2), torch.tensor([[.501, .502]])])
+@pytest.mark.parametrize('segments', [torch.zeros(0, 2), torch.tensor([[0.501, 0.502]])])
 def test_no_truth_and_no_match_give_a_finite_loss(segments):
     inputs, samples = make_batch(TINY_BMN, torch.float)
     model = MODELS.build(TINY_BMN)
     with pytest.warns(UserWarning, match='no cell of a batch has a tIoU above 0.7'):
         loss = model(inputs, with_truth(samples, segments.double()), 'loss')['loss']
     loss.backward()
-    assert loss.isfinite() and all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert loss.isfinite() and all(
+        p.grad is None or p.grad.isfinite().all() for p in model.parameters()
+    )

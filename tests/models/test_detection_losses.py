@@ -1,4 +1,5 @@
 """Focal loss and distance-IoU loss."""
+
 from __future__ import annotations
 
 import pytest
@@ -23,20 +24,25 @@ def test_focal_without_focus_is_cross_entropy(entries):
 def test_focal_by_its_definition(entries):
     logits, targets = entries
     p_t = torch.where(targets > 0, logits.sigmoid(), 1 - logits.sigmoid())
-    alpha_t = torch.where(targets > 0, .25, .75)
-    torch.testing.assert_close(sigmoid_focal_loss(logits, targets), -alpha_t * (1 - p_t)**2 * p_t.log())
+    alpha_t = torch.where(targets > 0, 0.25, 0.75)
+    torch.testing.assert_close(
+        sigmoid_focal_loss(logits, targets), -alpha_t * (1 - p_t) ** 2 * p_t.log()
+    )
 
 
 def test_focal_of_sure_predictions():
-    loss = sigmoid_focal_loss(torch.tensor([200., -200., 200., -200.]), torch.tensor([1., 0., 0., 1.]))
-    assert loss.tolist() == pytest.approx([0, 0, .75 * 200, .25 * 200])
+    loss = sigmoid_focal_loss(
+        torch.tensor([200.0, -200.0, 200.0, -200.0]), torch.tensor([1.0, 0.0, 0.0, 1.0])
+    )
+    assert loss.tolist() == pytest.approx([0, 0, 0.75 * 200, 0.25 * 200])
 
 
 def test_focal_gradient(entries):
     logits, targets = entries
-    for smooth in (targets, targets * .9 + .03):
-        assert torch.autograd.gradcheck(lambda x, t=smooth: sigmoid_focal_loss(x, t),
-                                        logits.clone().requires_grad_())
+    for smooth in (targets, targets * 0.9 + 0.03):
+        assert torch.autograd.gradcheck(
+            lambda x, t=smooth: sigmoid_focal_loss(x, t), logits.clone().requires_grad_()
+        )
 
 
 def test_half_precision_is_not_used():
@@ -49,22 +55,26 @@ def diou_of_segments(a: tuple[float, float], b: tuple[float, float]) -> float:
     intersection = max(min(a[1], b[1]) - max(a[0], b[0]), 0)
     union = a[1] - a[0] + b[1] - b[0] - intersection
     hull = max(a[1], b[1]) - min(a[0], b[0])
-    return 1 - intersection / union + ((sum(a) - sum(b)) / 2 / hull)**2
+    return 1 - intersection / union + ((sum(a) - sum(b)) / 2 / hull) ** 2
 
 
 def test_diou_by_segments():
     torch.manual_seed(0)
     distances, targets = torch.rand(2, 20, 2, dtype=torch.float64) * 5
-    expected = [diou_of_segments((7 - a, 7 + b), (7 - c, 7 + d))
-                for (a, b), (c, d) in zip(distances.tolist(), targets.tolist())]
+    expected = [
+        diou_of_segments((7 - a, 7 + b), (7 - c, 7 + d))
+        for (a, b), (c, d) in zip(distances.tolist(), targets.tolist())
+    ]
     assert diou_loss(distances, targets).tolist() == pytest.approx(expected)
 
 
 def test_diou_limits():
-    target = torch.tensor([[1., 3.]])
+    target = torch.tensor([[1.0, 3.0]])
     assert diou_loss(target, target).item() == 0
     assert diou_loss(10 * target, 10 * target).item() == 0
-    assert diou_loss(torch.tensor([[2., 0.]]), torch.tensor([[0., 2.]])).item() == pytest.approx(1.25)
+    assert diou_loss(
+        torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    ).item() == pytest.approx(1.25)
     zero = torch.zeros(1, 2, requires_grad=True)
     loss = diou_loss(zero, torch.zeros(1, 2))
     loss.sum().backward()
@@ -78,11 +88,20 @@ def test_diou_gradient():
     assert torch.autograd.gradcheck(lambda x: diou_loss(x, targets), distances)
 
 
-@pytest.mark.parametrize(('call', 'message'), [
-    (lambda: sigmoid_focal_loss(torch.zeros(2, 3), torch.zeros(2, 1)), r'expected targets \(2, 3\)'),
-    (lambda: diou_loss(torch.zeros(2, 2), torch.zeros(3, 2)), r'got \(2, 2\) and \(3, 2\)'),
-    (lambda: diou_loss(torch.zeros(2, 3), torch.zeros(2, 3)), r'expected two tensors \(..., 2\)'),
-])
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (
+            lambda: sigmoid_focal_loss(torch.zeros(2, 3), torch.zeros(2, 1)),
+            r'expected targets \(2, 3\)',
+        ),
+        (lambda: diou_loss(torch.zeros(2, 2), torch.zeros(3, 2)), r'got \(2, 2\) and \(3, 2\)'),
+        (
+            lambda: diou_loss(torch.zeros(2, 3), torch.zeros(2, 3)),
+            r'expected two tensors \(..., 2\)',
+        ),
+    ],
+)
 def test_wrong_shapes(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,5 @@
 """Views of frames, and the encoder whose weights come with a package."""
+
 from __future__ import annotations
 
 import sys
@@ -11,7 +12,12 @@ from mmaction.registry import MODELS
 from mmengine.registry import DefaultScope
 from sklearn.datasets import load_sample_images
 
-from sola_plugin.models.encoders import EfficientNetLite0, FrameTransform, RecognizerEncoder, center_view
+from sola_plugin.models.encoders import (
+    EfficientNetLite0,
+    FrameTransform,
+    RecognizerEncoder,
+    center_view,
+)
 from sola_plugin.models.encoders.frames import view_of
 from tests.tiny_recognizers import RECOGNIZERS
 
@@ -22,23 +28,35 @@ def test_center_view():
     np.testing.assert_array_equal(FrameTransform(center_view(short_side=30))(frame), small)
     np.testing.assert_array_equal(FrameTransform(center_view(30, 20))(frame), small[5:25, 15:35])
     for crop in (31, 0, -1):
-        with pytest.raises(ValueError, match=f'0 < crop <= short side, got crop {crop} and short side 30'):
+        with pytest.raises(
+            ValueError, match=f'0 < crop <= short side, got crop {crop} and short side 30'
+        ):
             center_view(30, crop)
 
 
 @pytest.mark.parametrize('crop', ['CenterCrop', 'ThreeCrop', 'TenCrop'])
 def test_the_one_view_of_a_test_pipeline(crop):
     pipeline = [
-        dict(type='mmaction.DecordInit'), dict(type='SampleFrames', clip_len=8), dict(type='DecordDecode'),
-        dict(type='Resize', scale=(-1, 256), lazy=True), dict(type=crop, crop_size=224),
-        dict(type='Flip', flip_ratio=.5), dict(type='Fuse'), dict(type='FormatShape', input_format='NCTHW'),
-        dict(type='PackActionInputs')]
-    assert view_of(pipeline) == [dict(type='Resize', scale=(-1, 256), lazy=False),
-                                 dict(type='CenterCrop', crop_size=224)]
+        dict(type='mmaction.DecordInit'),
+        dict(type='SampleFrames', clip_len=8),
+        dict(type='DecordDecode'),
+        dict(type='Resize', scale=(-1, 256), lazy=True),
+        dict(type=crop, crop_size=224),
+        dict(type='Flip', flip_ratio=0.5),
+        dict(type='Fuse'),
+        dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs'),
+    ]
+    assert view_of(pipeline) == [
+        dict(type='Resize', scale=(-1, 256), lazy=False),
+        dict(type='CenterCrop', crop_size=224),
+    ]
 
 
 def test_unknown_transforms_are_named():
-    with pytest.raises(ValueError, match="has the transform 'ColorJitter'; expected .*short side and crop"):
+    with pytest.raises(
+        ValueError, match="has the transform 'ColorJitter'; expected .*short side and crop"
+    ):
         view_of([dict(type='DecordDecode'), dict(type='ColorJitter')])
 
 
@@ -46,7 +64,9 @@ def test_unknown_transforms_are_named():
 def test_input_formats(formats):
     backbone, head, _ = RECOGNIZERS['TSN']
     with DefaultScope.overwrite_default_scope('mmaction'):
-        model = MODELS.build(dict(type='Recognizer2D', backbone=backbone, cls_head=dict(head, num_classes=5)))
+        model = MODELS.build(
+            dict(type='Recognizer2D', backbone=backbone, cls_head=dict(head, num_classes=5))
+        )
     pipeline = [dict(type='FormatShape', input_format=each) for each in formats]
     with pytest.raises(ValueError, match='expected a test pipeline with one FormatShape, .* got '):
         RecognizerEncoder(model, pipeline)

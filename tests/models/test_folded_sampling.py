@@ -1,4 +1,5 @@
 """Folded sampling against sampled maps that are really made."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,7 +23,9 @@ HIDDEN, OUT = 6, 2
 
 
 def bmn_weights(size=SIZE, rows=ROWS, samples=4, points=3, ratio=0.5):
-    return interpolation_weights(bmn_positions(*valid_cells(size, rows), samples, points, ratio), size)
+    return interpolation_weights(
+        bmn_positions(*valid_cells(size, rows), samples, points, ratio), size
+    )
 
 
 def make_layer(sources: int = 1, chunk: int = 4) -> FoldedSampling:
@@ -37,9 +40,12 @@ def make_inputs(sources: int = 1, batch: int = 2) -> tuple[list, list, torch.Ten
     def random(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.double, requires_grad=True)
 
-    return ([random(batch, CHANNELS, SIZE) for _ in range(sources)],
-            [random(HIDDEN, CHANNELS, number) for number in SAMPLES[:sources]], random(HIDDEN),
-            random(OUT, HIDDEN))
+    return (
+        [random(batch, CHANNELS, SIZE) for _ in range(sources)],
+        [random(HIDDEN, CHANNELS, number) for number in SAMPLES[:sources]],
+        random(HIDDEN),
+        random(OUT, HIDDEN),
+    )
 
 
 def sampled_map(x: torch.Tensor, samples: int) -> torch.Tensor:
@@ -58,11 +64,24 @@ def naive(sources, weights, bias, pointwise=None):
     return hidden if pointwise is None else F.conv2d(hidden, pointwise[:, :, None, None])
 
 
-@pytest.mark.parametrize(('size', 'samples', 'points', 'ratio'), [
-    (20, 4, 3, .5), (9, 2, 2, 1.), (9, 5, 1, 0.), (13, 32, 3, .5), (1, 4, 3, .5), (11, 1, 7, 2.)])
+@pytest.mark.parametrize(
+    ('size', 'samples', 'points', 'ratio'),
+    [
+        (20, 4, 3, 0.5),
+        (9, 2, 2, 1.0),
+        (9, 5, 1, 0.0),
+        (13, 32, 3, 0.5),
+        (1, 4, 3, 0.5),
+        (11, 1, 7, 2.0),
+    ],
+)
 def test_weights_are_mmaction2s_sample_mask(size, samples, points, ratio):
-    stock = StockBMN(**{k: v for k, v in TINY_BMN.items() if k != 'type'} | dict(
-        temporal_dim=size, num_samples=samples, num_samples_per_bin=points, boundary_ratio=ratio))
+    stock = StockBMN(
+        **{k: v for k, v in TINY_BMN.items() if k != 'type'}
+        | dict(
+            temporal_dim=size, num_samples=samples, num_samples_per_bin=points, boundary_ratio=ratio
+        )
+    )
     mask = stock.sample_mask.view(size, samples, size, size).numpy()
     for rows in {size, 1 + size // 2}:
         duration, start = valid_cells(size, rows)
@@ -81,29 +100,34 @@ def test_valid_cells_by_plain_loops(size, rows):
 
 @pytest.mark.parametrize('rows', [0, 7])
 def test_valid_cells_of_no_map(rows):
-    with pytest.raises(ValueError, match=f'max_duration={rows} must be between 1 and temporal_dim=6'):
+    with pytest.raises(
+        ValueError, match=f'max_duration={rows} must be between 1 and temporal_dim=6'
+    ):
         valid_cells(6, rows)
 
 
 def test_left_edge_is_truncated_and_right_edge_fades():
-    """mmaction2's quirk: of points 0.4 before the first and after the last position, one counts fully."""
-    positions = bmn_positions(np.array([3]), np.array([0]), 2, 1, boundary_ratio=.1)
+    """mmaction2's quirk: of points 0.4 before the first and after the last position, one counts
+    fully."""
+    positions = bmn_positions(np.array([3]), np.array([0]), 2, 1, boundary_ratio=0.1)
     np.testing.assert_allclose(positions.ravel(), [0, 3.4])  # the first would be at -0.4
     weights = interpolation_weights(positions, size=4).toarray().reshape(4, 2)
-    np.testing.assert_allclose(weights, [[1, 0], [0, 0], [0, 0], [0, .6]], atol=1e-6)
-    beyond = bmn_positions(np.array([3]), np.array([0]), 2, 1, boundary_ratio=.25)  # -1 and 4
+    np.testing.assert_allclose(weights, [[1, 0], [0, 0], [0, 0], [0, 0.6]], atol=1e-6)
+    beyond = bmn_positions(np.array([3]), np.array([0]), 2, 1, boundary_ratio=0.25)  # -1 and 4
     assert interpolation_weights(beyond, size=4).nnz == 0
 
 
 def test_one_point_cannot_span_a_proposal():
-    with pytest.raises(ValueError, match='num_samples=1 times num_samples_per_bin=1 must be at least 2'):
+    with pytest.raises(
+        ValueError, match='num_samples=1 times num_samples_per_bin=1 must be at least 2'
+    ):
         bmn_weights(samples=1, points=1)
 
 
 def test_a_sample_is_the_mean_of_the_points_it_has():
-    positions = np.array([[[.5, 2.], [1., np.nan], [-1.5, 0.], [9., 1e9]]])
+    positions = np.array([[[0.5, 2.0], [1.0, np.nan], [-1.5, 0.0], [9.0, 1e9]]])
     weights = interpolation_weights(positions, size=3).toarray().reshape(3, 4).T
-    np.testing.assert_allclose(weights, [[.25, .25, .5], [0, 1, 0], [.5, 0, 0], [0, 0, 0]])
+    np.testing.assert_allclose(weights, [[0.25, 0.25, 0.5], [0, 1, 0], [0.5, 0, 0], [0, 0, 0]])
 
 
 @pytest.mark.parametrize('sources', [1, 2])
@@ -140,7 +164,9 @@ def test_cells_outside_the_video_are_one_differentiable_constant():
     duration, start = np.mgrid[:ROWS, :SIZE]
     outside = torch.from_numpy(duration + start >= SIZE)
     constant = pointwise @ bias.relu()
-    torch.testing.assert_close(cells[:, :, outside], constant[None, :, None].expand(2, -1, outside.sum()))
+    torch.testing.assert_close(
+        cells[:, :, outside], constant[None, :, None].expand(2, -1, outside.sum())
+    )
     grads = torch.autograd.grad(cells[:, :, outside].sum(), [bias, pointwise, *xs, *weights])
     number = 2 * outside.sum()
     torch.testing.assert_close(grads[0], number * pointwise.sum(0) * (bias > 0))
@@ -151,8 +177,12 @@ def test_cells_outside_the_video_are_one_differentiable_constant():
 def test_cells_outside_the_video_may_have_samples_of_their_own():
     x, weight, bias, _ = make_inputs()
     inside = bmn_weights().toarray()
-    first = np.tile(np.eye(SIZE)[:, :1], (1, SAMPLES[0])).reshape(1, -1)  # every sample reads position 0
-    layer = FoldedSampling([csr_array(np.concatenate([inside, first]).astype('f4'))], SIZE, ROWS).double()
+    first = np.tile(np.eye(SIZE)[:, :1], (1, SAMPLES[0])).reshape(
+        1, -1
+    )  # every sample reads position 0
+    layer = FoldedSampling(
+        [csr_array(np.concatenate([inside, first]).astype('f4'))], SIZE, ROWS
+    ).double()
     rows = layer(x, weight, bias)
     torch.testing.assert_close(rows[:, :-1], make_layer()(x, weight, bias)[:, :-1])
     expected = (torch.einsum('bc,hcn->bh', x[0][:, :, 0], weight[0]) + bias).relu()
@@ -181,17 +211,23 @@ def test_other_dtypes():
     (x,), (weight,), bias, pointwise = make_inputs()
     expected = layer([x], [weight], bias, pointwise)
     layer = layer.float()
-    x, weight, bias, pointwise = (v.detach().float().requires_grad_() for v in (x, weight, bias, pointwise))
-    torch.testing.assert_close(layer([x], [weight], bias, pointwise), expected.float(), rtol=1e-5, atol=1e-5)
+    x, weight, bias, pointwise = (
+        v.detach().float().requires_grad_() for v in (x, weight, bias, pointwise)
+    )
+    torch.testing.assert_close(
+        layer([x], [weight], bias, pointwise), expected.float(), rtol=1e-5, atol=1e-5
+    )
     with torch.autocast('cpu', torch.bfloat16):
         mixed = layer([x], [weight], bias, pointwise)
-    torch.testing.assert_close(mixed.double(), expected, rtol=.05, atol=.2)
+    torch.testing.assert_close(mixed.double(), expected, rtol=0.05, atol=0.2)
     mixed.sum().backward()
     assert x.grad.isfinite().all()
 
 
 def test_wrong_weights_and_features():
-    with pytest.raises(ValueError, match=r'the weights have \[25\] rows, expected one for each of the 18'):
+    with pytest.raises(
+        ValueError, match=r'the weights have \[25\] rows, expected one for each of the 18'
+    ):
         FoldedSampling([bmn_weights()], SIZE, max_duration=3)
     xs, weights, bias, _ = make_inputs()
     with pytest.raises(ValueError, match=r'got 24 rows .* were made for 28: resize the features'):

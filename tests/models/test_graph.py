@@ -1,4 +1,5 @@
 """Graph layers of G-TAD against loops over snippets, edges and points."""
+
 from __future__ import annotations
 
 import math
@@ -35,9 +36,16 @@ def align(features: np.ndarray, first: float, last: float, num_samples: int) -> 
     first, last = Fraction(float(first)), Fraction(float(last))
     length = max(last - first, Fraction(1))
     width, points = length / num_samples, math.ceil(length / num_samples)
-    return np.stack([
-        sum(read(features, first + sample * width + (2 * point + 1) * width / (2 * points))
-            for point in range(points)) / points for sample in range(num_samples)])
+    return np.stack(
+        [
+            sum(
+                read(features, first + sample * width + (2 * point + 1) * width / (2 * points))
+                for point in range(points)
+            )
+            / points
+            for sample in range(num_samples)
+        ]
+    )
 
 
 @pytest.mark.parametrize('num_samples', [1, 3, 4, 32])
@@ -61,7 +69,9 @@ def test_nearest_neighbors_and_their_features():
     assert torch.equal(index[:, :, 0], torch.arange(9).expand(2, -1))
     features = gather_snippets(x, index)
     for video, snippet, rank in np.ndindex(2, 9, 4):
-        assert torch.equal(features[video, :, snippet, rank], x[video, :, index[video, snippet, rank]])
+        assert torch.equal(
+            features[video, :, snippet, rank], x[video, :, index[video, snippet, rank]]
+        )
 
 
 def test_too_few_snippets_for_the_neighbors():
@@ -77,8 +87,10 @@ def test_gcnext_is_the_sum_over_both_kinds_of_edges():
     for video in range(2):
         distance = torch.cdist(x[video].t(), x[video].t())
         for snippet in range(6):
-            edges = [block.sconvs(torch.cat([x[video, :, other], x[video, :, snippet]])[:, None, None])
-                     for other in distance[snippet].argsort()[:3]]
+            edges = [
+                block.sconvs(torch.cat([x[video, :, other], x[video, :, snippet]])[:, None, None])
+                for other in distance[snippet].argsort()[:3]
+            ]
             expected[video, :, snippet] += torch.stack(edges).amax(0).flatten()
     torch.testing.assert_close(block(x), expected.relu(), rtol=0, atol=1e-12)
 

@@ -1,4 +1,5 @@
 """Neck-aware localizers against mmaction2's own."""
+
 from __future__ import annotations
 
 import pytest
@@ -12,14 +13,28 @@ from tests.conftest import CHANNELS, TINY_BMN, TINY_MATCHER
 from tests.models.pairs import assert_same, assert_same_proposals, build_pair, make_sample, seeded
 
 SOLA = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
-TINY_TEM = dict(type='TEM', temporal_dim=20, boundary_ratio=0.1, tem_feat_dim=CHANNELS,
-                tem_hidden_dim=8, tem_match_threshold=0.5)
-TINY_TCANET = dict(type='TCANet', feat_dim=CHANNELS, temporal_dim=20, window_size=5, lgte_num=1,
-                   se_sample_num=4, action_sample_num=4)
+TINY_TEM = dict(
+    type='TEM',
+    temporal_dim=20,
+    boundary_ratio=0.1,
+    tem_feat_dim=CHANNELS,
+    tem_hidden_dim=8,
+    tem_match_threshold=0.5,
+)
+TINY_TCANET = dict(
+    type='TCANet',
+    feat_dim=CHANNELS,
+    temporal_dim=20,
+    window_size=5,
+    lgte_num=1,
+    se_sample_num=4,
+    action_sample_num=4,
+)
 
 
-@pytest.mark.parametrize(('stock', 'ours', 'config'), [
-    (StockTEM, TEM, TINY_TEM), (StockTCANet, TCANet, TINY_TCANET)])
+@pytest.mark.parametrize(
+    ('stock', 'ours', 'config'), [(StockTEM, TEM, TINY_TEM), (StockTCANet, TCANet, TINY_TCANET)]
+)
 def test_without_a_neck_it_is_mmaction2s_to_the_bit(stock, ours, config, batch):
     inputs, samples = batch
     theirs, model = build_pair(stock, config)
@@ -41,7 +56,7 @@ def test_predicts_the_whole_batch_like_mmaction2_one_by_one(batch):
         results = ours(inputs, samples, 'predict')
         assert [r['video_name'] for r in results] == ['v_0', 'v_1', 'v_2']
         for index, result in enumerate(results):
-            expected, = theirs(inputs[index:index + 1], samples[index:index + 1], 'predict')
+            (expected,) = theirs(inputs[index : index + 1], samples[index : index + 1], 'predict')
             assert_same_proposals(expected['proposal_list'], result['proposal_list'])
 
 
@@ -61,18 +76,18 @@ def test_fresh_sola_changes_nothing(batch):
 
 def test_lengths_in_a_batch_do_not_matter():
     model = MODELS.build({**TINY_BMN, 'neck': SOLA})
-    torch.nn.init.constant_(model.neck.alpha, 1.)
+    torch.nn.init.constant_(model.neck.alpha, 1.0)
     inputs = [torch.randn(CHANNELS, length) for length in (33, 20, 7, 1)]
     whole = model(inputs, None, 'tensor')
     for index, video in enumerate(inputs):
         for a, b in zip(whole, model([video], None, 'tensor')):
-            torch.testing.assert_close(a[index:index + 1], b, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(a[index : index + 1], b, rtol=1e-5, atol=1e-6)
 
 
 def test_joint_adds_the_similarity_loss(batch):
-    config = {**TINY_BMN, 'neck': SOLA, 'similarity_matching': dict(weight=2., **TINY_MATCHER)}
+    config = {**TINY_BMN, 'neck': SOLA, 'similarity_matching': dict(weight=2.0, **TINY_MATCHER)}
     model = MODELS.build(config)
-    torch.nn.init.constant_(model.neck.alpha, 1.)
+    torch.nn.init.constant_(model.neck.alpha, 1.0)
     losses = seeded(model, *batch, 'loss')
     assert set(losses) == {'loss', 'loss_similarity'}
     losses['loss_similarity'].backward()
@@ -81,8 +96,10 @@ def test_joint_adds_the_similarity_loss(batch):
     assert {key.split('.')[0] for key in model.state_dict()} >= {'neck', 'predictor'}
     assert len([key for key in model.state_dict() if key.endswith('alpha')]) == 1
     double = seeded(model, *batch, 'loss')['loss_similarity']
-    model._weight = 1.
-    assert double.item() == pytest.approx(2 * seeded(model, *batch, 'loss')['loss_similarity'].item())
+    model._weight = 1.0
+    assert double.item() == pytest.approx(
+        2 * seeded(model, *batch, 'loss')['loss_similarity'].item()
+    )
 
 
 def test_joint_without_a_long_enough_video():
@@ -91,16 +108,27 @@ def test_joint_without_a_long_enough_video():
     assert losses['loss_similarity'] == 0
 
 
-@pytest.mark.parametrize(('extra', 'message'), [
-    (dict(neck=dict(type='SoLa', in_channels=2048)), 'in_channels=2048, the localizer expects 16'),
-    (dict(similarity_matching=dict()), 'similarity_matching needs a neck'),
-])
+@pytest.mark.parametrize(
+    ('extra', 'message'),
+    [
+        (
+            dict(neck=dict(type='SoLa', in_channels=2048)),
+            'in_channels=2048, the localizer expects 16',
+        ),
+        (dict(similarity_matching=dict()), 'similarity_matching needs a neck'),
+    ],
+)
 def test_bad_config(extra, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build({**TINY_BMN, **extra})
 
 
 def test_wrong_channels_name_the_video():
-    with pytest.raises(ValueError, match=(r"features of 'v_0' are \(400, 20\), the localizer expects "
-                                          r'\(16, T\): set feat_dim')):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"features of 'v_0' are \(400, 20\), the localizer expects "
+            r'\(16, T\): set feat_dim'
+        ),
+    ):
         MODELS.build(TINY_BMN)([torch.zeros(400, 20)], [make_sample(0)], 'tensor')

@@ -1,4 +1,5 @@
 """Suppression against plain loops, and detections of a video."""
+
 from __future__ import annotations
 
 import math
@@ -33,29 +34,44 @@ def soft_nms_by_loops(segments, scores, sigma: float, min_score: float) -> list[
     while left and max(left.values()) > min_score:
         best = max(left, key=left.__getitem__)
         taken.append((best, left.pop(best)))
-        left = {i: s * math.exp(-tiou(segments[best], segments[i])**2 / sigma) for i, s in left.items()}
+        left = {
+            i: s * math.exp(-(tiou(segments[best], segments[i]) ** 2) / sigma)
+            for i, s in left.items()
+        }
     return taken
 
 
-def hard_nms_by_loops(segments, scores, threshold: float, min_score: float) -> list[tuple[int, float]]:
+def hard_nms_by_loops(
+    segments, scores, threshold: float, min_score: float
+) -> list[tuple[int, float]]:
     taken: list[int] = []
     for i in np.argsort(-scores).tolist():
-        if scores[i] > min_score and all(tiou(segments[i], segments[j]) <= threshold for j in taken):
+        if scores[i] > min_score and all(
+            tiou(segments[i], segments[j]) <= threshold for j in taken
+        ):
             taken.append(i)
     return [(i, float(scores[i])) for i in taken]
 
 
 @pytest.mark.parametrize('seed', range(5))
-@pytest.mark.parametrize(('decay', 'loops', 'value'), [
-    (gaussian_decay, soft_nms_by_loops, 0.5), (gaussian_decay, soft_nms_by_loops, 0.05),
-    (hard_decay, hard_nms_by_loops, 0.3), (hard_decay, hard_nms_by_loops, 0.)])
+@pytest.mark.parametrize(
+    ('decay', 'loops', 'value'),
+    [
+        (gaussian_decay, soft_nms_by_loops, 0.5),
+        (gaussian_decay, soft_nms_by_loops, 0.05),
+        (hard_decay, hard_nms_by_loops, 0.3),
+        (hard_decay, hard_nms_by_loops, 0.0),
+    ],
+)
 def test_groups_do_not_touch_each_other(seed, decay, loops, value):
     segments, scores = random_segments(60, seed)
     groups = np.random.default_rng(seed).integers(4, size=60) * 7
     expected = []
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
-        expected += [(members[i], s) for i, s in loops(segments[members], scores[members], value, 0.1)]
+        expected += [
+            (members[i], s) for i, s in loops(segments[members], scores[members], value, 0.1)
+        ]
     expected.sort(key=lambda pair: -pair[1])
     index, kept = grouped_nms(segments, scores, groups, decay(value), 60, 0.1)
     assert index.tolist() == [i for i, _ in expected]
@@ -72,65 +88,80 @@ def test_each_group_keeps_at_most():
 
 
 def test_a_group_may_end_before_the_others():
-    segments = np.array([[[0., 1.], [5., 6.]], [[0., 1.], [0., 1.]]])
-    scores = np.array([[.9, .8], [.7, -np.inf]])
+    segments = np.array([[[0.0, 1.0], [5.0, 6.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    scores = np.array([[0.9, 0.8], [0.7, -np.inf]])
     index, kept = suppress(segments, scores, hard_decay(0.5), 2)
     assert index[0].tolist() == [0, 1] and index[1, 0] == 0
-    assert kept.tolist() == [[.9, .8], [.7, -np.inf]]
+    assert kept.tolist() == [[0.9, 0.8], [0.7, -np.inf]]
 
 
 def test_nothing_to_suppress():
-    index, kept = grouped_nms(np.zeros((0, 2)), np.zeros(0), np.zeros(0, int), hard_decay(.5), 10)
+    index, kept = grouped_nms(np.zeros((0, 2)), np.zeros(0), np.zeros(0, int), hard_decay(0.5), 10)
     assert len(index) == len(kept) == 0
-    index, kept = grouped_nms(np.ones((3, 2)), np.full(3, .1), np.zeros(3, int), hard_decay(.5), 10, .2)
+    index, kept = grouped_nms(
+        np.ones((3, 2)), np.full(3, 0.1), np.zeros(3, int), hard_decay(0.5), 10, 0.2
+    )
     assert len(index) == len(kept) == 0
 
 
 def test_wide_segments_suppress_less():
     decay = gaussian_decay(0.4, 0.5, 0.9)
-    factor = decay(np.array([[.6, .6], [.6, .6]]), np.array([[.1], [.9]]))
-    np.testing.assert_allclose(factor, [[math.exp(-.36 / .4)] * 2, [1, 1]])
+    factor = decay(np.array([[0.6, 0.6], [0.6, 0.6]]), np.array([[0.1], [0.9]]))
+    np.testing.assert_allclose(factor, [[math.exp(-0.36 / 0.4)] * 2, [1, 1]])
 
 
 def test_voting_by_hand():
-    segments = np.array([[0., 10.], [0., 8.], [20., 30.]])
-    scores = np.array([.9, .6, .8])
-    weight = .6 * .8  # score times tIoU
+    segments = np.array([[0.0, 10.0], [0.0, 8.0], [20.0, 30.0]])
+    scores = np.array([0.9, 0.6, 0.8])
+    weight = 0.6 * 0.8  # score times tIoU
     voted = vote_boundaries(segments[[0, 2]], segments, scores, 0.75)
-    np.testing.assert_allclose(voted, [[0, (.9 * 10 + weight * 8) / (.9 + weight)], [20, 30]])
-    np.testing.assert_allclose(vote_boundaries(segments, segments, scores, 1.), segments)
-    assert vote_boundaries(np.array([[3., 3.]]), np.array([[3., 3.]]), np.ones(1), .5).tolist() == [[3, 3]]
+    np.testing.assert_allclose(voted, [[0, (0.9 * 10 + weight * 8) / (0.9 + weight)], [20, 30]])
+    np.testing.assert_allclose(vote_boundaries(segments, segments, scores, 1.0), segments)
+    assert vote_boundaries(
+        np.array([[3.0, 3.0]]), np.array([[3.0, 3.0]]), np.ones(1), 0.5
+    ).tolist() == [[3, 3]]
 
 
 @pytest.fixture
 def outputs() -> tuple[np.ndarray, np.ndarray]:
     """Segments and scores of two classes at four points; two points speak of one action."""
-    return (np.array([[0., 10.], [1., 10.], [20., 24.], [30., 30.01]]),
-            np.array([[.9, .01], [.8, .7], [.0005, .6], [.99, .99]]))
+    return (
+        np.array([[0.0, 10.0], [1.0, 10.0], [20.0, 24.0], [30.0, 30.01]]),
+        np.array([[0.9, 0.01], [0.8, 0.7], [0.0005, 0.6], [0.99, 0.99]]),
+    )
 
 
 def test_detect(outputs):
     segments, scores, labels = detect(*outputs, DetectionSettings())
     assert labels.tolist() == [0, 1, 1, 0, 1]
-    decay = math.exp(-.9**2 / .5)
-    np.testing.assert_allclose(scores, [.9, .7, .6, .8 * decay, .01 * decay])
+    decay = math.exp(-(0.9**2) / 0.5)
+    np.testing.assert_allclose(scores, [0.9, 0.7, 0.6, 0.8 * decay, 0.01 * decay])
     np.testing.assert_allclose(segments[:4], [[0, 10], [1, 10], [20, 24], [1, 10]])
 
 
 def test_detect_across_classes(outputs):
     _, scores, labels = detect(*outputs, DetectionSettings(class_aware=False, nms='hard'))
-    assert labels.tolist() == [0, 1] and scores.tolist() == [.9, .6]
+    assert labels.tolist() == [0, 1] and scores.tolist() == [0.9, 0.6]
 
 
 def test_detect_with_voting(outputs):
     segments, *_ = detect(*outputs, DetectionSettings(nms='hard', voting=0.8, tiou_threshold=0.5))
-    np.testing.assert_allclose(segments[0], [.8 * .9 / (.9 + .8 * .9), 10])
-    np.testing.assert_allclose(segments[1], [.7 / (.7 + .01 * .9), 10])  # the other class has its own
+    np.testing.assert_allclose(segments[0], [0.8 * 0.9 / (0.9 + 0.8 * 0.9), 10])
+    np.testing.assert_allclose(
+        segments[1], [0.7 / (0.7 + 0.01 * 0.9), 10]
+    )  # the other class has its own
 
 
-@pytest.mark.parametrize(('settings', 'number'), [
-    (dict(top_k=2), 2), (dict(pre_nms_top_k=3), 3), (dict(min_score=.65, sigma=.01), 2),
-    (dict(min_length=5), 4), (dict(min_score=1.), 0)])
+@pytest.mark.parametrize(
+    ('settings', 'number'),
+    [
+        (dict(top_k=2), 2),
+        (dict(pre_nms_top_k=3), 3),
+        (dict(min_score=0.65, sigma=0.01), 2),
+        (dict(min_length=5), 4),
+        (dict(min_score=1.0), 0),
+    ],
+)
 def test_limits(outputs, settings, number):
     assert [len(part) for part in detect(*outputs, DetectionSettings(**settings))] == [number] * 3
 
@@ -141,6 +172,8 @@ def test_unknown_nms():
 
 
 def test_labels_follow_their_segments():
-    proposals = np.array([[0., .5, .2], [.5, 1., .9]])
-    assert proposals_in_seconds(proposals, (0., 10.), 10., 2, ['run', 'jump']) == [
-        dict(score=.9, segment=[5., 10.], label='jump'), dict(score=.2, segment=[0., 5.], label='run')]
+    proposals = np.array([[0.0, 0.5, 0.2], [0.5, 1.0, 0.9]])
+    assert proposals_in_seconds(proposals, (0.0, 10.0), 10.0, 2, ['run', 'jump']) == [
+        dict(score=0.9, segment=[5.0, 10.0], label='jump'),
+        dict(score=0.2, segment=[0.0, 5.0], label='run'),
+    ]

@@ -1,4 +1,5 @@
 """Pretext tasks other than similarity matching: known targets, gradients, bad input."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -24,11 +25,18 @@ def neck(channels: int = 6) -> SoLa:
 
 def tasks() -> dict:
     return {
-        'BoundarySensitive': (BoundarySensitive(neck(), window=24, margin=3, hidden_channels=5), ()),
-        'PseudoActionLocalization': (PseudoActionLocalization(
-            neck(), window=12, piece=(3, 6), projector_channels=5), ()),
-        'TemporallySensitive': (TemporallySensitive(neck(), num_classes=3, window=10),
-                                (torch.arange(40).reshape(4, 10) % 4 - 1,)),
+        'BoundarySensitive': (
+            BoundarySensitive(neck(), window=24, margin=3, hidden_channels=5),
+            (),
+        ),
+        'PseudoActionLocalization': (
+            PseudoActionLocalization(neck(), window=12, piece=(3, 6), projector_channels=5),
+            (),
+        ),
+        'TemporallySensitive': (
+            TemporallySensitive(neck(), num_classes=3, window=10),
+            (torch.arange(40).reshape(4, 10) % 4 - 1,),
+        ),
         'SimilarityMatcher': (SimilarityMatcher(neck(), predictor_channels=5), ()),
     }
 
@@ -40,7 +48,9 @@ def test_every_weight_gets_a_gradient(name):
     losses = task(torch.randn(4, 6, task.window), labels=labels[0] if labels else None)
     loss, log = task.parse_losses(losses)
     loss.backward()
-    missing = [key for key, p in task.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    missing = [
+        key for key, p in task.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert missing == [] and 'loss' in log
 
 
@@ -50,12 +60,16 @@ def test_settings_rebuild_the_task(name):
     again = MODELS.build(dict(task.settings, neck=neck()))
     assert type(again) is type(task) and again.settings == task.settings
     assert {k: v.shape for k, v in again.state_dict().items()} == {
-        k: v.shape for k, v in task.state_dict().items()}
+        k: v.shape for k, v in task.state_dict().items()
+    }
 
 
-@pytest.mark.parametrize('name', ['BoundarySensitive', 'PseudoActionLocalization', 'TemporallySensitive'])
+@pytest.mark.parametrize(
+    'name', ['BoundarySensitive', 'PseudoActionLocalization', 'TemporallySensitive']
+)
 def test_can_be_learnt(name):
-    """Windows of four videos that differ, with a pattern inside: the loss falls well below chance."""
+    """Windows of four videos that differ, with a pattern inside: the loss falls well below
+    chance."""
     task, labels = tasks()[name]
     torch.manual_seed(1)
     videos = torch.randn(16, 6, 1) * 3
@@ -80,8 +94,8 @@ def naive_clip(window: np.ndarray, other: np.ndarray, kind: str, cut: int) -> np
     rest = {
         'none': window[:, cut:length],
         'other video': other[:, cut:length],
-        'same video': window[:, length + cut:],
-        'speed': window[:, cut + 1:cut + 1 + 2 * after:2],
+        'same video': window[:, length + cut :],
+        'speed': window[:, cut + 1 : cut + 1 + 2 * after : 2],
     }[kind]
     return np.concatenate([before, rest[:, :after]], axis=1)
 
@@ -101,14 +115,19 @@ def test_a_pasted_piece_is_where_the_mask_says():
     windows, backgrounds = rng.normal(size=(2, 60, 3, 12)).astype(np.float32)
     lengths, resized = rng.integers(1, 13, (2, 60))
     resized[:20] = lengths[:20]
-    source, start = (np.array([rng.integers(0, 13 - n) for n in sizes]) for sizes in (lengths, resized))
-    pasted, mask = paste(*map(torch.from_numpy, (windows, backgrounds, source, lengths, start, resized)))
+    source, start = (
+        np.array([rng.integers(0, 13 - n) for n in sizes]) for sizes in (lengths, resized)
+    )
+    pasted, mask = paste(
+        *map(torch.from_numpy, (windows, backgrounds, source, lengths, start, resized))
+    )
     for i in range(60):
-        piece = windows[i][:, source[i]:source[i] + lengths[i]]
+        piece = windows[i][:, source[i] : source[i] + lengths[i]]
         places = np.linspace(0, lengths[i] - 1, resized[i])
         expected = backgrounds[i].copy()
-        expected[:, start[i]:start[i] + resized[i]] = [
-            np.interp(places, np.arange(lengths[i]), channel) for channel in piece]
+        expected[:, start[i] : start[i] + resized[i]] = [
+            np.interp(places, np.arange(lengths[i]), channel) for channel in piece
+        ]
         np.testing.assert_allclose(pasted[i], expected, atol=1e-5)
         assert np.flatnonzero(mask[i]).tolist() == list(range(start[i], start[i] + resized[i]))
         if i < 20:
@@ -120,17 +139,25 @@ def test_only_background_has_no_action_loss():
     losses = task(torch.randn(2, 6, 5), labels=torch.full((2, 5), -1))
     assert losses['loss_action'] == 0 and losses['loss_region'] > 0
     task.parse_losses(losses)[0].backward()
-    assert task.classify_action.weight.grad is not None  # distributed training waits for every gradient
+    assert (
+        task.classify_action.weight.grad is not None
+    )  # distributed training waits for every gradient
 
 
-@pytest.mark.parametrize(('build', 'message'), [
-    (lambda: BoundarySensitive(neck(), window=23), 'expected an even window'),
-    (lambda: BoundarySensitive(neck(), window=20, margin=6), r'at least 4 \* margin'),
-    (lambda: PseudoActionLocalization(neck(), window=10, piece=(3, 11)), 'shortest <= longest <= window'),
-    (lambda: PseudoActionLocalization(neck(), temperature=0), 'temperature > 0'),
-    (lambda: PseudoActionLocalization(neck(), speed=(2, 1)), '0 < slowest <= fastest'),
-    (lambda: TemporallySensitive(neck(), num_classes=0), 'num_classes is 0'),
-])
+@pytest.mark.parametrize(
+    ('build', 'message'),
+    [
+        (lambda: BoundarySensitive(neck(), window=23), 'expected an even window'),
+        (lambda: BoundarySensitive(neck(), window=20, margin=6), r'at least 4 \* margin'),
+        (
+            lambda: PseudoActionLocalization(neck(), window=10, piece=(3, 11)),
+            'shortest <= longest <= window',
+        ),
+        (lambda: PseudoActionLocalization(neck(), temperature=0), 'temperature > 0'),
+        (lambda: PseudoActionLocalization(neck(), speed=(2, 1)), '0 < slowest <= fastest'),
+        (lambda: TemporallySensitive(neck(), num_classes=0), 'num_classes is 0'),
+    ],
+)
 def test_bad_arguments(build, message):
     with pytest.raises(ValueError, match=message):
         build()

@@ -1,4 +1,5 @@
 """Similarity matching: target, TSM, loss and the model."""
+
 from __future__ import annotations
 
 import math
@@ -21,15 +22,25 @@ def official(reference_sola) -> tuple[SimilarityMatcher, torch.Tensor]:
     """Our matcher with the weights of the reference, and its windows ``(B, C, 23)``."""
     matcher = SimilarityMatcher(SoLa(in_channels=32, hidden_channels=16), predictor_channels=16)
     for module, prefix in ((matcher.neck, 'neck.'), (matcher.predictor, 'predictor.network.')):
-        module.load_state_dict({key[len(prefix):]: torch.from_numpy(value)
-                                for key, value in reference_sola.items() if key.startswith(prefix)})
+        module.load_state_dict(
+            {
+                key[len(prefix) :]: torch.from_numpy(value)
+                for key, value in reference_sola.items()
+                if key.startswith(prefix)
+            }
+        )
     return matcher, torch.from_numpy(reference_sola['x']).transpose(1, 2)
 
 
 def test_settings_are_those_of_the_reference(official, reference_sola):
     matcher, _ = official
-    assert [matcher.window, matcher.num_positions, matcher.step, matcher.start,
-            matcher.k] == reference_sola['meta'].tolist()
+    assert [
+        matcher.window,
+        matcher.num_positions,
+        matcher.step,
+        matcher.start,
+        matcher.k,
+    ] == reference_sola['meta'].tolist()
     np.testing.assert_allclose(matcher.target, reference_sola['target'], atol=1e-6)
 
 
@@ -61,12 +72,12 @@ def test_target_by_its_definition():
     target = interval_target(6, 16.0)
     for i in range(6):
         for j in range(6):
-            expected = 1. if i == j else 1 / (1 + math.exp(-16 / (i - j)**2))
+            expected = 1.0 if i == j else 1 / (1 + math.exp(-16 / (i - j) ** 2))
             assert target[i, j] == pytest.approx(expected, abs=1e-6)
-    assert interval_target(400, 16.0)[0, -1] == pytest.approx(.5, abs=1e-4)  # far: cosine 0
+    assert interval_target(400, 16.0)[0, -1] == pytest.approx(0.5, abs=1e-4)  # far: cosine 0
 
 
-@pytest.mark.parametrize(('length', 'k'), [(0, 16.), (8, 0.), (8, -1.)])
+@pytest.mark.parametrize(('length', 'k'), [(0, 16.0), (8, 0.0), (8, -1.0)])
 def test_target_bad_arguments(length, k):
     with pytest.raises(ValueError, match='expected length >= 1 and k > 0, got'):
         interval_target(length, k)
@@ -83,7 +94,7 @@ def test_tsm_by_its_definition():
 def test_tsm_limits():
     z = torch.eye(2)[None]
     tsm = temporal_similarity(z, torch.stack([z[0, 0], -z[0, 1]])[None].requires_grad_())
-    assert tsm[0].tolist() == [[pytest.approx(1 - 1e-5), .5], [.5, pytest.approx(1e-5)]]
+    assert tsm[0].tolist() == [[pytest.approx(1 - 1e-5), 0.5], [0.5, pytest.approx(1e-5)]]
     p = z.clone().requires_grad_()
     temporal_similarity(z, p)[0].diagonal().sum().backward()
     assert (p.grad == 0).all()  # clamped entries pass no gradient
@@ -95,7 +106,7 @@ def test_tsm_bad_shapes():
 
 
 def test_loss_by_its_definition():
-    tsm, target = torch.rand(4, 3, 3) * .9 + .05, interval_target(3, 2.0)
+    tsm, target = torch.rand(4, 3, 3) * 0.9 + 0.05, interval_target(3, 2.0)
     expected = -(target * tsm.log() + (1 - target) * (1 - tsm).log()).mean()
     assert similarity_matching_loss(tsm, target).item() == pytest.approx(expected.item(), rel=1e-5)
     with pytest.raises(ValueError, match=r'expected a target \(3, 3\) like the TSM, got \(4, 4\)'):
@@ -106,12 +117,14 @@ def test_gradcheck():
     z, p = (torch.randn(2, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
     target = interval_target(4, 3.0).double()
     assert torch.autograd.gradcheck(
-        lambda a, b: similarity_matching_loss(temporal_similarity(a, b), target), (z, p))
+        lambda a, b: similarity_matching_loss(temporal_similarity(a, b), target), (z, p)
+    )
 
 
 def test_half_precision_keeps_the_loss_in_float32():
-    matcher = SimilarityMatcher(SoLa(in_channels=8, hidden_channels=8), predictor_channels=None,
-                                stop_gradient=False)
+    matcher = SimilarityMatcher(
+        SoLa(in_channels=8, hidden_channels=8), predictor_channels=None, stop_gradient=False
+    )
     x = torch.randn(4, 8, 23)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         tsm, loss = matcher(x, mode='tensor'), matcher(x)['loss']
@@ -128,15 +141,19 @@ def test_stop_gradient_stops_the_rows_only():
     gradients = {}
     for stop in (True, False):
         matcher = SimilarityMatcher(neck, predictor_channels=None, stop_gradient=stop)
-        gradients[stop], = torch.autograd.grad(matcher(x)['loss'], [neck.alpha])
+        (gradients[stop],) = torch.autograd.grad(matcher(x)['loss'], [neck.alpha])
     # Without a predictor the TSM is symmetric: rows and columns have equal shares of the gradient.
     assert gradients[False].item() == pytest.approx(2 * gradients[True].item(), rel=1e-4)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (dict(start=10), r'positions 10, 12, ..., 24 must lie inside a window of 23'),
-    (dict(num_positions=1), 'must lie inside'), (dict(step=0), 'must lie inside'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(start=10), r'positions 10, 12, ..., 24 must lie inside a window of 23'),
+        (dict(num_positions=1), 'must lie inside'),
+        (dict(step=0), 'must lie inside'),
+    ],
+)
 def test_bad_geometry(options, message):
     with pytest.raises(ValueError, match=message):
         SimilarityMatcher(SoLa(in_channels=6), **options)

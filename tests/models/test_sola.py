@@ -1,4 +1,5 @@
 """The SoLa neck."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,8 +28,13 @@ def small_sola(**options) -> SoLa:
 def test_equals_the_authors_module(reference_sola):
     sola = SoLa(in_channels=32, hidden_channels=16)
     for prefix, output in (('neck.', 'y'), ('final.neck.', 'y_final')):
-        sola.load_state_dict({key[len(prefix):]: torch.from_numpy(value)
-                              for key, value in reference_sola.items() if key.startswith(prefix)})
+        sola.load_state_dict(
+            {
+                key[len(prefix) :]: torch.from_numpy(value)
+                for key, value in reference_sola.items()
+                if key.startswith(prefix)
+            }
+        )
         y = sola(torch.from_numpy(reference_sola['x']).transpose(1, 2)).transpose(1, 2)
         np.testing.assert_allclose(y.detach().numpy(), reference_sola[output], rtol=0, atol=1e-6)
 
@@ -37,14 +43,26 @@ def test_defaults_are_the_papers():
     sola = MODELS.build(dict(type='SoLa', in_channels=2048))
     shapes = {key: tuple(value.shape) for key, value in sola.state_dict().items()}
     assert shapes == {
-        'alpha': (1, ), 'conv_network.0.weight': (512, 2048, 5), 'conv_network.0.bias': (512, ),
-        'conv_network.2.weight': (512, 512, 1), 'conv_network.2.bias': (512, ),
-        'conv_network.4.weight': (2048, 512, 1), 'conv_network.4.bias': (2048, )}
+        'alpha': (1,),
+        'conv_network.0.weight': (512, 2048, 5),
+        'conv_network.0.bias': (512,),
+        'conv_network.2.weight': (512, 512, 1),
+        'conv_network.2.bias': (512,),
+        'conv_network.4.weight': (2048, 512, 1),
+        'conv_network.4.bias': (2048,),
+    }
 
 
 @pytest.mark.parametrize('length', [1, 2, 3, 7, 50])
-@pytest.mark.parametrize('options', [dict(), dict(kernel_sizes=(3, 3)), dict(dilations=(2, 1)),
-                                     dict(kernel_sizes=(1, 5), dilations=(1, 3))])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(kernel_sizes=(3, 3)),
+        dict(dilations=(2, 1)),
+        dict(kernel_sizes=(1, 5), dilations=(1, 3)),
+    ],
+)
 def test_keeps_the_shape_and_starts_as_the_identity(length, options):
     x = torch.randn(2, 6, length)
     sola = SoLa(in_channels=6, hidden_channels=4, **options)
@@ -53,24 +71,35 @@ def test_keeps_the_shape_and_starts_as_the_identity(length, options):
     assert moved.shape == x.shape and not torch.allclose(moved, x)
 
 
-@pytest.mark.parametrize('options', [dict(), dict(kernel_sizes=(3, 3)), dict(dilations=(2, 2)),
-                                     dict(kernel_sizes=(5, 3), dilations=(1, 2))])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(kernel_sizes=(3, 3)),
+        dict(dilations=(2, 2)),
+        dict(kernel_sizes=(5, 3), dilations=(1, 2)),
+    ],
+)
 def test_mask_makes_padding_invisible(options):
     sola, lengths = small_sola(**options), [9, 4, 1]
     videos = [torch.randn(6, length) for length in lengths]
-    batch = torch.full((3, 6, 9), 100.)  # padding that would show if it were read
+    batch = torch.full((3, 6, 9), 100.0)  # padding that would show if it were read
     mask = torch.zeros(3, 9, dtype=torch.bool)
     for row, video in enumerate(videos):
-        batch[row, :, :lengths[row]], mask[row, :lengths[row]] = video, True
+        batch[row, :, : lengths[row]], mask[row, : lengths[row]] = video, True
     y = sola(batch, mask)
     for row, video in enumerate(videos):
-        torch.testing.assert_close(y[row, :, :lengths[row]], sola(video[None])[0])
-        assert (y[row, :, lengths[row]:] == 0).all()
+        torch.testing.assert_close(y[row, :, : lengths[row]], sola(video[None])[0])
+        assert (y[row, :, lengths[row] :] == 0).all()
 
 
-@pytest.mark.parametrize('options', [dict(), dict(kernel_sizes=(3, 1)), dict(kernel_sizes=(3, 3)),
-                                     dict(dilations=(2, 1))])
-@pytest.mark.parametrize(('start', 'step', 'number'), [(4, 2, 8), (2, 3, 5), (0, 1, 23), (3, 19, 2)])
+@pytest.mark.parametrize(
+    'options',
+    [dict(), dict(kernel_sizes=(3, 1)), dict(kernel_sizes=(3, 3)), dict(dilations=(2, 1))],
+)
+@pytest.mark.parametrize(
+    ('start', 'step', 'number'), [(4, 2, 8), (2, 3, 5), (0, 1, 23), (3, 19, 2)]
+)
 def test_forward_positions_equals_the_whole_forward(options, start, step, number):
     sola, x = small_sola(**options).double(), torch.randn(3, 6, 23, dtype=torch.float64)
     x.requires_grad_()
@@ -79,8 +108,10 @@ def test_forward_positions_equals_the_whole_forward(options, start, step, number
     torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
     weight = torch.randn_like(expected)
     inputs = [x, *sola.parameters()]
-    for ours, theirs in zip(torch.autograd.grad((got * weight).sum(), inputs),
-                            torch.autograd.grad((expected * weight).sum(), inputs)):
+    for ours, theirs in zip(
+        torch.autograd.grad((got * weight).sum(), inputs),
+        torch.autograd.grad((expected * weight).sum(), inputs),
+    ):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
@@ -89,11 +120,14 @@ def test_forward_positions_outside_the_window():
         small_sola().forward_positions(torch.zeros(1, 6, 23), 4, 4, 6)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (dict(in_channels=None), 'SoLa needs in_channels'),
-    (dict(kernel_sizes=(4, 1)), r'two odd kernel_sizes .* got kernel_sizes=\(4, 1\)'),
-    (dict(kernel_sizes=(5, )), 'two odd kernel_sizes'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(in_channels=None), 'SoLa needs in_channels'),
+        (dict(kernel_sizes=(4, 1)), r'two odd kernel_sizes .* got kernel_sizes=\(4, 1\)'),
+        (dict(kernel_sizes=(5,)), 'two odd kernel_sizes'),
+    ],
+)
 def test_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         SoLa(**{'in_channels': 6, **options})
@@ -115,8 +149,13 @@ def test_checkpoint_round_trip(tmp_path):
     assert read_sola(path)['meta'] == dict(losses=[1.5, 0.5])
     again, x = build_sola(path, frozen=True), torch.randn(2, 6, 11)
     assert torch.equal(again(x), sola(x)) and again.frozen and again.settings == sola.settings
-    pretrained = SoLa(in_channels=6, hidden_channels=4, kernel_sizes=(3, 1), dilations=(2, 1),
-                      init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    pretrained = SoLa(
+        in_channels=6,
+        hidden_channels=4,
+        kernel_sizes=(3, 1),
+        dilations=(2, 1),
+        init_cfg=dict(type='Pretrained', checkpoint=str(path)),
+    )
     pretrained.init_weights()
     assert torch.equal(pretrained(x), sola(x))
 
@@ -137,9 +176,13 @@ class TestBadCheckpoints:
         path, neck = tmp_path / 'sola.pth', SoLa(in_channels=6, hidden_channels=8)
         save_sola(path, small_sola(kernel_sizes=(3, 1)))
         before = {key: value.clone() for key, value in neck.state_dict().items()}
-        with pytest.raises(ValueError, match=(
+        with pytest.raises(
+            ValueError,
+            match=(
                 r'conv_network.0.weight: \(4, 6, 3\), expected \(8, 6, 5\).*fits neck=dict\('
-                r"type='SoLa', in_channels=6, hidden_channels=4, kernel_sizes=\(3, 1\)")):
+                r"type='SoLa', in_channels=6, hidden_channels=4, kernel_sizes=\(3, 1\)"
+            ),
+        ):
             load_sola_weights(neck, path)
         assert all(torch.equal(before[key], value) for key, value in neck.state_dict().items())
 
@@ -151,7 +194,9 @@ class TestBadCheckpoints:
         path = tmp_path / 'sola.pth'
         save_sola(path, small_sola())
         path.write_bytes(path.read_bytes()[:500])
-        with pytest.raises(ValueError, match='cannot read the SoLa checkpoint .*Is the file complete'):
+        with pytest.raises(
+            ValueError, match='cannot read the SoLa checkpoint .*Is the file complete'
+        ):
             build_sola(path)
 
     def test_no_sola_inside(self, tmp_path):
@@ -176,7 +221,7 @@ def test_smoothing_is_the_mean_of_what_there_is():
     y = neck(x, mask)
     for video, length in enumerate((8, 5)):
         for t in range(length):
-            expected = x[video, :, max(0, t - 2):min(length, t + 3)].mean(1)
+            expected = x[video, :, max(0, t - 2) : min(length, t + 3)].mean(1)
             torch.testing.assert_close(y[video, :, t], expected)
     assert (y[1, :, 5:] == 0).all()
     with pytest.raises(ValueError, match='odd kernel_size, got 4'):
@@ -211,7 +256,9 @@ def test_standardize_puts_a_standardization_before_the_network(tmp_path):
     plain, norm = small_sola(), sola.standardization
     plain.load_state_dict(sola.state_dict(), strict=False)
     torch.testing.assert_close(sola(x, mask), plain(norm(x, mask), mask))
-    torch.testing.assert_close(sola.forward_positions(x, 4, 2, 8), sola(x)[:, :, 4:20:2].transpose(1, 2))
+    torch.testing.assert_close(
+        sola.forward_positions(x, 4, 2, 8), sola(x)[:, :, 4:20:2].transpose(1, 2)
+    )
     save_sola(tmp_path / 'sola.pth', sola)
     rebuilt = build_sola(tmp_path / 'sola.pth', frozen=True)
     for mode in (False, True):  # a frozen SoLa keeps its statistics in training
@@ -226,8 +273,11 @@ def test_statistics_of_pretraining_are_kept_by_a_frozen_sola_only(tmp_path, froz
     for _ in range(100):
         other(5 + 3 * torch.randn(2, 6, 30))
     save_sola(tmp_path / 'sola.pth', other)
-    sola = small_sola(standardize=True, frozen=frozen,
-                      init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'sola.pth')))
+    sola = small_sola(
+        standardize=True,
+        frozen=frozen,
+        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'sola.pth')),
+    )
     sola.init_weights()
     mean = sola.standardization.norm.running_mean
     torch.testing.assert_close(mean, other.standardization.norm.running_mean)

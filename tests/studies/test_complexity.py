@@ -1,4 +1,5 @@
 """Cost table: parameters and MACs against hand computation, memory, time, bad input."""
+
 from __future__ import annotations
 
 import runpy
@@ -15,7 +16,12 @@ from sola_plugin.models.localizers import BMN
 from sola_plugin.models.necks import SoLa
 from sola_plugin.models.pretraining import Pretext, SimilarityMatcher
 from sola_plugin.studies import complexity
-from sola_plugin.studies.complexity import Complexity, complexity_table, measure_complexity, read_model
+from sola_plugin.studies.complexity import (
+    Complexity,
+    complexity_table,
+    measure_complexity,
+    read_model,
+)
 from sola_plugin.visualization import to_markdown
 from tests.conftest import CHANNELS, ROOT, TINY_BMN, TINY_MATCHER
 
@@ -33,9 +39,11 @@ def sola_macs(channels: int, hidden: int, k1: int, k2: int, snippets: int) -> in
     return snippets * (channels * hidden * k1 + hidden * hidden * k2 + hidden * channels)
 
 
-def bmn_parameters(channels: int, samples: int, width: int = 256, width_3d: int = 512,
-                   width_2d: int = 128) -> int:
+def bmn_parameters(
+    channels: int, samples: int, width: int = 256, width_3d: int = 512, width_2d: int = 128
+) -> int:
     """BMN as published (https://arxiv.org/abs/1907.09702, table 1), with mmaction2's groups."""
+
     def conv(inputs: int, outputs: int, kernel: int, groups: int = 1) -> int:
         return inputs // groups * outputs * kernel + outputs
 
@@ -59,7 +67,9 @@ class Linear(Pretext):
 
 
 def matcher(channels: int = 6) -> SimilarityMatcher:
-    return SimilarityMatcher(SoLa(channels, hidden_channels=4, kernel_sizes=(5, 3)), predictor_channels=5)
+    return SimilarityMatcher(
+        SoLa(channels, hidden_channels=4, kernel_sizes=(5, 3)), predictor_channels=5
+    )
 
 
 def localizer(**options) -> BMN:
@@ -76,7 +86,8 @@ def test_sola_counts_what_stays():
 
 
 def test_memory_of_a_step():
-    """Gradients, AdamW's two moments and the output of the neck, in float32; convolutions may copy it."""
+    """Gradients, AdamW's two moments and the output of the neck, in float32; convolutions may copy
+    it."""
     channels, window = 64, 256
     for batch_size in (2, 32):
         cost = measure_complexity(Linear(channels, window), batch_size, steps=1)
@@ -104,14 +115,19 @@ def test_localizer_with_and_without_a_neck_differ_by_the_neck(raw):
     cost = measure_complexity(localizer(neck=NECK), batch_size=2, snippets=30, steps=1)
     own = sola_parameters(CHANNELS, 4, 5, 1)
     assert (raw.neck_parameters, cost.neck_parameters) == (0, own)
-    assert cost.parameters - raw.parameters == cost.trained_parameters - raw.trained_parameters == own
+    assert (
+        cost.parameters - raw.parameters == cost.trained_parameters - raw.trained_parameters == own
+    )
     assert cost.macs - raw.macs == sola_macs(CHANNELS, 4, 5, 1, 30)
 
 
 def test_what_is_trained_and_what_stays(raw):
-    frozen = measure_complexity(localizer(neck=dict(NECK, frozen=True)), batch_size=2, snippets=30, steps=1)
-    joint = measure_complexity(localizer(neck=NECK, similarity_matching=TINY_MATCHER), batch_size=2,
-                               snippets=30, steps=1)
+    frozen = measure_complexity(
+        localizer(neck=dict(NECK, frozen=True)), batch_size=2, snippets=30, steps=1
+    )
+    joint = measure_complexity(
+        localizer(neck=NECK, similarity_matching=TINY_MATCHER), batch_size=2, snippets=30, steps=1
+    )
     assert frozen.parameters == joint.parameters == raw.parameters + frozen.neck_parameters
     assert frozen.macs == joint.macs
     assert frozen.trained_parameters == raw.trained_parameters
@@ -120,8 +136,9 @@ def test_what_is_trained_and_what_stays(raw):
 
 
 def test_neck_without_weights_costs_nothing(raw):
-    cost = measure_complexity(localizer(neck=dict(type='TemporalSmoothing')), batch_size=2, snippets=30,
-                              steps=1)
+    cost = measure_complexity(
+        localizer(neck=dict(type='TemporalSmoothing')), batch_size=2, snippets=30, steps=1
+    )
     assert (cost.parameters, cost.neck_parameters, cost.macs) == (raw.parameters, 0, raw.macs)
 
 
@@ -136,14 +153,20 @@ def test_pretext_tasks_on_equal_terms():
     """Equal in everything but the task; every neck sees sequences of 23 snippets."""
     names = ('sola', 'boundary', 'pseudo', 'temporally')
     models = {name: read_model(CONFIGS / f'pretrain/{name}_watch.py') for name in names}
-    costs = {name: measure_complexity(model, batch_size, steps=1)
-             for name, (model, batch_size) in models.items()}
+    costs = {
+        name: measure_complexity(model, batch_size, steps=1)
+        for name, (model, batch_size) in models.items()
+    }
     assert {cost.batch_size for cost in costs.values()} == {32}
     assert {cost.parameters for cost in costs.values()} == {sola_parameters(128, 64, 5, 1)}
     assert {cost.macs for cost in costs.values()} == {sola_macs(128, 64, 5, 1, 100)}
     trained = {name: cost.trained_parameters - cost.parameters for name, cost in costs.items()}
-    assert trained == dict(sola=128 * 128 * 2 + 256, boundary=128 * 128 + 128 + 128 * 4 + 4,
-                           pseudo=128 * 128 * 2 + 256, temporally=128 * 2 + 2 + 256 * 2 + 2)
+    assert trained == dict(
+        sola=128 * 128 * 2 + 256,
+        boundary=128 * 128 + 128 + 128 * 4 + 4,
+        pseudo=128 * 128 * 2 + 256,
+        temporally=128 * 2 + 2 + 256 * 2 + 2,
+    )
 
 
 @pytest.mark.parametrize('head', ['bmn_watch', 'gtad_watch', 'actionformer_watch', 'bmn_thumos14'])
@@ -153,14 +176,29 @@ def test_every_head_can_be_measured(head):
     assert 0 < cost.neck_parameters < cost.parameters and cost.macs > 0 and cost.step_bytes > 0
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('x = 1', r'expected model=dict\(type=\.\.\.\)'),
-    ("model = dict(neck=dict(type='SoLa'))", r'expected model=dict\(type=\.\.\.\)'),
-    ("model = dict(type='SoLo')", 'the model cannot be built: SoLo is not in the mmaction::model registry'),
-    ("model = dict(type='SimilarityMatcher')", "the model cannot be built: .*missing 1 required .*'neck'"),
-    ("model = dict(type='SimilarityMatcher', neck=dict(type='SoLa'))", 'cannot be built: SoLa needs in_'),
-    ("model = dict(type='SoLa', in_channels=4)", 'SoLa is neither a pretext task nor a localizer'),
-])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('x = 1', r'expected model=dict\(type=\.\.\.\)'),
+        ("model = dict(neck=dict(type='SoLa'))", r'expected model=dict\(type=\.\.\.\)'),
+        (
+            "model = dict(type='SoLo')",
+            'the model cannot be built: SoLo is not in the mmaction::model registry',
+        ),
+        (
+            "model = dict(type='SimilarityMatcher')",
+            "the model cannot be built: .*missing 1 required .*'neck'",
+        ),
+        (
+            "model = dict(type='SimilarityMatcher', neck=dict(type='SoLa'))",
+            'cannot be built: SoLa needs in_',
+        ),
+        (
+            "model = dict(type='SoLa', in_channels=4)",
+            'SoLa is neither a pretext task nor a localizer',
+        ),
+    ],
+)
 def test_bad_config(tmp_path, text, message):
     (tmp_path / 'bad.py').write_text(text)
     with pytest.raises(ValueError, match=f'bad.py: .*{message}'):
@@ -168,7 +206,9 @@ def test_bad_config(tmp_path, text, message):
 
 
 def test_bad_numbers():
-    with pytest.raises(ValueError, match='at least 1 of each, got batch_size=3, snippets=100, steps=0'):
+    with pytest.raises(
+        ValueError, match='at least 1 of each, got batch_size=3, snippets=100, steps=0'
+    ):
         measure_complexity(matcher(), 3, steps=0)
     model, _ = read_model(CONFIGS / 'pretrain/pseudo_watch.py')
     with pytest.raises(ValueError, match='batches of at least 3 windows, got 2'):
@@ -187,6 +227,7 @@ def test_table():
 @pytest.fixture
 def tool(monkeypatch):
     """The tool as a function of its arguments, in this process."""
+
     def call(*arguments: object) -> None:
         monkeypatch.setattr(sys, 'argv', ['complexity.py', *map(str, arguments)])
         runpy.run_path(str(ROOT / 'tools/complexity.py'), run_name='__main__')
@@ -208,16 +249,33 @@ def test_tool(tool, tmp_path, capsys):
     assert rows[0][1:6] == ['53,505', '53,505', '86,529', '5.3', '32']
     tool(copy, '--steps', 1, '--batch-size', 4, '--snippets', 50)
     assert capsys.readouterr().out.splitlines()[2].split()[:6] == [
-        'sola_watch', '53,505', '53,505', '86,529', '2.7', '4']
+        'sola_watch',
+        '53,505',
+        '53,505',
+        '86,529',
+        '2.7',
+        '4',
+    ]
 
 
-@pytest.mark.parametrize(('arguments', 'start', 'message'), [
-    (['nowhere.py'], 'error: ', "No such file or directory: 'nowhere.py'"),
-    (['bad.py'], 'error: bad.py: ', 'expected model=dict'),
-    (['unknown.py'], 'error: unknown.py: ', 'SoLo is not in the mmaction::model registry'),
-    ([str(CONFIGS / 'pretrain/boundary_watch.py'), '--batch-size', '1'], 'error: ', 'at least 2 windows'),
-    ([str(CONFIGS / 'pretrain/sola_watch.py'), '--device', 'cuda'], 'error: ', 'PyTorch finds no GPU'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'start', 'message'),
+    [
+        (['nowhere.py'], 'error: ', "No such file or directory: 'nowhere.py'"),
+        (['bad.py'], 'error: bad.py: ', 'expected model=dict'),
+        (['unknown.py'], 'error: unknown.py: ', 'SoLo is not in the mmaction::model registry'),
+        (
+            [str(CONFIGS / 'pretrain/boundary_watch.py'), '--batch-size', '1'],
+            'error: ',
+            'at least 2 windows',
+        ),
+        (
+            [str(CONFIGS / 'pretrain/sola_watch.py'), '--device', 'cuda'],
+            'error: ',
+            'PyTorch finds no GPU',
+        ),
+    ],
+)
 def test_tool_tells_bad_input(tool, tmp_path, monkeypatch, arguments, start, message):
     monkeypatch.chdir(tmp_path)
     Path('bad.py').write_text('x = 1')

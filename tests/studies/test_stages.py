@@ -1,4 +1,5 @@
 """Stages that are done once."""
+
 from __future__ import annotations
 
 import importlib.metadata
@@ -44,5 +45,7 @@ def test_results_tell_the_code_that_made_them(tmp_path, monkeypatch):
 
 
 def test_outside_of_git_the_code_tells_its_version(tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, '__file__', str(tmp_path / 'site-packages/sola_plugin/studies/stages.py'))
+    monkeypatch.setattr(
+        stages, '__file__', str(tmp_path / 'site-packages/sola_plugin/studies/stages.py')
+    )
     assert code_version.__wrapped__() == importlib.metadata.version('sola_plugin')

@@ -1,4 +1,5 @@
 """Studies: the grid, the sharing of stages, real tiny runs, the report."""
+
 from __future__ import annotations
 
 import csv
@@ -32,10 +33,18 @@ def configs(tmp_path, data_root) -> Path:
     neck = dict(type='SoLa', in_channels=CHANNELS, hidden_channels=8)
     head = localization_config(data_root, tmp_path / 'unused')
     head['train_cfg']['max_epochs'] = 1
-    head['model']['neck'] = dict(neck, frozen=True, init_cfg=dict(type='Pretrained', checkpoint=None))
+    head['model']['neck'] = dict(
+        neck, frozen=True, init_cfg=dict(type='Pretrained', checkpoint=None)
+    )
     Config(head).dump(tmp_path / 'head.py')
-    pretraining_config(neck, feature_dataset(data_root), tmp_path / 'unused', TINY_MATCHER, batch_size=4,
-                       max_epochs=1).dump(tmp_path / 'pretrain.py')
+    pretraining_config(
+        neck,
+        feature_dataset(data_root),
+        tmp_path / 'unused',
+        TINY_MATCHER,
+        batch_size=4,
+        max_epochs=1,
+    ).dump(tmp_path / 'pretrain.py')
     return tmp_path
 
 
@@ -56,7 +65,13 @@ seeds = 2
 def test_grid_of_cells(configs):
     study = load_study(write(configs / 'study.py', STUDY))
     assert [cell.name for cell in study.cells] == [
-        'raw · 1', 'raw · 2', 'frozen · 1', 'frozen · 2', 'finetune · 1', 'finetune · 2']
+        'raw · 1',
+        'raw · 2',
+        'frozen · 1',
+        'frozen · 2',
+        'finetune · 1',
+        'finetune · 2',
+    ]
     assert study.seeds == (0, 1) and study.title == 'Tiny'
     last = study.cells[-1]
     assert last.head_options == {'model.neck.frozen': False, 'train_cfg.max_epochs': 2}
@@ -66,16 +81,22 @@ def test_grid_of_cells(configs):
     assert load_study(configs / 'study.py', seeds=[7]).seeds == (7,)
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ("pretrains = 'pretrain.py'", "unknown key 'pretrains', expected some of"),
-    ("factors = dict(a={'x': dict(haed='head.py')})", "level 'x' of 'a': unknown key 'haed'"),
-    ("factors = dict(a={'x': dict(head='no.py')})", r"head of 'x' is .*no\.py, which does not exist"),
-    ("baseline = dict(neck='rwa')", "baseline neck='rwa' is none of"),
-    ("baseline = dict(nek='raw')", "baseline nek='raw' is none of"),
-    ('seeds = 0', 'at least one seed'),
-    ('seeds = [1, 1]', 'none twice'),
-    ('head = None', 'has no head=CONFIG'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ("pretrains = 'pretrain.py'", "unknown key 'pretrains', expected some of"),
+        ("factors = dict(a={'x': dict(haed='head.py')})", "level 'x' of 'a': unknown key 'haed'"),
+        (
+            "factors = dict(a={'x': dict(head='no.py')})",
+            r"head of 'x' is .*no\.py, which does not exist",
+        ),
+        ("baseline = dict(neck='rwa')", "baseline neck='rwa' is none of"),
+        ("baseline = dict(nek='raw')", "baseline nek='raw' is none of"),
+        ('seeds = 0', 'at least one seed'),
+        ('seeds = [1, 1]', 'none twice'),
+        ('head = None', 'has no head=CONFIG'),
+    ],
+)
 def test_bad_study(configs, change, message):
     with pytest.raises(StudyError, match=message):
         load_study(write(configs / 'study.py', f'{STUDY}\n{change}\n'))
@@ -87,7 +108,8 @@ def test_options_of_embedded_data_need_embedded_data(configs):
         load_study(study, embedded=dict(labelled=3))
     study.write_text(f'{STUDY}\nembedded = dict(labelled=14)\n')
     assert load_study(study, embedded=dict(split='subject')).cells[0].embedded == dict(
-        labelled=14, split='subject')
+        labelled=14, split='subject'
+    )
 
 
 OPTIONS_ONLY = """
@@ -95,9 +117,8 @@ head = 'study_head.py'
 pretrain = 'study_pretrain.py'
 embedded = dict(labelled=14)
 factors = dict(neck={
-    'raw': dict(head_options={'model.neck': None}),
-    'unified': dict(head_options={'model.neck': dict(_delete_=True, type='SoLa', hidden_channels=64)}),
-    'frozen': dict()})
+    'raw': dict(head_options={'model.neck': None}), 'unified': dict(head_options={'model.neck':
+    dict(_delete_=True, type='SoLa', hidden_channels=64)}), 'frozen': dict()})
 baseline = dict(neck='raw')
 seeds = 1
 """
@@ -109,9 +130,14 @@ def test_a_study_is_asked_on_own_data(configs, tmp_path):
     study = load_study(path, own=own)
     stages = {cell.name: cell_stages(cell, 0, tmp_path) for cell in study.cells}
     assert {name: [stage.kind for stage in found] for name, found in stages.items()} == {
-        'raw': ['head'], 'unified': ['head'], 'frozen': ['pretrain', 'head']}
-    necks = {name: json.loads(found[-1].settings)['config']['model']['neck']
-             for name, found in stages.items()}
+        'raw': ['head'],
+        'unified': ['head'],
+        'frozen': ['pretrain', 'head'],
+    }
+    necks = {
+        name: json.loads(found[-1].settings)['config']['model']['neck']
+        for name, found in stages.items()
+    }
     # The control has the size of the neck that is trained without labels, whatever the study says.
     assert necks['unified']['hidden_channels'] == necks['frozen']['hidden_channels'] == 8
     assert 'init_cfg' not in necks['unified']
@@ -119,8 +145,10 @@ def test_a_study_is_asked_on_own_data(configs, tmp_path):
 
 @pytest.mark.parametrize('study', ['training', 'receptive_field', 'target', 'predictor', 'smoke'])
 def test_shipped_studies_that_docs_name_can_be_asked_on_own_data(study, tmp_path):
-    own = dict(head=ROOT / 'configs/localization/bmn_thumos14_sola.py',
-               pretrain=ROOT / 'configs/pretrain/sola_thumos14-i3d.py')
+    own = dict(
+        head=ROOT / 'configs/localization/bmn_thumos14_sola.py',
+        pretrain=ROOT / 'configs/pretrain/sola_thumos14-i3d.py',
+    )
     for cell in load_study(ROOT / f'configs/studies/{study}.py', own=own).cells:
         config = json.loads(cell_stages(cell, 0, tmp_path)[-1].settings)['config']
         assert config['train_dataloader']['dataset']['data_root'].startswith('data/thumos14')
@@ -129,8 +157,12 @@ def test_shipped_studies_that_docs_name_can_be_asked_on_own_data(study, tmp_path
 
 
 def test_levels_with_data_of_their_own_cannot_be_asked_on_other_data(configs):
-    study = write(configs / 'study.py', f"{OPTIONS_ONLY}\nfactors['neck']['other'] = dict(head='head.py')\n")
-    with pytest.raises(StudyError, match=r"level 'other' of 'neck' has its own head, .* write a study"):
+    study = write(
+        configs / 'study.py', f"{OPTIONS_ONLY}\nfactors['neck']['other'] = dict(head='head.py')\n"
+    )
+    with pytest.raises(
+        StudyError, match=r"level 'other' of 'neck' has its own head, .* write a study"
+    ):
         load_study(study, own=dict(head=configs / 'head.py'))
 
 
@@ -153,7 +185,9 @@ def test_equal_stages_are_shared(configs, tmp_path):
 @pytest.fixture
 def finished(configs, tmp_path) -> tuple:
     """A study of which half of the cells fail, after it was run; and what was reported."""
-    path = write(configs / 'study.py', """
+    path = write(
+        configs / 'study.py',
+        """
 head = 'head.py'
 pretrain = 'pretrain.py'
 factors = dict(
@@ -161,15 +195,19 @@ factors = dict(
     size={'good': dict(), 'bad': dict(head_options={'model.hidden_dim_1d': 'wide'})})
 baseline = dict(neck='raw')
 seeds = 1
-""")
+""",
+    )
     reports: list[tuple] = []
     study = load_study(path)
-    outcomes = run_study(study, tmp_path / 'work', jobs=2, report=lambda *state: reports.append(state))
+    outcomes = run_study(
+        study, tmp_path / 'work', jobs=2, report=lambda *state: reports.append(state)
+    )
     return study, outcomes, reports
 
 
 def test_run_report_and_run_again(finished, tmp_path):
-    """A head that cannot be built fails alone; what is done is not done again, by the tool either."""
+    """A head that cannot be built fails alone; what is done is not done again, by the tool
+    either."""
     study, outcomes, reports = finished
     assert len(outcomes) == 4 and reports[-1][1:] == (5, 5)
     bad = [outcome for outcome in outcomes if outcome.figures is None]
@@ -180,14 +218,18 @@ def test_run_report_and_run_again(finished, tmp_path):
             assert 0 <= outcome.figures['mAP'] <= 1 and 0.3 < outcome.figures['probe'] <= 1
             assert ('pretrain_seconds' in outcome.figures) == (outcome.cell.levels['neck'] != 'raw')
     written = write_study(study, outcomes, tmp_path / 'work', 'the command')
-    assert len(written.failures) == 2 and [row[0] for row in written.tables['good'].rows] == ['raw', 'frozen']
+    assert len(written.failures) == 2 and [row[0] for row in written.tables['good'].rows] == [
+        'raw',
+        'frozen',
+    ]
     text = (tmp_path / 'work/results.md').read_text()
     assert 'the command' in text and 'frozen · bad, seed 0' in text
     rows = list(csv.DictReader((tmp_path / 'work/results.csv').open()))
     assert [row['neck'] for row in rows] == [outcome.cell.levels['neck'] for outcome in outcomes]
     assert (tmp_path / 'work/results.png').read_bytes().startswith(b'\x89PNG')
     page = (tmp_path / 'work/report.html').read_text()
-    # Seeds; for each test video its TSM and its detections; the loss of the one neck that was trained.
+    # Seeds; for each test video its TSM and its detections; the loss of the one neck that was
+    # trained.
     videos = page.count('Temporal similarity matrices (TSM) of')
     assert videos and page.count('True actions of') == videos
     assert len(re.findall(r'<img [^>]*src="data:', page)) == 2 + 2 * videos
@@ -204,8 +246,12 @@ def test_run_report_and_run_again(finished, tmp_path):
 
 
 def tool(folder: Path, *args: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(ROOT / 'tools/ablate.py'), *args], cwd=folder,
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools/ablate.py'), *args],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_report_without_what_the_runs_left(finished, tmp_path):
@@ -213,26 +259,45 @@ def test_report_without_what_the_runs_left(finished, tmp_path):
     for folder in (tmp_path / 'work').glob('head-*/run'):
         shutil.rmtree(folder)
     result = tool(tmp_path, str(study.path), '--work-dir', 'work')
-    assert result.returncode == 1 and re.match(r'error: work/head-\w+/run holds no config', result.stderr)
+    assert result.returncode == 1 and re.match(
+        r'error: work/head-\w+/run holds no config', result.stderr
+    )
     assert (tmp_path / 'work/results.md').is_file()  # the figures are there all the same
 
 
 def outcomes_of(study, values: dict[str, list[float]]) -> list[Outcome]:
-    return [Outcome(cell, seed, (), dict(mAP=values[cell.name][seed]), code=frozenset({f'c{seed}'}))
-            for cell in study.cells if cell.name in values for seed in study.seeds]
+    return [
+        Outcome(cell, seed, (), dict(mAP=values[cell.name][seed]), code=frozenset({f'c{seed}'}))
+        for cell in study.cells
+        if cell.name in values
+        for seed in study.seeds
+    ]
 
 
 def test_table_takes_paired_differences_group_by_group(configs):
     study = load_study(write(configs / 'study.py', STUDY))
-    outcomes = outcomes_of(study, {'raw · 1': [.2, .4], 'raw · 2': [.5, .5], 'frozen · 1': [.3, .6],
-                                   'frozen · 2': [.4, .5]})
+    outcomes = outcomes_of(
+        study,
+        {
+            'raw · 1': [0.2, 0.4],
+            'raw · 2': [0.5, 0.5],
+            'frozen · 1': [0.3, 0.6],
+            'frozen · 2': [0.4, 0.5],
+        },
+    )
     outcomes.append(Outcome(study.cells[4], 0, (), None, 'broke'))
     assert {group: list(rows) for group, rows in study_groups(study, outcomes).items()} == {
-        '1': ['raw', 'frozen'], '2': ['raw', 'frozen']}
-    differences = {group: {row[0]: row[2] for row in table.rows}
-                   for group, table in study_tables(study, outcomes).items()}
-    assert differences == {'1': {'raw': '–', 'frozen': '+15.0 ± 7.1 [+10.0, +20.0] (2/2)'},
-                           '2': {'raw': '–', 'frozen': '-5.0 ± 7.1 [-10.0, +0.0] (0/2)'}}
+        '1': ['raw', 'frozen'],
+        '2': ['raw', 'frozen'],
+    }
+    differences = {
+        group: {row[0]: row[2] for row in table.rows}
+        for group, table in study_tables(study, outcomes).items()
+    }
+    assert differences == {
+        '1': {'raw': '–', 'frozen': '+15.0 ± 7.1 [+10.0, +20.0] (2/2)'},
+        '2': {'raw': '–', 'frozen': '-5.0 ± 7.1 [-10.0, +0.0] (0/2)'},
+    }
     text = study_markdown(study, outcomes, 'the command')
     assert text.count('Mean ± standard deviation') == 1  # one note for both tables
     assert '`the command`, measured at commit c0 and c1.' in text
@@ -242,17 +307,19 @@ def test_table_takes_paired_differences_group_by_group(configs):
 
 def test_without_its_baseline_a_group_has_no_differences(configs):
     study = load_study(write(configs / 'study.py', STUDY))
-    table = study_tables(study, outcomes_of(study, {'frozen · 1': [.3, .6]}))['1']
+    table = study_tables(study, outcomes_of(study, {'frozen · 1': [0.3, 0.6]}))['1']
     assert [row[2] for row in table.rows] == ['–']
     # Without any baseline all cells are one group.
     study = load_study(write(configs / 'study.py', f'{STUDY}\nbaseline = None\n'))
-    tables = study_tables(study, outcomes_of(study, {'raw · 1': [.2, .4], 'raw · 2': [.5, .5]}))
+    tables = study_tables(study, outcomes_of(study, {'raw · 1': [0.2, 0.4], 'raw · 2': [0.5, 0.5]}))
     assert [row[0] for row in tables[''].rows] == ['raw · 1', 'raw · 2']
 
 
 def test_a_study_may_lack_factors(configs):
     study = load_study(write(configs / 'study.py', "head = 'head.py'\ntitle = 'One'\nseeds = 2\n"))
-    table = study_tables(study, [Outcome(study.cells[0], seed, (), dict(mAP=.5)) for seed in (0, 1)])['']
+    table = study_tables(
+        study, [Outcome(study.cells[0], seed, (), dict(mAP=0.5)) for seed in (0, 1)]
+    )['']
     assert [row[:2] for row in table.rows] == [('One', '50.0 ± 0.0')]
 
 

@@ -45,7 +45,8 @@ def test_frames_durations_and_loop(tmp_path):
 
 
 def test_one_palette_for_all_frames(tmp_path):
-    """What does not change from frame to frame keeps its colours, the rare ones of the colour bar too."""
+    """What does not change from frame to frame keeps its colours, the rare ones of the colour bar
+    too."""
 
     def tsm(epoch: int) -> Figure:
         matrix = np.random.default_rng(epoch).uniform(0.5, 1, (9, 9))

@@ -51,7 +51,9 @@ def test_more_methods_than_colours_stay_apart():
 def test_bad_input():
     with pytest.raises(ValueError, match='at least one method, got none'):
         plot_boundary_accuracy({}, COUNTS, EDGES)
-    with pytest.raises(ValueError, match=r"curves of 'raw', 'start': expected \(seeds, 3\) .* got \(3, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"curves of 'raw', 'start': expected \(seeds, 3\) .* got \(3, 4\)"
+    ):
         plot_boundary_accuracy(curves('raw'), COUNTS, EDGES[1:])
     nothing = {kind: 0 * count for kind, count in COUNTS.items()}
     with pytest.raises(ValueError, match='no snippet lies within the bins around a boundary'):

@@ -9,7 +9,11 @@ from sola_plugin.visualization import encode_figure, plot_comparison
 from sola_plugin.visualization.bootstrap import bootstrap_interval
 from sola_plugin.visualization.pictures import MUTED, PALETTE
 
-RESULTS = {'raw': [60.0, 62.0, 64.0], 'SoLa, $k$': [70.0, 74.0, 72.0], 'smoothed': [61.0, 61.0, 61.0]}
+RESULTS = {
+    'raw': [60.0, 62.0, 64.0],
+    'SoLa, $k$': [70.0, 74.0, 72.0],
+    'smoothed': [61.0, 61.0, 61.0],
+}
 
 
 def lines_of(axes, label):
@@ -29,12 +33,19 @@ def test_seeds_mean_and_interval_of_each_row():
         np.testing.assert_array_equal(intervals[row].get_xdata(), bootstrap_interval(values))
         np.testing.assert_array_equal(intervals[row].get_ydata(), [row, row])
     assert axes.get_xlabel() == 'mAP@0.5, %'
-    assert [label.get_text() for label in axes.get_yticklabels()] == ['raw', r'SoLa, \$k\$', 'smoothed']
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        'raw',
+        r'SoLa, \$k\$',
+        'smoothed',
+    ]
     bottom, top = axes.get_ylim()
     assert bottom > top  # the first row is on top
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        'one seed', '95% bootstrap interval of the mean', 'mean']
+        'one seed',
+        '95% bootstrap interval of the mean',
+        'mean',
+    ]
     assert b'<svg' in encode_figure(figure).data
 
 
@@ -63,7 +74,9 @@ def test_lines_between_groups():
 
 
 def test_figure_grows_with_its_rows():
-    heights = [plot_comparison({str(n): [n] for n in range(rows)}).get_figheight() for rows in (1, 11)]
+    heights = [
+        plot_comparison({str(n): [n] for n in range(rows)}).get_figheight() for rows in (1, 11)
+    ]
     assert heights[1] - heights[0] == pytest.approx(3.2)
 
 
@@ -72,9 +85,21 @@ def test_figure_grows_with_its_rows():
     [
         ({}, {}, 'results: expected at least one experiment, got none'),
         (RESULTS, dict(baseline='rwa'), r"baseline 'rwa': expected one of \['raw', "),
-        (RESULTS, dict(groups=['BMN']), r"groups: expected 3, one for each experiment, got \['BMN'\]"),
-        ({'raw': [1.0], 'SoLa': []}, {}, "'SoLa': expected one value for each of at least one seed"),
-        ({'raw': [1.0], 'SoLa': [1, np.nan]}, {}, r"'SoLa': expected finite values, got \[1.0, nan\]"),
+        (
+            RESULTS,
+            dict(groups=['BMN']),
+            r"groups: expected 3, one for each experiment, got \['BMN'\]",
+        ),
+        (
+            {'raw': [1.0], 'SoLa': []},
+            {},
+            "'SoLa': expected one value for each of at least one seed",
+        ),
+        (
+            {'raw': [1.0], 'SoLa': [1, np.nan]},
+            {},
+            r"'SoLa': expected finite values, got \[1.0, nan\]",
+        ),
     ],
 )
 def test_bad_input(results, options, message):

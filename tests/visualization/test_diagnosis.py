@@ -72,9 +72,7 @@ def test_bars_of_the_buckets_and_the_line_of_all(plot, attribute):
     panels = plot(diagnosis).axes
     assert len(panels) == 3
     for axes, result in zip(panels, diagnosis.by_characteristic.values()):
-        np.testing.assert_allclose(
-            heights(axes), 100 * np.nan_to_num(getattr(result, attribute))
-        )
+        np.testing.assert_allclose(heights(axes), 100 * np.nan_to_num(getattr(result, attribute)))
         assert set(axes.lines[0].get_ydata()) == {100 * getattr(diagnosis, attribute)}
         counts = [label.get_text().split('\n')[-1] for label in axes.get_xticklabels()]
         assert counts == [str(count) for count in result.segments]

@@ -1,4 +1,5 @@
 """The page of one video: its structure. What its script does was checked by hand, in Chromium."""
+
 from __future__ import annotations
 
 import os
@@ -14,9 +15,11 @@ from sola_plugin.visualization.timeline_page import MAX_SHOWN
 
 VOID = {'meta', 'input', 'br', 'img', 'link', 'hr'}
 DETECTIONS = [
-    dict(segment=[10., 20.], label='run <b>&"', score=.9),
-    dict(segment=[15., 25.], label='run <b>&"', score=.6),
-    dict(segment=[20., 60.], label='jump', score=.5), dict(segment=[1., 2.], label='jump', score=.1)]
+    dict(segment=[10.0, 20.0], label='run <b>&"', score=0.9),
+    dict(segment=[15.0, 25.0], label='run <b>&"', score=0.6),
+    dict(segment=[20.0, 60.0], label='jump', score=0.5),
+    dict(segment=[1.0, 2.0], label='jump', score=0.1),
+]
 
 
 class Page(HTMLParser):
@@ -43,14 +46,20 @@ class Page(HTMLParser):
             element['text'] += data
 
     def all(self, tag: str, **attributes: str) -> list[dict]:
-        return [e for e in self.elements if e['tag'] == tag
-                and all(e.get(key.rstrip('_')) == value for key, value in attributes.items())]
+        return [
+            e
+            for e in self.elements
+            if e['tag'] == tag
+            and all(e.get(key.rstrip('_')) == value for key, value in attributes.items())
+        ]
 
 
 @pytest.fixture
 def page(tmp_path):
-    def write(detections=DETECTIONS, duration=60., **options) -> Page:
-        write_timeline_page(tmp_path / 'v.html', detections, duration, **{'title': 'v_1', **options})
+    def write(detections=DETECTIONS, duration=60.0, **options) -> Page:
+        write_timeline_page(
+            tmp_path / 'v.html', detections, duration, **{'title': 'v_1', **options}
+        )
         return Page(tmp_path / 'v.html')
 
     return write
@@ -66,12 +75,19 @@ def test_marks_lie_where_the_detections_are(page):
     for mark in marks:
         item = DETECTIONS[int(mark['data-number'])]
         start, end = item['segment']
-        assert percent(mark, 'left') == pytest.approx(start / .6, abs=1e-4)
-        assert percent(mark, 'width') == pytest.approx((end - start) / .6, abs=1e-4)
-        assert mark['aria-label'] == mark['title'] and mark['title'].startswith(f'{item["label"]}, 0:')
+        assert percent(mark, 'left') == pytest.approx(start / 0.6, abs=1e-4)
+        assert percent(mark, 'width') == pytest.approx((end - start) / 0.6, abs=1e-4)
+        assert mark['aria-label'] == mark['title'] and mark['title'].startswith(
+            f'{item["label"]}, 0:'
+        )
         assert mark['title'].endswith(f'score {item["score"]:.3f}')
     rows = {mark['data-number']: mark['data-row'] for mark in marks}
-    assert rows == {'0': '0', '1': '1', '2': '0', '3': '0'}  # overlapping ones of a class one below the other
+    assert rows == {
+        '0': '0',
+        '1': '1',
+        '2': '0',
+        '3': '0',
+    }  # overlapping ones of a class one below the other
 
 
 def test_lanes_and_table(page):
@@ -87,17 +103,21 @@ def test_lanes_and_table(page):
 
 
 def test_low_scores_are_hidden_at_first(page):
-    found = page(threshold=.4)
+    found = page(threshold=0.4)
     hidden = {e['data-number'] for e in found.elements if 'hidden' in e and 'data-number' in e}
     assert hidden == {'3'}
-    slider, = found.all('input', type='range')
-    assert (float(slider['min']), float(slider['value']), float(slider['max'])) == (.1, .4, .9)
+    (slider,) = found.all('input', type='range')
+    assert (float(slider['min']), float(slider['value']), float(slider['max'])) == (0.1, 0.4, 0.9)
     assert found.all('label')[0]['text'].startswith('Lowest score')
 
 
 def test_without_a_video(page):
     found = page()
-    assert not found.all('video') and not found.all('div', class_='head') and not found.all('p', class_='now')
+    assert (
+        not found.all('video')
+        and not found.all('div', class_='head')
+        and not found.all('p', class_='now')
+    )
     assert found.all('tbody')[0]['text'].split()[0].startswith('0:01.0')
     assert found.all('button', type='button')[-1]['aria-label'] == 'Show jump at 0:20.0'
 
@@ -107,9 +127,9 @@ def test_the_video_is_found_from_the_page(tmp_path, name):
     video = tmp_path / 'my videos' / name
     video.parent.mkdir()
     video.write_bytes(b'x')
-    write_timeline_page(tmp_path / 'out/deep/v.html', DETECTIONS, 60., title='v', video=video)
+    write_timeline_page(tmp_path / 'out/deep/v.html', DETECTIONS, 60.0, title='v', video=video)
     found = Page(tmp_path / 'out/deep/v.html')
-    element, = found.all('video')
+    (element,) = found.all('video')
     address = element['src']
     assert not {'#', '?', ':', ' ', '"', '<'} & set(address) and 'controls' in element
     assert os.path.samefile(tmp_path / 'out/deep' / unquote(address), video)
@@ -126,8 +146,11 @@ def test_nothing_comes_from_elsewhere(page, tmp_path):
 
 
 def test_text_is_text(page):
-    found = page([dict(segment=[0, 1], label='</script><img src=x onerror=alert(1)>', score=1.)],
-                 title='<h1>', lead='a & b')
+    found = page(
+        [dict(segment=[0, 1], label='</script><img src=x onerror=alert(1)>', score=1.0)],
+        title='<h1>',
+        lead='a & b',
+    )
     assert not found.all('img')
     assert found.all('h1')[0]['text'] == '<h1>' and found.all('title')[0]['text'] == '<h1>'
     assert found.all('p', class_='lead')[0]['text'] == 'a & b'
@@ -140,8 +163,12 @@ def test_no_detections(page):
 
 
 def test_segments_beyond_the_video_and_without_length(page):
-    marks = page([dict(segment=[-5., 70.], label='a', score=.5),
-                  dict(segment=[60., 60.], label='a', score=.4)])
+    marks = page(
+        [
+            dict(segment=[-5.0, 70.0], label='a', score=0.5),
+            dict(segment=[60.0, 60.0], label='a', score=0.4),
+        ]
+    )
     first, second = marks.all('button', class_='mark')
     assert (percent(first, 'left'), percent(first, 'width')) == (0, 100)
     assert (percent(second, 'left'), percent(second, 'width')) == (100, 0)
@@ -149,16 +176,25 @@ def test_segments_beyond_the_video_and_without_length(page):
 
 def test_many_detections(page):
     starts = np.linspace(0, 3500, MAX_SHOWN + 5)
-    found = page([dict(segment=[start, start + 1], label='a', score=1 - start / 9000) for start in starts],
-                 3600.)
+    found = page(
+        [dict(segment=[start, start + 1], label='a', score=1 - start / 9000) for start in starts],
+        3600.0,
+    )
     assert len(found.all('button', class_='mark')) == MAX_SHOWN
-    assert any(e['text'] == '5 more, with lower scores, are not on this page.' for e in found.all('p'))
+    assert any(
+        e['text'] == '5 more, with lower scores, are not on this page.' for e in found.all('p')
+    )
 
 
-@pytest.mark.parametrize(('detections', 'duration', 'message'), [
-    ([], 0., 'duration: expected a positive number'), ([], float('nan'), 'duration: expected a positive'),
-    ([dict(segment=[3, 1], label='a', score=1.)], 9., 'item 0: expected a segment'),
-    ([dict(segment=[1, 3], score=1.)], 9., r"add \['label'\]")])
+@pytest.mark.parametrize(
+    ('detections', 'duration', 'message'),
+    [
+        ([], 0.0, 'duration: expected a positive number'),
+        ([], float('nan'), 'duration: expected a positive'),
+        ([dict(segment=[3, 1], label='a', score=1.0)], 9.0, 'item 0: expected a segment'),
+        ([dict(segment=[1, 3], score=1.0)], 9.0, r"add \['label'\]"),
+    ],
+)
 def test_bad_input(page, detections, duration, message):
     with pytest.raises(ValueError, match=message):
         page(detections, duration)

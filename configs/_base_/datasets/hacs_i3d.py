@@ -1,5 +1,5 @@
-# HACS Segments 1.1.1, its official I3D features (RGB, 2048 channels), two snippets a second: the features
-# that the authors of SoLa trained it on.
+# HACS Segments 1.1.1, its official I3D features (RGB, 2048 channels), two snippets a second: the
+# features that the authors of SoLa trained it on.
 #
 # data/hacs/
 #   HACS_segments_v1.1.1.json        official annotations
@@ -14,20 +14,24 @@ _dataset = dict(
     suffix='.npy',
     layout='TC',
     feat_dim=2048,
-    feature_stride=0.5)
+    feature_stride=0.5,
+)
 
 train_dataloader = dict(
     batch_size=16,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(subset='training', data_prefix=dict(features='training'), **_dataset))
+    dataset=dict(subset='training', data_prefix=dict(features='training'), **_dataset),
+)
 test_dataloader = dict(
     batch_size=16,
     num_workers=8,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        subset='validation', data_prefix=dict(features='validation'), test_mode=True, **_dataset))
+        subset='validation', data_prefix=dict(features='validation'), test_mode=True, **_dataset
+    ),
+)
 
 test_cfg = dict(type='TestLoop')
 test_evaluator = dict(type='TALMetric', tiou_thresholds='activitynet')

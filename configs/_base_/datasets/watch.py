@@ -12,18 +12,21 @@ _dataset = dict(
     layout='TC',
     feature_stride=0.32,
     feature_offset=0.16,
-    classes=classes)
+    classes=classes,
+)
 
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(subset='training', **_dataset))
+    dataset=dict(subset='training', **_dataset),
+)
 test_dataloader = dict(
     batch_size=8,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(subset='testing', test_mode=True, **_dataset))
+    dataset=dict(subset='testing', test_mode=True, **_dataset),
+)
 
 test_cfg = dict(type='TestLoop')
 test_evaluator = dict(type='TALMetric', tiou_thresholds='thumos14')

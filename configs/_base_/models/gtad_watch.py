@@ -12,6 +12,7 @@ model = dict(
     groups=8,
     boundary_ratio=0.5,
     soft_nms_alpha=0.4,
-    soft_nms_low_threshold=0.,
-    soft_nms_high_threshold=0.,
-    post_process_top_k=100)
+    soft_nms_low_threshold=0.0,
+    soft_nms_high_threshold=0.0,
+    post_process_top_k=100,
+)

@@ -1,5 +1,5 @@
-# Similarity matching with the authors' network and geometry: windows of 23 snippets, 8 positions 2 snippets
-# apart.
+# Similarity matching with the authors' network and geometry: windows of 23 snippets, 8 positions 2
+# snippets apart.
 model = dict(
     type='SimilarityMatcher',
     neck=dict(type='SoLa', in_channels=2048, hidden_channels=512, kernel_sizes=(5, 1)),
@@ -8,4 +8,5 @@ model = dict(
     step=2,
     num_positions=8,
     k=16.0,
-    predictor_channels=512)
+    predictor_channels=512,
+)

@@ -1,5 +1,5 @@
-# What a head can be trained on, in the order of the tables. "unified" is the control of "fine-tuned": the
-# same network, trained with the head alone, without similarity matching.
+# What a head can be trained on, in the order of the tables. "unified" is the control of
+# "fine-tuned": the same network, trained with the head alone, without similarity matching.
 _base_ = 'watch.py'
 
 _sola = dict(type='SoLa', hidden_channels=64)
@@ -8,13 +8,16 @@ _std = {'model.neck.standardize': True}
 
 _methods = {
     'raw features': dict(),
-    'mean of 3 snippets': dict(head_options={'model.neck': dict(type='TemporalSmoothing', kernel_size=3)}),
+    'mean of 3 snippets': dict(
+        head_options={'model.neck': dict(type='TemporalSmoothing', kernel_size=3)}
+    ),
     'standardised': dict(head_options={'model.neck': dict(type='Standardization')}),
     'SoLa, frozen': dict(head_options={'model.neck': dict(_pretrained, frozen=True)}),
     'SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}),
     'SoLa, unified': dict(head_options={'model.neck': _sola}),
     'std + SoLa, frozen': dict(
-        head_options={'model.neck': dict(_pretrained, frozen=True)}, pretrain_options=_std),
+        head_options={'model.neck': dict(_pretrained, frozen=True)}, pretrain_options=_std
+    ),
     'std + SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}, pretrain_options=_std),
     'std + SoLa, unified': dict(head_options={'model.neck': dict(_sola, standardize=True)}),
 }
@@ -23,6 +26,7 @@ _regimes = {
     'all labels': dict(embedded=dict(labelled=56)),
     'few labels, other subjects in the test': dict(embedded=dict(split='subject')),
     'few labels, encoder knows the actions': dict(
-        embedded=dict(encoder_classes=['ABD', 'ROW', 'FEL', 'PEN'])),
+        embedded=dict(encoder_classes=['ABD', 'ROW', 'FEL', 'PEN'])
+    ),
 }
 baseline = dict(method='standardised')

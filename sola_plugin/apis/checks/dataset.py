@@ -1,4 +1,6 @@
-"""Check a data set before training: annotations, features, and what the localizer's grid can reach."""
+"""Check a data set before training: annotations, features, and what the localizer's grid can
+reach."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -38,7 +40,9 @@ class DatasetReport:
         return [finding for finding in self.findings if finding.level == level]
 
 
-def check_config(cfg: Config, quick: bool = False, progress: Progress | None = None) -> DatasetReport:
+def check_config(
+    cfg: Config, quick: bool = False, progress: Progress | None = None
+) -> DatasetReport:
     """Check the datasets of a Runner config, and the grid of its model.
 
     Args:
@@ -55,12 +59,15 @@ def check_config(cfg: Config, quick: bool = False, progress: Progress | None = N
         if loader is not None and loader['dataset'] not in datasets.values():
             datasets[name] = loader['dataset']
     if not datasets or 'model' not in cfg:
-        raise ValueError('expected a config with model and train_dataloader, val_dataloader or '
-                         f'test_dataloader, got {sorted(cfg)}')
+        raise ValueError(
+            'expected a config with model and train_dataloader, val_dataloader or '
+            f'test_dataloader, got {sorted(cfg)}'
+        )
     evaluators = cfg.get('test_evaluator') or cfg.get('val_evaluator') or ()
     evaluators = [evaluators] if isinstance(evaluators, Mapping) else evaluators
-    thresholds = next((one['tiou_thresholds'] for one in evaluators if 'tiou_thresholds' in one),
-                      'activitynet')
+    thresholds = next(
+        (one['tiou_thresholds'] for one in evaluators if 'tiou_thresholds' in one), 'activitynet'
+    )
     try:
         with DefaultScope.overwrite_default_scope('mmaction'):
             model = MODELS.build(cfg.model)
@@ -71,14 +78,19 @@ def check_config(cfg: Config, quick: bool = False, progress: Progress | None = N
     return check_dataset(datasets, reach_of(model), thresholds, model, quick, progress)
 
 
-def check_dataset(datasets: Mapping[str, Mapping], reach: Reach | None = None,
-                  tiou_thresholds: str | Sequence[float] = 'activitynet', model: nn.Module | None = None,
-                  quick: bool = False, progress: Progress | None = None) -> DatasetReport:
+def check_dataset(
+    datasets: Mapping[str, Mapping],
+    reach: Reach | None = None,
+    tiou_thresholds: str | Sequence[float] = 'activitynet',
+    model: nn.Module | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
+) -> DatasetReport:
     """Check the parts of a data set.
 
     Args:
-        datasets: Configs of ``TALFeatureDataset`` by name of the part. One whose ``data_prefix`` names
-            no feature folder is checked without features.
+        datasets: Configs of ``TALFeatureDataset`` by name of the part. One whose ``data_prefix``
+            names no feature folder is checked without features.
         reach: What the localizer can reach; ``None``: no oracle.
         tiou_thresholds: Of the oracle.
         model: The localizer, whose channels and classes should be those of the data.
@@ -95,8 +107,13 @@ def check_dataset(datasets: Mapping[str, Mapping], reach: Reach | None = None,
     if model is not None:
         findings += _check_model(parts, model)
         if reach is None:
-            findings.append(Finding('info', 'no-oracle', f'no oracle: {type(model).__name__} has no grid of '
-                                    'proposals of its own'))
+            findings.append(
+                Finding(
+                    'info',
+                    'no-oracle',
+                    f'no oracle: {type(model).__name__} has no grid of proposals of its own',
+                )
+            )
     oracles = {}
     for part in parts:
         result, of_part = (None, []) if reach is None else _oracle(part, reach, tiou_thresholds)
@@ -107,10 +124,17 @@ def check_dataset(datasets: Mapping[str, Mapping], reach: Reach | None = None,
     return DatasetReport(tuple(ordered), oracles)
 
 
-def check_files(annotations: str | os.PathLike, features: str | os.PathLike | None = None,
-                subsets: Sequence[str] = (), classes: str | os.PathLike | None = None,
-                reach: Reach | None = None, tiou_thresholds: str | Sequence[float] = 'activitynet',
-                quick: bool = False, progress: Progress | None = None, **options) -> DatasetReport:
+def check_files(
+    annotations: str | os.PathLike,
+    features: str | os.PathLike | None = None,
+    subsets: Sequence[str] = (),
+    classes: str | os.PathLike | None = None,
+    reach: Reach | None = None,
+    tiou_thresholds: str | Sequence[float] = 'activitynet',
+    quick: bool = False,
+    progress: Progress | None = None,
+    **options,
+) -> DatasetReport:
     """Check annotations and features for which there is no config.
 
     Args:
@@ -130,9 +154,13 @@ def check_files(annotations: str | os.PathLike, features: str | os.PathLike | No
     of_videos = [video.subset for video in check_annotation_file(annotations)[0].values()]
     found = [subset for subset in dict.fromkeys(of_videos) if subset is not None]
     names = subsets or (found if None not in of_videos else ())
-    options |= dict(type='TALFeatureDataset', ann_file=os.fspath(annotations), test_mode=True,
-                    data_prefix=dict(features='' if features is None else os.fspath(features)),
-                    classes=None if classes is None else read_names(classes))
+    options |= dict(
+        type='TALFeatureDataset',
+        ann_file=os.fspath(annotations),
+        test_mode=True,
+        data_prefix=dict(features='' if features is None else os.fspath(features)),
+        classes=None if classes is None else read_names(classes),
+    )
     datasets = {name: dict(options, subset=name) for name in names} or {'all': options}
     return check_dataset(datasets, reach, tiou_thresholds, None, quick, progress)
 
@@ -145,37 +173,79 @@ def _check_model(parts: Sequence[Part], model: nn.Module) -> list[Finding]:
     for part in parts:
         theirs = {facts.channels for facts in part.facts.values()}
         if channels is not None and theirs - {channels}:
-            findings.append(Finding('error', 'model-channels', (
-                f'{part.name}: the features have {", ".join(map(str, sorted(theirs)))} channels, the model '
-                f'expects feat_dim={channels}: correct feat_dim, or choose other features'), len(part.facts)))
+            findings.append(
+                Finding(
+                    'error',
+                    'model-channels',
+                    (
+                        f'{part.name}: the features have '
+                        f'{", ".join(map(str, sorted(theirs)))} channels, the model '
+                        f'expects feat_dim={channels}: correct feat_dim, or choose other features'
+                    ),
+                    len(part.facts),
+                )
+            )
         if classes is not None and part.classes and list(classes) != part.classes:
-            findings.append(Finding('error', 'model-classes', (
-                f'{part.name}: the data have {len(part.classes)} classes {part.classes[:3]}, the model '
-                f'{len(classes)} {list(classes)[:3]}: give both the same classes=...')))
+            findings.append(
+                Finding(
+                    'error',
+                    'model-classes',
+                    (
+                        f'{part.name}: the data have {len(part.classes)} classes '
+                        f'{part.classes[:3]}, the model '
+                        f'{len(classes)} {list(classes)[:3]}: give both the same classes=...'
+                    ),
+                )
+            )
     return findings
 
 
-def _oracle(part: Part, reach: Reach,
-            tiou_thresholds: str | Sequence[float]) -> tuple[GridOracle | None, list[Finding]]:
+def _oracle(
+    part: Part, reach: Reach, tiou_thresholds: str | Sequence[float]
+) -> tuple[GridOracle | None, list[Finding]]:
     """The oracle of a part, and what it says."""
     if not any(video.annotations for video in part.videos.values()):
         return None, []
     assumed = part.dataset.feature_stride is not None and len(part.facts) < len(part.usable)
-    extents = {video_id: extent for video_id, video in part.usable.items()
-               if (extent := _extent(part, video_id, video, reach)) is not None}
+    extents = {
+        video_id: extent
+        for video_id, video in part.usable.items()
+        if (extent := _extent(part, video_id, video, reach)) is not None
+    }
     result = grid_oracle(part.videos, extents, reach, tiou_thresholds)
     if result is None:
-        return None, [Finding('info', 'no-oracle', f'{part.name}: no oracle, as neither features nor '
-                              'feature_stride say how many snippets a video has')]
-    findings = [] if not assumed else [Finding('info', 'assumed-lengths', (
-        f'{part.name}: where features were not read, the oracle takes their length from duration and '
-        'feature_stride'), len(part.usable) - len(part.facts))]
+        return None, [
+            Finding(
+                'info',
+                'no-oracle',
+                f'{part.name}: no oracle, as neither features nor '
+                'feature_stride say how many snippets a video has',
+            )
+        ]
+    findings = (
+        []
+        if not assumed
+        else [
+            Finding(
+                'info',
+                'assumed-lengths',
+                (
+                    f'{part.name}: where features were not read, the oracle takes their '
+                    'length from duration and '
+                    'feature_stride'
+                ),
+                len(part.usable) - len(part.facts),
+            )
+        ]
+    )
     return result, findings + oracle_findings(
-        part.name, result, reach, part.crop if reach.cells is None else None)
+        part.name, result, reach, part.crop if reach.cells is None else None
+    )
 
 
 def _extent(part: Part, video_id: str, video: Video, reach: Reach) -> Extent | None:
-    """Where the features of a video lie; ``None`` if nothing tells and the localizer needs to know."""
+    """Where the features of a video lie; ``None`` if nothing tells and the localizer needs to
+    know."""
     stride, offset = part.dataset.feature_stride, part.dataset.feature_offset
     if video_id in part.facts:
         length = part.facts[video_id].length
@@ -185,5 +255,8 @@ def _extent(part: Part, video_id: str, video: Video, reach: Reach) -> Extent | N
         length = reach.cells
     else:
         return None
-    return Extent(snippet_span(length, video.duration, stride, offset, video.feature_span), video.duration,
-                  length)
+    return Extent(
+        snippet_span(length, video.duration, stride, offset, video.feature_span),
+        video.duration,
+        length,
+    )

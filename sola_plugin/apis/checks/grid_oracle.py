@@ -1,4 +1,6 @@
-"""The oracle of one part of a data set: its figures, and which segments are out of reach, and why."""
+"""The oracle of one part of a data set: its figures, and which segments are out of reach, and
+why."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -49,39 +51,62 @@ class GridOracle:
         return self.oracle.tiou < _REACHED
 
     def by_length(self) -> list[dict]:
-        """Segments and misses by length: ``[dict(cells=[low, high), segments, mean_tiou, missed)]``."""
+        """Segments and misses by length: ``[dict(cells=[low, high), segments, mean_tiou,
+        missed)]``."""
         rows = []
         in_cells = self.lengths / self.cells
         for low, high in zip(_LENGTHS, _LENGTHS[1:]):
             chosen = (in_cells >= low) & (in_cells < high)
             if chosen.any():
-                rows.append(dict(cells=[low, None if high == np.inf else high], segments=int(chosen.sum()),
-                                 mean_tiou=float(self.oracle.tiou[chosen].mean()),
-                                 missed=int(self.missed[chosen].sum())))
+                rows.append(
+                    dict(
+                        cells=[low, None if high == np.inf else high],
+                        segments=int(chosen.sum()),
+                        mean_tiou=float(self.oracle.tiou[chosen].mean()),
+                        missed=int(self.missed[chosen].sum()),
+                    )
+                )
         return rows
 
     def to_dict(self) -> dict:
         """Figures, ready for JSON."""
-        return dict(segments=len(self.names), missed=int(self.missed.sum()), **self.oracle.to_dict(),
-                    median_cell_seconds=float(np.median(self.cells)), by_length=self.by_length())
+        return dict(
+            segments=len(self.names),
+            missed=int(self.missed.sum()),
+            **self.oracle.to_dict(),
+            median_cell_seconds=float(np.median(self.cells)),
+            by_length=self.by_length(),
+        )
 
     def length_table(self, name: str) -> Table:
         """What the length of a segment has to do with its being out of reach."""
         rows = []
         for row in self.by_length():
             low, high = row['cells']
-            rows.append((f'{low} and more' if high is None else f'{low} to {high}', str(row['segments']),
-                         f'{row["mean_tiou"]:.3f}', str(row['missed'])))
-        return Table((f'{name}: length in cells', 'segments', 'mean best tIoU',
-                      f'best below {_REACHED}'), tuple(rows))
+            rows.append(
+                (
+                    f'{low} and more' if high is None else f'{low} to {high}',
+                    str(row['segments']),
+                    f'{row["mean_tiou"]:.3f}',
+                    str(row['missed']),
+                )
+            )
+        return Table(
+            (f'{name}: length in cells', 'segments', 'mean best tIoU', f'best below {_REACHED}'),
+            tuple(rows),
+        )
 
 
-def grid_oracle(videos: Mapping[str, Video], extents: Mapping[str, Extent], reach: Reach,
-                tiou_thresholds: str | Sequence[float]) -> GridOracle | None:
+def grid_oracle(
+    videos: Mapping[str, Video],
+    extents: Mapping[str, Extent],
+    reach: Reach,
+    tiou_thresholds: str | Sequence[float],
+) -> GridOracle | None:
     """Compute the oracle of some videos.
 
-    The truth is that of the evaluation, as it stands in the file; reversed segments, at which evaluation
-    would stop, are left out.
+    The truth is that of the evaluation, as it stands in the file; reversed segments, at which
+    evaluation would stop, are left out.
 
     Args:
         videos: Videos by id.
@@ -92,9 +117,17 @@ def grid_oracle(videos: Mapping[str, Video], extents: Mapping[str, Extent], reac
     Returns:
         ``None`` if there is no segment.
     """
-    truth = {video_id: actions for video_id, extent in extents.items()
-             if (actions := [action for action in videos[video_id].annotations
-                             if action['segment'][0] <= action['segment'][1]])}
+    truth = {
+        video_id: actions
+        for video_id, extent in extents.items()
+        if (
+            actions := [
+                action
+                for action in videos[video_id].annotations
+                if action['segment'][0] <= action['segment'][1]
+            ]
+        )
+    }
     if not truth:
         return None
     nearest, names, lengths, cells, uncovered, cut = {}, [], [], [], [], []
@@ -107,12 +140,16 @@ def grid_oracle(videos: Mapping[str, Video], extents: Mapping[str, Extent], reac
         cells.append(np.full(len(segments), reach.cell(extent)))
         uncovered.append((segments[:, 1] < extent.span[0]) | (segments[:, 0] > extent.span[1]))
         cut.append(~reach.uncut(segments, extent))
-    return GridOracle(oracle(truth, nearest, tiou_thresholds), names,
-                      *map(np.concatenate, (lengths, cells, uncovered, cut)))
+    return GridOracle(
+        oracle(truth, nearest, tiou_thresholds),
+        names,
+        *map(np.concatenate, (lengths, cells, uncovered, cut)),
+    )
 
 
-def oracle_findings(name: str, result: GridOracle, reach: Reach,
-                    crop: int | None = None) -> list[Finding]:
+def oracle_findings(
+    name: str, result: GridOracle, reach: Reach, crop: int | None = None
+) -> list[Finding]:
     """Say what a grid cannot reach.
 
     Args:
@@ -127,23 +164,52 @@ def oracle_findings(name: str, result: GridOracle, reach: Reach,
         count = int(chosen.sum())
         if count:
             usual = 'warning' if count > _NOTABLE * total else 'info'
-            findings.append(Finding.of(level or usual, kind, (
-                f'{name}: {count} of {total} segments ({count / total:.1%}) {what}'),
-                (result.names[index] for index in np.flatnonzero(chosen).tolist())))
+            findings.append(
+                Finding.of(
+                    level or usual,
+                    kind,
+                    (f'{name}: {count} of {total} segments ({count / total:.1%}) {what}'),
+                    (result.names[index] for index in np.flatnonzero(chosen).tolist()),
+                )
+            )
 
     in_cells = result.lengths / result.cells
     majority = prevalence_level(int(result.missed.sum()), total) == 'error'
-    report('out-of-reach', result.missed, f'have no proposal with a tIoU of {_REACHED}: {reach.advice}',
-           'error' if majority else None)
-    report('shorter-than-a-cell', in_cells < 1, 'are shorter than a cell, which is '
-           f'{np.median(result.cells):.3g} s for the median segment and up to {result.cells.max():.3g} s')
+    report(
+        'out-of-reach',
+        result.missed,
+        f'have no proposal with a tIoU of {_REACHED}: {reach.advice}',
+        'error' if majority else None,
+    )
+    report(
+        'shorter-than-a-cell',
+        in_cells < 1,
+        'are shorter than a cell, which is '
+        f'{np.median(result.cells):.3g} s for the median segment and up to '
+        f'{result.cells.max():.3g} s',
+    )
     if reach.max_cells is not None:
-        report('longer-than-a-proposal', in_cells > reach.max_cells,
-               f'are longer than the longest proposal, {reach.max_cells} cells (max_duration)')
-    report('cut-by-windows', result.cut, 'lie in no window as a whole: longer windows, or a smaller stride')
+        report(
+            'longer-than-a-proposal',
+            in_cells > reach.max_cells,
+            f'are longer than the longest proposal, {reach.max_cells} cells (max_duration)',
+        )
+    report(
+        'cut-by-windows',
+        result.cut,
+        'lie in no window as a whole: longer windows, or a smaller stride',
+    )
     if crop is not None:
-        report('longer-than-crop', in_cells > crop, f'are longer than the {crop} snippets that training '
-               'takes of a video (CropFeatures): they are cut, or left out of training')
-    report('not-covered', result.uncovered, 'lie where the video has no features: are the features complete, '
-           'feature_stride and feature_offset right?')
+        report(
+            'longer-than-crop',
+            in_cells > crop,
+            f'are longer than the {crop} snippets that training '
+            'takes of a video (CropFeatures): they are cut, or left out of training',
+        )
+    report(
+        'not-covered',
+        result.uncovered,
+        'lie where the video has no features: are the features complete, '
+        'feature_stride and feature_offset right?',
+    )
     return findings

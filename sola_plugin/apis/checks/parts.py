@@ -1,4 +1,5 @@
 """The parts of a data set (what is trained on, tested on), read for a check: no fault stops it."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -36,8 +37,13 @@ Progress = Callable[[Sequence[str], str], Iterable[str]]
 def progress_bar(video_ids: Sequence[str], name: str) -> Iterable[str]:
     """A bar on the error stream while files are read, if that is a terminal."""
     console = Console(stderr=True)
-    return track(video_ids, f'{name}: features', console=console, transient=True,
-                 disable=not console.is_terminal)
+    return track(
+        video_ids,
+        f'{name}: features',
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 @dataclasses.dataclass
@@ -63,14 +69,23 @@ class Part:
     @property
     def usable(self) -> dict[str, Video]:
         """The videos that have features, or all where there are no features."""
-        return {video_id: video for video_id, video in self.videos.items()
-                if self.store is None or video_id in self.store}
+        return {
+            video_id: video
+            for video_id, video in self.videos.items()
+            if self.store is None or video_id in self.store
+        }
 
     @property
     def crop(self) -> int | None:
         """Snippets of a video that its pipeline takes at most."""
-        return next((step.max_length for step in self.dataset.pipeline.transforms
-                     if isinstance(step, CropFeatures)), None)
+        return next(
+            (
+                step.max_length
+                for step in self.dataset.pipeline.transforms
+                if isinstance(step, CropFeatures)
+            ),
+            None,
+        )
 
 
 def build_parts(datasets: Mapping[str, Mapping]) -> tuple[list[Part], list[Finding]]:
@@ -93,13 +108,21 @@ def build_parts(datasets: Mapping[str, Mapping]) -> tuple[list[Part], list[Findi
 
 def _build(options: dict) -> TALFeatureDataset:
     if options.get('type') == 'ActivityNetDataset':
-        options = dict(type='TALFeatureDataset', ann_file=options['ann_file'], suffix='.csv',
-                       data_root=options.get('data_root', ''),
-                       data_prefix=dict(features=options['data_prefix']['video']))
-    with DefaultScope.overwrite_default_scope('mmaction'):  # where the steps of its pipeline are found
+        options = dict(
+            type='TALFeatureDataset',
+            ann_file=options['ann_file'],
+            suffix='.csv',
+            data_root=options.get('data_root', ''),
+            data_prefix=dict(features=options['data_prefix']['video']),
+        )
+    with DefaultScope.overwrite_default_scope(
+        'mmaction'
+    ):  # where the steps of its pipeline are found
         dataset = DATASETS.build(dict(options, lazy_init=True))
     if not isinstance(dataset, TALFeatureDataset):
-        raise TypeError(f'expected a dataset of type TALFeatureDataset, got {options["type"]}: not checked')
+        raise TypeError(
+            f'expected a dataset of type TALFeatureDataset, got {options["type"]}: not checked'
+        )
     return dataset
 
 
@@ -110,12 +133,16 @@ def read_annotations(parts: Sequence[Part]) -> list[Finding]:
     for part in parts:
         by_file.setdefault(part.dataset.ann_file, []).append(part)
     for path, members in by_file.items():
-        durations = next((part.dataset.durations(part.store) for part in members if part.store), None)
+        durations = next(
+            (part.dataset.durations(part.store) for part in members if part.store), None
+        )
         videos, problems = check_annotation_file(path, durations)
         findings += problems
         if not videos:
             continue
-        labels = sorted({action['label'] for video in videos.values() for action in video.annotations})
+        labels = sorted(
+            {action['label'] for video in videos.values() for action in video.annotations}
+        )
         used: dict[str, Video] = {}
         for part in members:
             known = part.dataset.known_classes
@@ -130,8 +157,14 @@ def read_annotations(parts: Sequence[Part]) -> list[Finding]:
         findings += check_annotations(used, members[0].dataset.known_classes)
     classes = [part.classes for part in parts if part.videos]
     if any(other != classes[0] for other in classes):
-        findings.append(Finding('error', 'classes', 'the parts have different classes, so that labels have '
-                                'different numbers: give all the same classes=...'))
+        findings.append(
+            Finding(
+                'error',
+                'classes',
+                'the parts have different classes, so that labels have '
+                'different numbers: give all the same classes=...',
+            )
+        )
     return findings
 
 
@@ -160,23 +193,42 @@ def read_features(parts: Sequence[Part], quick: bool, progress: Progress) -> lis
     failures: dict[str, FeatureError] = {}
     for part in parts:
         if part.store is not None and part.videos:
-            findings += [dataclasses.replace(finding, message=f'{part.name}: {finding.message}')
-                         for finding in _read_part(part, part.store, quick, progress, facts, failures)]
-    return [*findings, *check_files(facts, failures),
-            *check_scale({part.name: part.facts.values() for part in parts})]
+            findings += [
+                dataclasses.replace(finding, message=f'{part.name}: {finding.message}')
+                for finding in _read_part(part, part.store, quick, progress, facts, failures)
+            ]
+    return [
+        *findings,
+        *check_files(facts, failures),
+        *check_scale({part.name: part.facts.values() for part in parts}),
+    ]
 
 
-def _read_part(part: Part, store: FeatureStore, quick: bool, progress: Progress,
-               facts: dict[str, FeatureFacts], failures: dict[str, FeatureError]) -> list[Finding]:
+def _read_part(
+    part: Part,
+    store: FeatureStore,
+    quick: bool,
+    progress: Progress,
+    facts: dict[str, FeatureFacts],
+    failures: dict[str, FeatureError],
+) -> list[Finding]:
     """Add the files of one part to ``facts`` and ``failures``, and check ids and lengths."""
     findings = check_missing(store, part.videos, part.dataset.missing == 'skip')
     ids = list(part.usable)
     if quick:
-        ids = ids[::-(-len(ids) // _NUM_QUICK) or 1]
-        findings.append(Finding('info', 'quick', f'{len(ids)} of {len(part.usable)} feature files were read '
-                                '(--quick)', len(ids)))
+        ids = ids[:: -(-len(ids) // _NUM_QUICK) or 1]
+        findings.append(
+            Finding(
+                'info',
+                'quick',
+                f'{len(ids)} of {len(part.usable)} feature files were read (--quick)',
+                len(ids),
+            )
+        )
     paths = {video_id: store.where(video_id) for video_id in ids}
-    unread = [video_id for video_id, path in paths.items() if path not in facts and path not in failures]
+    unread = [
+        video_id for video_id, path in paths.items() if path not in facts and path not in failures
+    ]
     try:
         read, failed = read_facts(store, progress(unread, part.name))
     except LayoutError as error:
@@ -184,8 +236,11 @@ def _read_part(part: Part, store: FeatureStore, quick: bool, progress: Progress,
     facts |= read
     failures |= failed
     part.facts = {video_id: facts[path] for video_id, path in paths.items() if path in facts}
-    return [*findings, *summarize(part.facts.values()),
-            *check_lengths(*_lengths(part), part.dataset.feature_stride)]
+    return [
+        *findings,
+        *summarize(part.facts.values()),
+        *check_lengths(*_lengths(part), part.dataset.feature_stride),
+    ]
 
 
 def _lengths(part: Part) -> tuple[dict[str, int], dict[str, float]]:
@@ -193,6 +248,9 @@ def _lengths(part: Part) -> tuple[dict[str, int], dict[str, float]]:
     lengths, durations = {}, {}
     for video_id, facts in part.facts.items():
         video = part.videos[video_id]
-        start, end = (part.dataset.feature_stride is None and video.feature_span) or (0.0, video.duration)
+        start, end = (part.dataset.feature_stride is None and video.feature_span) or (
+            0.0,
+            video.duration,
+        )
         lengths[video_id], durations[video_id] = facts.length, end - start
     return lengths, durations

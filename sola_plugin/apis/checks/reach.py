@@ -1,4 +1,5 @@
 """Which proposals a localizer can give, in seconds, from the code that makes them."""
+
 from __future__ import annotations
 
 import abc
@@ -73,17 +74,22 @@ class MapReach(Reach):
         ValueError: ``max_duration`` is not in ``[1, T]``, or there are less than two cells.
     """
 
-    def __init__(self, size: int, max_duration: int | None = None,
-                 windows: SlidingWindows | None = None) -> None:
+    def __init__(
+        self, size: int, max_duration: int | None = None, windows: SlidingWindows | None = None
+    ) -> None:
         if size < 2:
-            raise ValueError(f'temporal_dim={size} must be at least 2: a map of one cell proposes nothing')
+            raise ValueError(
+                f'temporal_dim={size} must be at least 2: a map of one cell proposes nothing'
+            )
         rows = size if max_duration is None else max_duration
         valid_cells(size, rows)
         self.windows = windows
         self.cells = size if windows is None else None
         self.max_cells = None if rows == self.cells else rows
         effect = 'shorter cells' if windows is None else 'longer windows'
-        self.advice = f'a larger temporal_dim ({effect}) or max_duration (longer proposals) reaches more'
+        self.advice = (
+            f'a larger temporal_dim ({effect}) or max_duration (longer proposals) reaches more'
+        )
         ones = np.ones(size)
         grid = proposals_from_maps(ones, ones, np.ones((2, rows, size)), candidates_only=False)
         self._boundaries = np.unique(grid[:, :2])
@@ -123,8 +129,8 @@ class MapReach(Reach):
 class PointReach(Reach):
     """The segments that the points of a pyramid (ActionFormer) are trained to find.
 
-    A point regresses any distances, so a segment is reached exactly, as far as the features cover it,
-    when a point is trained on it, and not at all otherwise.
+    A point regresses any distances, so a segment is reached exactly, as far as the features cover
+    it, when a point is trained on it, and not at all otherwise.
 
     Args:
         ranges: Regression range of every level, in cells.
@@ -134,11 +140,19 @@ class PointReach(Reach):
     """
 
     max_cells = None
-    advice = ('no point is trained on them: they lie between the points, or share all of theirs with shorter '
-              'segments; cells must be shorter (temporal_dim, the feature stride)')
+    advice = (
+        'no point is trained on them: they lie between the points, or share all of theirs '
+        'with shorter '
+        'segments; cells must be shorter (temporal_dim, the feature stride)'
+    )
 
-    def __init__(self, ranges: Sequence[tuple[float, float]], radius: float | None, cells: int | None = None,
-                 min_length: float = 0.) -> None:
+    def __init__(
+        self,
+        ranges: Sequence[tuple[float, float]],
+        radius: float | None,
+        cells: int | None = None,
+        min_length: float = 0.0,
+    ) -> None:
         self.ranges, self.radius, self.cells, self.min_length = ranges, radius, cells, min_length
 
     def nearest(self, segments: np.ndarray, extent: Extent) -> np.ndarray:
@@ -147,10 +161,17 @@ class PointReach(Reach):
         total = self.cells or extent.num_snippets
         fractions = ((segments - begin) / (end - begin)).clip(0, 1)
         lengths = [math.ceil(total / 2**level) for level in range(len(self.ranges))]
-        targets, _ = point_targets(pyramid_points(lengths, self.ranges), torch.from_numpy(fractions * total),
-                                   torch.arange(len(segments)), len(segments), self.radius)
+        targets, _ = point_targets(
+            pyramid_points(lengths, self.ranges),
+            torch.from_numpy(fractions * total),
+            torch.arange(len(segments)),
+            len(segments),
+            self.radius,
+        )
         reached = targets.any(0).numpy() & (np.diff(fractions).ravel() * total > self.min_length)
-        return np.where(reached[:, None], times_in_seconds(fractions, extent.span, extent.duration), 0.)
+        return np.where(
+            reached[:, None], times_in_seconds(fractions, extent.span, extent.duration), 0.0
+        )
 
 
 def reach_of(model: nn.Module) -> Reach | None:
@@ -164,12 +185,18 @@ def reach_of(model: nn.Module) -> Reach | None:
         assert size is not None
         return MapReach(size, model.max_duration, model.windows)
     if isinstance(model, ActionFormer):
-        return PointReach(model.ranges, model.center_radius, model.cells, model.post_processing.min_length)
+        return PointReach(
+            model.ranges, model.center_radius, model.cells, model.post_processing.min_length
+        )
     return None
 
 
-def map_reach(temporal_dim: int | None = None, max_duration: int | None = None, window: int | None = None,
-              window_stride: int | None = None) -> MapReach | None:
+def map_reach(
+    temporal_dim: int | None = None,
+    max_duration: int | None = None,
+    window: int | None = None,
+    window_stride: int | None = None,
+) -> MapReach | None:
     """The reach of a boundary-matching map without a model.
 
     Args:
@@ -185,7 +212,9 @@ def map_reach(temporal_dim: int | None = None, max_duration: int | None = None, 
         ValueError: Both are given, or a number is out of its range.
     """
     if temporal_dim is not None and window is not None:
-        raise ValueError('expected temporal_dim (videos are resized) or window (they are cut), got both')
+        raise ValueError(
+            'expected temporal_dim (videos are resized) or window (they are cut), got both'
+        )
     if window is None:
         return None if temporal_dim is None else MapReach(temporal_dim, max_duration)
     stride = max(window // 2, 1) if window_stride is None else window_stride

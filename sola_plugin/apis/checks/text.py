@@ -1,4 +1,5 @@
 """The result of a data set's check, for reading and as JSON."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -39,14 +40,24 @@ def check_json(report: DatasetReport) -> dict:
     Args:
         report: Of :func:`.check_dataset`.
     """
-    findings: dict = {title: [dataclasses.asdict(finding) for finding in report.of_level(level)]
-                      for level, title in _TITLES.items()}
-    return findings | dict(oracle={name: result.to_dict() for name, result in report.oracles.items()})
+    findings: dict = {
+        title: [dataclasses.asdict(finding) for finding in report.of_level(level)]
+        for level, title in _TITLES.items()
+    }
+    return findings | dict(
+        oracle={name: result.to_dict() for name, result in report.oracles.items()}
+    )
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    yield from textwrap.wrap(f'{finding.kind}: {finding.message}', _WIDTH, initial_indent='  ',
-                             subsequent_indent='    ', break_long_words=False, break_on_hyphens=False)
+    yield from textwrap.wrap(
+        f'{finding.kind}: {finding.message}',
+        _WIDTH,
+        initial_indent='  ',
+        subsequent_indent='    ',
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     yield from (f'      {" ".join(example.split())}' for example in finding.examples)
     if finding.examples and finding.count > len(finding.examples):
         yield f'      and {finding.count - len(finding.examples)} more'
@@ -57,8 +68,19 @@ def _oracle_table(report: DatasetReport) -> Table:
     thresholds: tuple[str, ...] = ()
     for name, result in report.oracles.items():
         thresholds = tuple(map(threshold_name, result.oracle.tiou_thresholds))
-        for figure, values in (('mAP', result.oracle.precision.mAP), ('recall', result.oracle.recall)):
-            rows.append((f'{name}: {figure}', f'{100 * values.mean():.2f}',
-                         *(f'{100 * value:.2f}' for value in values)))
-    return Table(('oracle, percent', 'average', *thresholds), tuple(rows),
-                 'The best that the proposals of the grid can give, if chosen and classified without fault.')
+        for figure, values in (
+            ('mAP', result.oracle.precision.mAP),
+            ('recall', result.oracle.recall),
+        ):
+            rows.append(
+                (
+                    f'{name}: {figure}',
+                    f'{100 * values.mean():.2f}',
+                    *(f'{100 * value:.2f}' for value in values),
+                )
+            )
+    return Table(
+        ('oracle, percent', 'average', *thresholds),
+        tuple(rows),
+        'The best that the proposals of the grid can give, if chosen and classified without fault.',
+    )

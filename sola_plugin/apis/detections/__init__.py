@@ -1,1 +1,2 @@
-"""Files of ground truth and detections, anybody's: reading, evaluation in words, diagnosis; no torch."""
+"""Files of ground truth and detections, anybody's: reading, evaluation in words, diagnosis; no
+torch."""

@@ -1,4 +1,6 @@
-"""Result files of other projects: detections as ActivityNet, OpenTAD and ActionFormer write them."""
+"""Result files of other projects: detections as ActivityNet, OpenTAD and ActionFormer write
+them."""
+
 from __future__ import annotations
 
 import io
@@ -13,15 +15,17 @@ from sola_plugin.utils import first_few, read_bytes, read_json
 _COLUMNS = ('video-id', 't-start', 't-end', 'label', 'score')
 
 
-def load_results(path: str | os.PathLike,
-                 require_labels: bool = True,
-                 annotations: str | os.PathLike | None = None,
-                 labels: str | os.PathLike | None = None) -> dict[str, list[dict]]:
+def load_results(
+    path: str | os.PathLike,
+    require_labels: bool = True,
+    annotations: str | os.PathLike | None = None,
+    labels: str | os.PathLike | None = None,
+) -> dict[str, list[dict]]:
     """Read a result file of any known form, plain or gzipped; the content tells which.
 
-    Known are ActivityNet's JSON, which OpenTAD writes as ``result_detection.json``, and the pickle of
-    flat columns that ActionFormer writes as ``eval_results.pkl``. Nothing that a pickle names is run.
-    ActionFormer's labels are numbers; a number without a name becomes ``'label_id <number>'``.
+    Known are ActivityNet's JSON, which OpenTAD writes as ``result_detection.json``, and the pickle
+    of flat columns that ActionFormer writes as ``eval_results.pkl``. Nothing that a pickle names is
+    run. ActionFormer's labels are numbers; a number without a name becomes ``'label_id <number>'``.
 
     Args:
         path: The file.
@@ -34,8 +38,8 @@ def load_results(path: str | os.PathLike,
 
     Raises:
         OSError: There is no such file, or it cannot be read.
-        ValueError: The file has another form, an entry is malformed, or label numbers have no names;
-            the message names the file, and the video if one is at fault.
+        ValueError: The file has another form, an entry is malformed, or label numbers have no
+            names; the message names the file, and the video if one is at fault.
     """
     data = read_bytes(path)
     if data[:1] != b'\x80':  # the first byte of a pickle, and of no text
@@ -44,7 +48,8 @@ def load_results(path: str | os.PathLike,
     names = _label_columns(path, columns['label'], require_labels, annotations, labels)
     results: dict[str, list[dict]] = {}
     for video, start, end, score, name in zip(
-            *(columns[key].tolist() for key in ('video-id', 't-start', 't-end', 'score')), names):
+        *(columns[key].tolist() for key in ('video-id', 't-start', 't-end', 'score')), names
+    ):
         results.setdefault(str(video), []).append({'segment': [start, end], 'score': score, **name})
     return check_detections(path, results, require_labels)
 
@@ -72,7 +77,8 @@ def label_ids(path: str | os.PathLike) -> dict[int, str]:
             if not isinstance(number, int) or names.setdefault(number, label) != label:
                 raise ValueError(
                     f'{path}: video {video!r}: label_id {number!r} of {label!r} is not one whole '
-                    'number for each label; give the names with --labels')
+                    'number for each label; give the names with --labels'
+                )
     return names
 
 
@@ -100,8 +106,10 @@ def _unpickle(path: str | os.PathLike, data: bytes) -> dict[str, np.ndarray]:
         raise ValueError(f'{path}: cannot read the pickle: {error}') from error
     if not isinstance(content, dict) or any(key not in content for key in _COLUMNS):
         found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path}: expected ActionFormer's result file, a dict with "
-                         f'{", ".join(_COLUMNS)}, got {found}')
+        raise ValueError(
+            f"{path}: expected ActionFormer's result file, a dict with "
+            f'{", ".join(_COLUMNS)}, got {found}'
+        )
     try:
         columns = {key: np.asarray(content[key]) for key in _COLUMNS}
     except ValueError as error:
@@ -112,10 +120,15 @@ def _unpickle(path: str | os.PathLike, data: bytes) -> dict[str, np.ndarray]:
     return columns
 
 
-def _label_columns(path: str | os.PathLike, labels: np.ndarray, required: bool,
-                   annotations: str | os.PathLike | None,
-                   label_file: str | os.PathLike | None) -> list[dict[str, str]]:
-    """Return ``{'label': name}`` of each entry; ``{}`` where there are no names and none are needed."""
+def _label_columns(
+    path: str | os.PathLike,
+    labels: np.ndarray,
+    required: bool,
+    annotations: str | os.PathLike | None,
+    label_file: str | os.PathLike | None,
+) -> list[dict[str, str]]:
+    """Return ``{'label': name}`` of each entry; ``{}`` where there are no names and none are
+    needed."""
     if labels.dtype.kind in 'US':
         return [{'label': label} for label in labels.tolist()]
     if labels.dtype.kind not in 'iu':
@@ -128,7 +141,9 @@ def _label_columns(path: str | os.PathLike, labels: np.ndarray, required: bool,
     if names:
         return [{'label': names.get(number, f'label_id {number}')} for number in labels.tolist()]
     if required:
-        raise ValueError(f"{path}: labels are numbers ({first_few(np.unique(labels))}) and the "
-                         "annotations have no 'label_id' to name them: give --labels FILE, one name a "
-                         'line, the first that of number 0')
+        raise ValueError(
+            f'{path}: labels are numbers ({first_few(np.unique(labels))}) and the '
+            "annotations have no 'label_id' to name them: give --labels FILE, one name a "
+            'line, the first that of number 0'
+        )
     return [{}] * len(labels)

@@ -1,4 +1,5 @@
 """The result of an evaluation, for reading: coverage, warnings, and tables in percent."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -22,11 +23,15 @@ def coverage_text(pair: FilePair) -> str:
     """Say in lines of text what ground truth and detections have in common."""
     coverage = pair.coverage
     subset = f'subset {", ".join(pair.subsets)}: ' if pair.subsets else ''
-    lines = [f'ground truth: {subset}{coverage.num_videos:,} videos, {coverage.num_segments:,} segments, '
-             f'{coverage.num_classes:,} classes',
-             f'detections: {coverage.num_detections:,} in {coverage.num_detected_videos:,} videos',
-             *(f'warning: {sentence}' for sentence in pair.warnings),
-             *(f'note: {sentence}' for sentence in pair.notes), '']
+    lines = [
+        f'ground truth: {subset}{coverage.num_videos:,} videos, {coverage.num_segments:,} '
+        'segments, '
+        f'{coverage.num_classes:,} classes',
+        f'detections: {coverage.num_detections:,} in {coverage.num_detected_videos:,} videos',
+        *(f'warning: {sentence}' for sentence in pair.warnings),
+        *(f'note: {sentence}' for sentence in pair.notes),
+        '',
+    ]
     return '\n'.join(lines)
 
 
@@ -47,7 +52,9 @@ def figure_tables(figures: Mapping[str, Mapping]) -> list[Table]:
         tables.append(_by_threshold(by_tiou))
     if 'AR' in figures:
         names = [name if name != 'auc' else 'AUC' for name in figures['AR']]
-        tables.append(Table(('proposals', *names), (('percent', *_percent(figures['AR'].values())), )))
+        tables.append(
+            Table(('proposals', *names), (('percent', *_percent(figures['AR'].values())),))
+        )
     if 'per_class' in figures.get('mAP', {}):
         tables.append(_by_class(figures['mAP']['per_class']))
     return tables
@@ -55,16 +62,20 @@ def figure_tables(figures: Mapping[str, Mapping]) -> list[Table]:
 
 def _by_threshold(summaries: Mapping[str, Mapping]) -> Table:
     thresholds = next(iter(summaries.values()))['per_tiou']
-    rows = [(tiou, *_percent(summary['per_tiou'][tiou] for summary in summaries.values()))
-            for tiou in thresholds]
+    rows = [
+        (tiou, *_percent(summary['per_tiou'][tiou] for summary in summaries.values()))
+        for tiou in thresholds
+    ]
     rows.append(('average', *_percent(summary['average'] for summary in summaries.values())))
     return Table(('tIoU', *summaries), tuple(rows))
 
 
 def _by_class(per_class: Mapping[str, Mapping]) -> Table:
     thresholds = next(iter(per_class.values()))['per_tiou']
-    rows = tuple((label, *_percent([summary['average'], *summary['per_tiou'].values()]))
-                 for label, summary in per_class.items())
+    rows = tuple(
+        (label, *_percent([summary['average'], *summary['per_tiou'].values()]))
+        for label, summary in per_class.items()
+    )
     return Table(('AP of class', 'average', *thresholds), rows)
 
 

@@ -1,4 +1,5 @@
 """Frozen features of one video: a snippet encoder, slid over the frames."""
+
 from __future__ import annotations
 
 import contextlib
@@ -20,17 +21,30 @@ from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
 
-from sola_plugin.datasets.videos import SnippetSampling, Video, VideoError, frame_rate, read_snippets
+from sola_plugin.datasets.videos import (
+    SnippetSampling,
+    Video,
+    VideoError,
+    frame_rate,
+    read_snippets,
+)
 from sola_plugin.models.encoders import RecognizerEncoder
 
 from ..testing import check_fits
 
-__all__ = ['Encoder', 'SnippetSampling', 'VideoError', 'VideoFeatures', 'build_encoder',
-           'build_recognizer_encoder', 'encode_video']
+__all__ = [
+    'Encoder',
+    'SnippetSampling',
+    'VideoError',
+    'VideoFeatures',
+    'build_encoder',
+    'build_recognizer_encoder',
+    'encode_video',
+]
 
-#: Snippets, uint8 RGB ``(N, length, H, W, 3)``, to vectors ``(N, C)``. An ``nn.Module`` is moved to the
-#: device and put into evaluation mode. An attribute ``prepare`` (uint8 ``(H, W, 3)`` to ``(H', W', 3)``), if
-#: there is one, is applied to each frame as it is read.
+#: Snippets, uint8 RGB ``(N, length, H, W, 3)``, to vectors ``(N, C)``. An ``nn.Module`` is moved to
+#: the device and put into evaluation mode. An attribute ``prepare`` (uint8 ``(H, W, 3)`` to ``(H',
+#: W', 3)``), if there is one, is applied to each frame as it is read.
 Encoder = Callable[[Tensor], Tensor]
 
 
@@ -41,10 +55,11 @@ class VideoFeatures:
     Attributes:
         features: float32 ``(C, T)``.
         stride: Seconds between two snippets: ``feature_stride`` of ``TALFeatureDataset``.
-        offset: Second at which the cell of the first snippet starts: its ``feature_offset``. Snippet ``i``
-            is centred at ``offset + (i + 0.5) * stride``.
+        offset: Second at which the cell of the first snippet starts: its ``feature_offset``.
+            Snippet ``i`` is centred at ``offset + (i + 0.5) * stride``.
         duration: Seconds, of the frames that were decoded.
-        fps: Frames per second by the header of the file; ``None`` where it says nothing that can be true.
+        fps: Frames per second by the header of the file; ``None`` where it says nothing that can be
+            true.
     """
 
     features: np.ndarray
@@ -54,8 +69,11 @@ class VideoFeatures:
     fps: float | None = None
 
 
-def build_recognizer_encoder(config: str | os.PathLike | Config, checkpoint: str | os.PathLike,
-                             device: str | torch.device = 'cpu') -> RecognizerEncoder:
+def build_recognizer_encoder(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike,
+    device: str | torch.device = 'cpu',
+) -> RecognizerEncoder:
     """Build a frozen encoder out of an mmaction2 recognizer.
 
     Args:
@@ -68,23 +86,30 @@ def build_recognizer_encoder(config: str | os.PathLike | Config, checkpoint: str
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.
-        ValueError: The config is not that of a recognizer of RGB frames, or the checkpoint does not fit.
+        ValueError: The config is not that of a recognizer of RGB frames, or the checkpoint does not
+            fit.
     """
     cfg = config if isinstance(config, Config) else _read_config(os.fspath(config))
     model_cfg = cfg.get('model')
     if model_cfg is None:
-        raise ValueError(f'{cfg.filename}: expected the config of a recognizer, got one without a model')
+        raise ValueError(
+            f'{cfg.filename}: expected the config of a recognizer, got one without a model'
+        )
     if 'pretrained' in model_cfg.get('backbone', {}):
         model_cfg.backbone.pretrained = None  # some backbones would download it
     with DefaultScope.overwrite_default_scope('mmaction'):
         model = MODELS.build(model_cfg)
     if not isinstance(model, BaseRecognizer):
-        raise ValueError(f'{cfg.filename}: expected the config of a recognizer, got a {type(model).__name__}')
+        raise ValueError(
+            f'{cfg.filename}: expected the config of a recognizer, got a {type(model).__name__}'
+        )
     dataset = cfg.get('test_dataloader', {}).get('dataset', {})
     pipeline = dataset.get('pipeline') or cfg.get('test_pipeline')
     if not pipeline or dataset.get('modality', 'RGB') != 'RGB':
-        raise ValueError(f'{cfg.filename}: expected a test_dataloader with a pipeline for RGB frames, got '
-                         f'{"no pipeline" if not pipeline else "modality " + repr(dataset.modality)}')
+        raise ValueError(
+            f'{cfg.filename}: expected a test_dataloader with a pipeline for RGB frames, got '
+            f'{"no pipeline" if not pipeline else "modality " + repr(dataset.modality)}'
+        )
     encoder = RecognizerEncoder(model, pipeline)
     check_fits(model, checkpoint, part_of=True)
     load_checkpoint(model, os.fspath(checkpoint), map_location='cpu', logger='silent')
@@ -95,8 +120,8 @@ def build_encoder(name: str, device: str | torch.device = 'cpu') -> Encoder:
     """Build an encoder of one's own.
 
     Args:
-        name: ``module:function``: the importable function (or class) returns the encoder when it is called
-            without arguments. Modules in the working directory are found.
+        name: ``module:function``: the importable function (or class) returns the encoder when it is
+            called without arguments. Modules in the working directory are found.
         device: Where it computes.
 
     Returns:
@@ -111,24 +136,34 @@ def build_encoder(name: str, device: str | torch.device = 'cpu') -> Encoder:
     try:
         factory = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f'encoder {name!r}: expected MODULE:FUNCTION that can be imported, got: '
-                         f'{error}') from error
+        raise ValueError(
+            f'encoder {name!r}: expected MODULE:FUNCTION that can be imported, got: {error}'
+        ) from error
     encoder = factory()
     if isinstance(encoder, nn.Module):
         return _freeze(encoder, device)
     if not callable(encoder):
-        raise ValueError(f'encoder {name!r}: expected a function that returns an nn.Module, got a '
-                         f'{type(encoder).__name__}')
+        raise ValueError(
+            f'encoder {name!r}: expected a function that returns an nn.Module, got a '
+            f'{type(encoder).__name__}'
+        )
     return encoder
 
 
-def encode_video(path: str | os.PathLike, encoder: Encoder, sampling: SnippetSampling, batch_size: int = 16,
-                 amp: bool = False, prepare: Callable[[np.ndarray], np.ndarray] | None = None,
-                 allow_short: bool = False, progress: Callable[[float], Any] | None = None) -> VideoFeatures:
+def encode_video(
+    path: str | os.PathLike,
+    encoder: Encoder,
+    sampling: SnippetSampling,
+    batch_size: int = 16,
+    amp: bool = False,
+    prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+    allow_short: bool = False,
+    progress: Callable[[float], Any] | None = None,
+) -> VideoFeatures:
     """Encode the snippets of one video.
 
-    Frames are read one after the other and at most ``batch_size`` snippets are held, however long the
-    video is.
+    Frames are read one after the other and at most ``batch_size`` snippets are held, however long
+    the video is.
 
     Args:
         path: The video.
@@ -144,8 +179,8 @@ def encode_video(path: str | os.PathLike, encoder: Encoder, sampling: SnippetSam
         The features and their time axis.
 
     Raises:
-        VideoError: The video cannot be read, is truncated or too short, or has features that are not
-            finite.
+        VideoError: The video cannot be read, is truncated or too short, or has features that are
+            not finite.
         ValueError: The encoder does not return ``(N, C)``.
     """
     if prepare is None:
@@ -159,14 +194,18 @@ def encode_video(path: str | os.PathLike, encoder: Encoder, sampling: SnippetSam
             if progress is not None:
                 progress(((len(vectors) - 1) * batch_size + len(snippets)) * stride)
     if not vectors:
-        raise VideoError(f'{path}: expected at least {sampling.length} frames for one snippet, got '
-                         f'{video.duration:.2f} s of {fps:g} frames a second: take shorter snippets')
+        raise VideoError(
+            f'{path}: expected at least {sampling.length} frames for one snippet, got '
+            f'{video.duration:.2f} s of {fps:g} frames a second: take shorter snippets'
+        )
     features = np.concatenate(vectors)
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(bad):
         first = offset + (bad[0] + 0.5) * stride
-        raise VideoError(f'{path}: the encoder gave NaN or Inf in {len(bad)} of {len(features)} snippets, '
-                         f'the first at {first:.1f} s: try without mixed precision')
+        raise VideoError(
+            f'{path}: the encoder gave NaN or Inf in {len(bad)} of {len(features)} snippets, '
+            f'the first at {first:.1f} s: try without mixed precision'
+        )
     return VideoFeatures(features.T, stride, offset, video.duration, video.fps)
 
 
@@ -191,6 +230,8 @@ def _encode(encoder: Encoder, snippets: np.ndarray, amp: bool) -> np.ndarray:
     with torch.autocast(device.type, enabled=amp):
         vectors = encoder(torch.from_numpy(snippets).to(device))
     if vectors.ndim != 2 or len(vectors) != len(snippets):
-        raise ValueError(f'the encoder gave {tuple(vectors.shape)} for {len(snippets)} snippets '
-                         f'{snippets.shape}, expected ({len(snippets)}, channels)')
+        raise ValueError(
+            f'the encoder gave {tuple(vectors.shape)} for {len(snippets)} snippets '
+            f'{snippets.shape}, expected ({len(snippets)}, channels)'
+        )
     return vectors.float().cpu().numpy()

@@ -1,4 +1,6 @@
-"""The folder that an extraction writes: features, what is known of each video, and their description."""
+"""The folder that an extraction writes: features, what is known of each video, and their
+description."""
+
 from __future__ import annotations
 
 import hashlib
@@ -45,8 +47,8 @@ class ExtractionResult:
 class ExtractionFolder:
     """``<id>.npy`` for each video, ``features.json`` and ``durations.txt``.
 
-    What is needed to go on with a stopped run is in the subfolder ``.extraction``: the settings, and a
-    record of each finished video, written after its features.
+    What is needed to go on with a stopped run is in the subfolder ``.extraction``: the settings,
+    and a record of each finished video, written after its features.
 
     Args:
         root: The folder; it need not exist.
@@ -65,7 +67,9 @@ class ExtractionFolder:
         if begun.is_file():
             self._refuse_others(json.loads(begun.read_text(encoding='utf-8')))
         elif any(root.glob('*.npy')):
-            raise ValueError(f'{root} holds .npy files that this tool did not write: write to another folder')
+            raise ValueError(
+                f'{root} holds .npy files that this tool did not write: write to another folder'
+            )
 
     def begin(self) -> None:
         """Write the settings down."""
@@ -93,15 +97,26 @@ class ExtractionFolder:
             array = np.ascontiguousarray(features.features.T, dtype=self.settings['dtype'])
         if not np.isfinite(array).all():
             largest = np.abs(features.features).max()
-            raise VideoError(f'{path}: features up to {largest:.3g} are too large for '
-                             f'{self.settings["dtype"]}: write float32')
+            raise VideoError(
+                f'{path}: features up to {largest:.3g} are too large for '
+                f'{self.settings["dtype"]}: write float32'
+            )
         self._warn_of_strides(path, features.stride)
         with atomic_write(self._feature_file(video_id), 'wb') as file:
             np.save(file, array)
-        _write_json(self._record_file(video_id), dict(
-            file=path.name, bytes=path.stat().st_size, duration=round(features.duration, 6), fps=features.fps,
-            snippets=array.shape[0], channels=array.shape[1],
-            feature_stride=features.stride, feature_offset=features.offset))
+        _write_json(
+            self._record_file(video_id),
+            dict(
+                file=path.name,
+                bytes=path.stat().st_size,
+                duration=round(features.duration, 6),
+                fps=features.fps,
+                snippets=array.shape[0],
+                channels=array.shape[1],
+                feature_stride=features.stride,
+                feature_offset=features.offset,
+            ),
+        )
 
     def result(self, failed: dict[str, str]) -> ExtractionResult:
         """Sum up what is in the folder."""
@@ -116,17 +131,31 @@ class ExtractionFolder:
     def describe(self, result: ExtractionResult) -> None:
         """Write ``features.json``, and ``durations.txt`` for ``tools/convert_annotations.py``."""
         records = self._records()
-        _write_json(self.root / DESCRIPTION_NAME, dict(
-            self.settings, feature_stride=result.feature_stride, feature_offset=result.feature_offset,
-            channels=next((record['channels'] for record in records.values()), None),
-            videos=records, failed=result.failed))
-        write_table(self.root / 'durations.txt', ('video', 'duration', 'fps'), [
-            dict(video=video_id, duration=record['duration'], fps=record['fps'])
-            for video_id, record in records.items()])
+        _write_json(
+            self.root / DESCRIPTION_NAME,
+            dict(
+                self.settings,
+                feature_stride=result.feature_stride,
+                feature_offset=result.feature_offset,
+                channels=next((record['channels'] for record in records.values()), None),
+                videos=records,
+                failed=result.failed,
+            ),
+        )
+        write_table(
+            self.root / 'durations.txt',
+            ('video', 'duration', 'fps'),
+            [
+                dict(video=video_id, duration=record['duration'], fps=record['fps'])
+                for video_id, record in records.items()
+            ],
+        )
 
     def _records(self) -> dict[str, dict]:
-        return {path.stem: json.loads(path.read_text(encoding='utf-8'))
-                for path in sorted((self._state / 'videos').glob('*.json'))}
+        return {
+            path.stem: json.loads(path.read_text(encoding='utf-8'))
+            for path in sorted((self._state / 'videos').glob('*.json'))
+        }
 
     def _feature_file(self, video_id: str) -> Path:
         return self.root / f'{video_id}.npy'
@@ -135,11 +164,16 @@ class ExtractionFolder:
         return self._state / 'videos' / f'{video_id}.json'
 
     def _refuse_others(self, begun: Mapping[str, Any]) -> None:
-        others = [f'{key} {begun.get(key)!r}, now {value!r}' for key, value in self.settings.items()
-                  if begun.get(key) != value]
+        others = [
+            f'{key} {begun.get(key)!r}, now {value!r}'
+            for key, value in self.settings.items()
+            if begun.get(key) != value
+        ]
         if others:
-            raise ValueError(f'{self.root} holds features of other settings: {"; ".join(others)}. Write to '
-                             'another folder, or delete this one')
+            raise ValueError(
+                f'{self.root} holds features of other settings: {"; ".join(others)}. Write to '
+                'another folder, or delete this one'
+            )
 
     def _warn_of_strides(self, path: Path, stride: float) -> None:
         """Say it once, as soon as it shows."""
@@ -147,9 +181,12 @@ class ExtractionFolder:
             self._stride = stride
         elif abs(stride - self._stride) > _SAME_STRIDE * stride:
             self._stride = float('nan')  # differs from nothing
-            print_log(f'{path} has another frame rate than the videos before it, so that no one '
-                      'feature_stride fits all: resample to a common rate with --fps', 'current',
-                      logging.WARNING)
+            print_log(
+                f'{path} has another frame rate than the videos before it, so that no one '
+                'feature_stride fits all: resample to a common rate with --fps',
+                'current',
+                logging.WARNING,
+            )
 
 
 def weights_hash(encoder: Encoder) -> str | None:

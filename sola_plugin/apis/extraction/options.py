@@ -1,4 +1,5 @@
 """Command-line options of tools that encode videos."""
+
 from __future__ import annotations
 
 import argparse
@@ -36,7 +37,8 @@ class EncoderChoice:
 
 
 def add_encoder_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add ``--recognizer --encoder --length --stride --fps --short-side --crop --batch-size --amp --device``.
+    """Add ``--recognizer --encoder --length --stride --fps --short-side --crop --batch-size --amp
+    --device``.
 
     Args:
         parser: Changed in place.
@@ -44,21 +46,49 @@ def add_encoder_arguments(parser: argparse.ArgumentParser, required: bool = True
     """
     group = parser.add_argument_group('frozen encoder')
     which = group.add_mutually_exclusive_group(required=required)
-    which.add_argument('--recognizer', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
-                       help='an mmaction2 recognizer; its own configs are mmaction::recognition/...')
-    which.add_argument('--encoder', metavar='MODULE:FUNCTION',
-                       help='a function that returns an nn.Module from snippets to vectors')
-    group.add_argument('--length', type=int, metavar='FRAMES', help='frames in a snippet (default: what the '
-                       f'recognizer was trained on, else {_USUAL_LENGTH})')
-    group.add_argument('--stride', type=int, metavar='FRAMES',
-                       help='frames from one snippet to the next (default: a quarter of the length)')
-    group.add_argument('--fps', type=float, help='frames per second to resample to (default: as each video)')
-    group.add_argument('--short-side', type=int, metavar='PIXELS',
-                       help="resize the shorter side of frames, in place of the encoder's own view")
-    group.add_argument('--crop', type=int, metavar='PIXELS', help='then cut a square out of the centre')
-    group.add_argument('--batch-size', type=int, default=16, metavar='N', help='snippets at a time (16)')
+    which.add_argument(
+        '--recognizer',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='an mmaction2 recognizer; its own configs are mmaction::recognition/...',
+    )
+    which.add_argument(
+        '--encoder',
+        metavar='MODULE:FUNCTION',
+        help='a function that returns an nn.Module from snippets to vectors',
+    )
+    group.add_argument(
+        '--length',
+        type=int,
+        metavar='FRAMES',
+        help='frames in a snippet (default: what the '
+        f'recognizer was trained on, else {_USUAL_LENGTH})',
+    )
+    group.add_argument(
+        '--stride',
+        type=int,
+        metavar='FRAMES',
+        help='frames from one snippet to the next (default: a quarter of the length)',
+    )
+    group.add_argument(
+        '--fps', type=float, help='frames per second to resample to (default: as each video)'
+    )
+    group.add_argument(
+        '--short-side',
+        type=int,
+        metavar='PIXELS',
+        help="resize the shorter side of frames, in place of the encoder's own view",
+    )
+    group.add_argument(
+        '--crop', type=int, metavar='PIXELS', help='then cut a square out of the centre'
+    )
+    group.add_argument(
+        '--batch-size', type=int, default=16, metavar='N', help='snippets at a time (16)'
+    )
     group.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    group.add_argument('--device', help='cpu, cuda, cuda:1, ... (default: a GPU, one for each rank)')
+    group.add_argument(
+        '--device', help='cpu, cuda, cuda:1, ... (default: a GPU, one for each rank)'
+    )
 
 
 def choose_encoder(args: argparse.Namespace) -> EncoderChoice:
@@ -94,12 +124,17 @@ def choose_encoder(args: argparse.Namespace) -> EncoderChoice:
     if args.short_side is not None:
         prepare = FrameTransform(center_view(args.short_side, args.crop))
     settings = dict(name, weights_sha256=weights_hash(encoder), frames=_describe(prepare))
-    return EncoderChoice(encoder, sampling, dict(batch_size=args.batch_size, amp=args.amp, prepare=prepare),
-                         settings)
+    return EncoderChoice(
+        encoder, sampling, dict(batch_size=args.batch_size, amp=args.amp, prepare=prepare), settings
+    )
 
 
 def _describe(prepare: Any) -> Any:
-    return prepare.transforms if isinstance(prepare, FrameTransform) else prepare and type(prepare).__name__
+    return (
+        prepare.transforms
+        if isinstance(prepare, FrameTransform)
+        else prepare and type(prepare).__name__
+    )
 
 
 def _own_device() -> str:

@@ -1,4 +1,5 @@
 """Detections of one video for people and other programs: choosing, CSV and subtitles."""
+
 from __future__ import annotations
 
 import csv
@@ -16,9 +17,12 @@ _WORTH_SHOWING = 0.25
 Detection = Mapping[str, Any]
 
 
-def select_detections(detections: Sequence[Detection], threshold: float | None = None,
-                      top_k: int | None = None,
-                      classes: Collection[str] | None = None) -> list[Detection]:
+def select_detections(
+    detections: Sequence[Detection],
+    threshold: float | None = None,
+    top_k: int | None = None,
+    classes: Collection[str] | None = None,
+) -> list[Detection]:
     """Keep some detections, in their order.
 
     Args:
@@ -31,13 +35,17 @@ def select_detections(detections: Sequence[Detection], threshold: float | None =
         Those that meet all conditions.
 
     Example:
-        >>> found = [dict(score=.9, label='run'), dict(score=.5, label='jump'), dict(score=.1, label='run')]
+        >>> scored = [(0.9, 'run'), (0.5, 'jump'), (0.1, 'run')]
+        >>> found = [dict(score=score, label=label) for score, label in scored]
         >>> select_detections(found, threshold=.2, classes=['run'])
         [{'score': 0.9, 'label': 'run'}]
     """
-    kept = [item for item in detections
-            if (threshold is None or item['score'] >= threshold)
-            and (classes is None or item.get('label') in classes)]
+    kept = [
+        item
+        for item in detections
+        if (threshold is None or item['score'] >= threshold)
+        and (classes is None or item.get('label') in classes)
+    ]
     return kept[:top_k]
 
 
@@ -67,7 +75,9 @@ def write_csv(path: str | os.PathLike, results: Mapping[str, Sequence[Detection]
                 writer.writerow([video, *item['segment'], item.get('label', ''), item['score']])
 
 
-def write_srt(path: str | os.PathLike, detections: Sequence[Detection], threshold: float = 0.0) -> None:
+def write_srt(
+    path: str | os.PathLike, detections: Sequence[Detection], threshold: float = 0.0
+) -> None:
     """Write SubRip subtitles that name what is going on.
 
     One line at a time: of detections that overlap, the one with the highest score is taken.
@@ -77,8 +87,10 @@ def write_srt(path: str | os.PathLike, detections: Sequence[Detection], threshol
         detections: Dicts with ``segment`` in seconds, ``score`` and perhaps ``label``.
         threshold: Smallest score.
     """
-    cues = [f'{number}\n{_timestamp(start)} --> {_timestamp(end)}\n{text}\n'
-            for number, (start, end, text) in enumerate(_cues(detections, threshold), 1)]
+    cues = [
+        f'{number}\n{_timestamp(start)} --> {_timestamp(end)}\n{text}\n'
+        for number, (start, end, text) in enumerate(_cues(detections, threshold), 1)
+    ]
     with atomic_write(path) as file:
         file.write('\n'.join(cues))
 

@@ -1,4 +1,5 @@
 """Own videos in, files that people look at out: what ``tools/localize.py`` does."""
+
 from __future__ import annotations
 
 import collections
@@ -37,8 +38,8 @@ class LocalizationInput:
 
     Attributes:
         name: Its id, and the name of its files.
-        read: Opens its features, or makes them; with them ``stride``, ``offset`` and ``duration`` where
-            these are known.
+        read: Opens its features, or makes them; with them ``stride``, ``offset`` and ``duration``
+            where these are known.
         video: The video file, if there is one.
     """
 
@@ -47,14 +48,17 @@ class LocalizationInput:
     video: Path | None = None
 
 
-def find_inputs(paths: Iterable[str | Path], reading: Mapping[str, Any],
-                encode: Callable[[Path], VideoFeatures] | None = None,
-                videos: Path | None = None) -> tuple[list[LocalizationInput], dict[str, str]]:
+def find_inputs(
+    paths: Iterable[str | Path],
+    reading: Mapping[str, Any],
+    encode: Callable[[Path], VideoFeatures] | None = None,
+    videos: Path | None = None,
+) -> tuple[list[LocalizationInput], dict[str, str]]:
     """Find out what the arguments of the command line are.
 
     Args:
-        paths: Feature files, folders (or ``.h5`` and ``.npz`` files) of the features of many videos, and
-            videos.
+        paths: Feature files, folders (or ``.h5`` and ``.npz`` files) of the features of many
+            videos, and videos.
         reading: Options of :func:`~sola_plugin.datasets.feature_sources.open_features`.
         encode: Makes the features of a video.
         videos: Folder with the videos of the feature files, to be shown with them.
@@ -71,9 +75,13 @@ def find_inputs(paths: Iterable[str | Path], reading: Mapping[str, Any],
         if path.suffix.lower() in VIDEO_SUFFIXES:
             if encode is None:
                 raise ValueError(
-                    f'{path} is a video: say what encodes it, as for the training of the localizer, with '
-                    '--recognizer CONFIG CHECKPOINT (or --encoder), --length, --stride and --fps')
-            found.append(LocalizationInput(path.stem, functools.partial(_encode, encode, path), path))
+                    f'{path} is a video: say what encodes it, as for the training of the '
+                    'localizer, with '
+                    '--recognizer CONFIG CHECKPOINT (or --encoder), --length, --stride and --fps'
+                )
+            found.append(
+                LocalizationInput(path.stem, functools.partial(_encode, encode, path), path)
+            )
             continue
         try:
             found += _feature_inputs(path, reading, videos)
@@ -81,16 +89,21 @@ def find_inputs(paths: Iterable[str | Path], reading: Mapping[str, Any],
             failed[str(path)] = str(error)
     for name, times in collections.Counter(_file_name(item.name) for item in found).items():
         if times > 1:
-            raise ValueError(f'{times} inputs have the name {name!r}, so that their files would overwrite '
-                             'each other: localize them into different folders')
+            raise ValueError(
+                f'{times} inputs have the name {name!r}, so that their files would overwrite '
+                'each other: localize them into different folders'
+            )
     return found, failed
 
 
-def _feature_inputs(path: Path, reading: Mapping[str, Any],
-                    videos: Path | None) -> Iterator[LocalizationInput]:
+def _feature_inputs(
+    path: Path, reading: Mapping[str, Any], videos: Path | None
+) -> Iterator[LocalizationInput]:
     store, ids = _open(path, reading)
     for video_id in ids:
-        files = [] if videos is None else [videos / f'{video_id}{suffix}' for suffix in VIDEO_SUFFIXES]
+        files = (
+            [] if videos is None else [videos / f'{video_id}{suffix}' for suffix in VIDEO_SUFFIXES]
+        )
         video = next((file for file in files if file.is_file()), None)
         yield LocalizationInput(video_id, functools.partial(_read, store, video_id), video)
 
@@ -112,14 +125,19 @@ def _read(store: FeatureStore, video_id: str) -> tuple[LazyFeatures, dict[str, f
     return stored_features(store, video_id), {}
 
 
-def _encode(encode: Callable[[Path], VideoFeatures], path: Path) -> tuple[LazyFeatures, dict[str, float]]:
+def _encode(
+    encode: Callable[[Path], VideoFeatures], path: Path
+) -> tuple[LazyFeatures, dict[str, float]]:
     encoded = encode(path)
-    return (array_features(encoded.features, path.stem),
-            dict(stride=encoded.stride, offset=encoded.offset, duration=encoded.duration))
+    return (
+        array_features(encoded.features, path.stem),
+        dict(stride=encoded.stride, offset=encoded.offset, duration=encoded.duration),
+    )
 
 
-def localize_input(model: nn.Module, item: LocalizationInput, classifier: Any = None,
-                   **given: float | None) -> tuple[list[dict], float]:
+def localize_input(
+    model: nn.Module, item: LocalizationInput, classifier: Any = None, **given: float | None
+) -> tuple[list[dict], float]:
     """Localize one input.
 
     Args:
@@ -136,14 +154,22 @@ def localize_input(model: nn.Module, item: LocalizationInput, classifier: Any = 
     """
     features, known = item.read()
     times = {**known, **{key: value for key, value in given.items() if value is not None}}
-    axis = time_axis(item.name, features.shape[1], dataset_options(getattr(model, 'cfg', None)), **times)
+    axis = time_axis(
+        item.name, features.shape[1], dataset_options(getattr(model, 'cfg', None)), **times
+    )
     if not known:
         check_length(item.name, features.shape[1], axis)
     return detect_actions(model, features, axis, item.name, classifier), axis.duration
 
 
-def write_localized(folder: Path, item: LocalizationInput, detections: Sequence[dict], duration: float,
-                    model: nn.Module, threshold: float | None = None) -> None:
+def write_localized(
+    folder: Path,
+    item: LocalizationInput,
+    detections: Sequence[dict],
+    duration: float,
+    model: nn.Module,
+    threshold: float | None = None,
+) -> None:
     """Write ``.json``, ``.csv``, ``.srt`` and ``.html`` of one video.
 
     Args:
@@ -162,9 +188,15 @@ def write_localized(folder: Path, item: LocalizationInput, detections: Sequence[
     write_srt(f'{path}.srt', detections, threshold)
     labelled = [{'label': NO_LABEL, **detection} for detection in detections]
     write_timeline_page(
-        f'{path}.html', labelled, duration, title=item.name, video=item.video, threshold=threshold,
+        f'{path}.html',
+        labelled,
+        duration,
+        title=item.name,
+        video=item.video,
+        threshold=threshold,
         lead=f'{len(detections)} detections of {type(model).__name__} in {clock(duration)}',
-        classes=class_names(model) or None)
+        classes=class_names(model) or None,
+    )
 
 
 def _file_name(name: str) -> str:

@@ -1,4 +1,5 @@
 """Localize the actions of one video: from features to detections."""
+
 from __future__ import annotations
 
 import logging
@@ -38,8 +39,11 @@ _LONG_CELL = 8
 _MANY_SNIPPETS = 20_000
 
 
-def load_localizer(config: str | os.PathLike | Config, checkpoint: str | os.PathLike,
-                   device: str | torch.device = 'cpu') -> nn.Module:
+def load_localizer(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike,
+    device: str | torch.device = 'cpu',
+) -> nn.Module:
     """Build a trained localizer.
 
     Args:
@@ -48,8 +52,8 @@ def load_localizer(config: str | os.PathLike | Config, checkpoint: str | os.Path
         device: Where it computes.
 
     Returns:
-        The localizer in evaluation mode, with the attributes ``cfg``, the config, and ``dataset_meta``,
-        what the checkpoint says of the training data.
+        The localizer in evaluation mode, with the attributes ``cfg``, the config, and
+        ``dataset_meta``, what the checkpoint says of the training data.
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.
@@ -57,7 +61,9 @@ def load_localizer(config: str | os.PathLike | Config, checkpoint: str | os.Path
     """
     cfg = config if isinstance(config, Config) else Config.fromfile(os.fspath(config))
     if cfg.get('model') is None:
-        raise ValueError(f'{cfg.filename}: expected the config of a localizer, got one without a model')
+        raise ValueError(
+            f'{cfg.filename}: expected the config of a localizer, got one without a model'
+        )
     model = MODELS.build(cfg.model)
     check_fits(model, checkpoint)
     loaded = load_checkpoint(model, os.fspath(checkpoint), map_location='cpu', logger='silent')
@@ -66,43 +72,54 @@ def load_localizer(config: str | os.PathLike | Config, checkpoint: str | os.Path
     return model.to(device).eval()
 
 
-def localize(model: nn.Module, features: Any, *, feature_stride: float | None = None,
-             feature_offset: float | None = None, duration: float | None = None, name: str | None = None,
-             classifier: Any = None, layout: str | None = None, key: str | None = None) -> list[dict]:
+def localize(
+    model: nn.Module,
+    features: Any,
+    *,
+    feature_stride: float | None = None,
+    feature_offset: float | None = None,
+    duration: float | None = None,
+    name: str | None = None,
+    classifier: Any = None,
+    layout: str | None = None,
+    key: str | None = None,
+) -> list[dict]:
     """Detections of one video.
 
-    A localizer with windows reads the features window by window: of a ``.npy`` or ``.h5`` file, or of a
-    memory-mapped array, only some snippets are in memory.
+    A localizer with windows reads the features window by window: of a ``.npy`` or ``.h5`` file, or
+    of a memory-mapped array, only some snippets are in memory.
 
     Args:
         model: Result of :func:`load_localizer`.
-        features: Features of the video ``(C, T)``, array or tensor; or the path of a feature file, of
-            either orientation.
-        feature_stride: Seconds between two snippets. ``None``: that of the model's config; if it has
-            none either, the features cover the whole video, and ``duration`` is needed.
-        feature_offset: Second at which the first snippet starts. ``None``: that of the model's config if
-            the stride is, else 0.
+        features: Features of the video ``(C, T)``, array or tensor; or the path of a feature file,
+            of either orientation.
+        feature_stride: Seconds between two snippets. ``None``: that of the model's config; if it
+            has none either, the features cover the whole video, and ``duration`` is needed.
+        feature_offset: Second at which the first snippet starts. ``None``: that of the model's
+            config if the stride is, else 0.
         duration: Length of the video in seconds. ``None``: to the end of the features.
-        name: Of the video, for messages and for classifiers that know videos by their ids. ``None``: that
-            of the file.
+        name: Of the video, for messages and for classifiers that know videos by their ids.
+            ``None``: that of the file.
         classifier: Gives class-agnostic proposals their labels, see :func:`find_classifier`.
-        layout: Orientation of a file, ``'TC'`` or ``'CT'``. ``None``: that of the model's config, or what
-            the number of channels tells.
+        layout: Orientation of a file, ``'TC'`` or ``'CT'``. ``None``: that of the model's config,
+            or what the number of channels tells.
         key: Name of the array in a file that holds several.
 
     Returns:
-        ``dict(segment=[start, end], label=str, score=float)`` each, seconds, best first. Proposals whose
-        classes nothing tells have no ``label``; of a localizer of one class, they have its.
+        ``dict(segment=[start, end], label=str, score=float)`` each, seconds, best first. Proposals
+        whose classes nothing tells have no ``label``; of a localizer of one class, they have its.
 
     Raises:
-        FeatureError: The features cannot be read, have other channels than the model, no snippets, or
-            values that are not finite.
+        FeatureError: The features cannot be read, have other channels than the model, no snippets,
+            or values that are not finite.
         ValueError: The time axis is not known, or the model is no localizer.
 
     Example:
         >>> import numpy as np, sola_plugin, torch
-        >>> model = MODELS.build(dict(type='ActionFormer', feat_dim=8, classes=['jump'], pyramid=dict(
-        ...     channels=8, num_levels=2, windows=3), post_processing=dict(min_score=0., min_length=-1.)))
+        >>> model = MODELS.build(dict(
+        ...     type='ActionFormer', feat_dim=8, classes=['jump'],
+        ...     pyramid=dict(channels=8, num_levels=2, windows=3),
+        ...     post_processing=dict(min_score=0., min_length=-1.)))
         >>> best, *_ = localize(model.eval(), np.zeros((8, 40)), feature_stride=0.5)
         >>> sorted(best), best['label']
         (['label', 'score', 'segment'], 'jump')
@@ -119,8 +136,9 @@ def localize(model: nn.Module, features: Any, *, feature_stride: float | None = 
     return detect_actions(model, features, axis, name, classifier)
 
 
-def detect_actions(model: nn.Module, features: LazyFeatures, axis: TimeAxis, name: str,
-                   classifier: Any = None) -> list[dict]:
+def detect_actions(
+    model: nn.Module, features: LazyFeatures, axis: TimeAxis, name: str, classifier: Any = None
+) -> list[dict]:
     """Detections of features whose time axis is known.
 
     Args:
@@ -140,8 +158,10 @@ def detect_actions(model: nn.Module, features: LazyFeatures, axis: TimeAxis, nam
     channels = getattr(model, 'channels', None)
     if channels is not None and features.shape[0] != channels:
         hint = ': pass features.T' if features.shape[1] == channels else ''
-        raise FeatureError(f'features of {name!r} are {features.shape}, the localizer expects '
-                           f'({channels}, T){hint}')
+        raise FeatureError(
+            f'features of {name!r} are {features.shape}, the localizer expects '
+            f'({channels}, T){hint}'
+        )
     proposals = _predict(model, features, axis, name)
     if not proposals or 'label' in proposals[0]:
         return proposals
@@ -156,15 +176,19 @@ def detect_actions(model: nn.Module, features: LazyFeatures, axis: TimeAxis, nam
 def _predict(model: nn.Module, features: LazyFeatures, axis: TimeAxis, name: str) -> list[dict]:
     """Proposals, or detections, of a localizer."""
     if isinstance(model, (TEM, TCANet)):
-        raise ValueError(f'{type(model).__name__} does not propose segments by itself, it is a stage of '
-                         'another localizer: take BMN, GTAD or ActionFormer')
+        raise ValueError(
+            f'{type(model).__name__} does not propose segments by itself, it is a stage of '
+            'another localizer: take BMN, GTAD or ActionFormer'
+        )
     _warn_of_length(model, features.shape[1], axis, name)
-    sample = ActionDataSample(metainfo=dict(video_name=name, duration=axis.duration, feature_span=axis.span))
+    sample = ActionDataSample(
+        metainfo=dict(video_name=name, duration=axis.duration, feature_span=axis.span)
+    )
     inputs: Any = features
     if getattr(model, 'windows', None) is None:
         inputs = torch.from_numpy(features[:, :]).to(next(model.parameters()).device)
     with torch.no_grad():
-        result, = model([inputs], [sample], mode='predict')
+        (result,) = model([inputs], [sample], mode='predict')
     return result['proposal_list']
 
 
@@ -173,17 +197,31 @@ def _warn_of_length(model: nn.Module, length: int, axis: TimeAxis, name: str) ->
     cells = getattr(model, 'cells', None)
     if cells is not None and length > _LONG_CELL * cells:
         seconds = (axis.span[1] - axis.span[0]) / cells
-        option = (f'model.windows.stride={max(cells // 2, 1)}' if isinstance(model, MapHead)
-                  else 'model.temporal_dim=None model.windows.length=4096')
-        print_log(f'{name}: {length} snippets are resized to {cells} cells of {seconds:.1f} s, and shorter '
-                  'actions cannot be found. For long videos train and test the localizer with '
-                  f'--cfg-options {option} (docs/config.md)', 'current', logging.WARNING)
+        option = (
+            f'model.windows.stride={max(cells // 2, 1)}'
+            if isinstance(model, MapHead)
+            else 'model.temporal_dim=None model.windows.length=4096'
+        )
+        print_log(
+            f'{name}: {length} snippets are resized to {cells} cells of {seconds:.1f} s, and '
+            'shorter '
+            'actions cannot be found. For long videos train and test the localizer with '
+            f'--cfg-options {option} (docs/config.md)',
+            'current',
+            logging.WARNING,
+        )
     elif cells is None and getattr(model, 'windows', None) is None and length > _MANY_SNIPPETS:
-        print_log(f'{name}: all {length} snippets are predicted at once. In bounded memory: '
-                  '--cfg-options model.windows.length=4096 (docs/config.md)', 'current', logging.WARNING)
+        print_log(
+            f'{name}: all {length} snippets are predicted at once. In bounded memory: '
+            '--cfg-options model.windows.length=4096 (docs/config.md)',
+            'current',
+            logging.WARNING,
+        )
 
 
-def reading_options(model: nn.Module, layout: str | None = None, key: str | None = None) -> dict[str, Any]:
+def reading_options(
+    model: nn.Module, layout: str | None = None, key: str | None = None
+) -> dict[str, Any]:
     """How feature files for a localizer are read.
 
     Args:
@@ -195,8 +233,11 @@ def reading_options(model: nn.Module, layout: str | None = None, key: str | None
         Options of :func:`~sola_plugin.datasets.feature_sources.open_features`.
     """
     options = dataset_options(getattr(model, 'cfg', None))
-    return dict(key=key or options.get('key'), layout=layout or options.get('layout'),
-                feat_dim=getattr(model, 'channels', None))
+    return dict(
+        key=key or options.get('key'),
+        layout=layout or options.get('layout'),
+        feat_dim=getattr(model, 'channels', None),
+    )
 
 
 def class_names(model: nn.Module) -> tuple[str, ...]:
@@ -209,17 +250,20 @@ def class_names(model: nn.Module) -> tuple[str, ...]:
         Those of the model, else of its training data, else of its config; empty if nothing tells.
     """
     known: Sequence[str] = (
-        getattr(model, 'classes', None) or getattr(model, 'dataset_meta', {}).get('classes')
-        or dataset_options(getattr(model, 'cfg', None)).get('classes') or ())
+        getattr(model, 'classes', None)
+        or getattr(model, 'dataset_meta', {}).get('classes')
+        or dataset_options(getattr(model, 'cfg', None)).get('classes')
+        or ()
+    )
     return tuple(known)
 
 
 def find_classifier(model: nn.Module, folder: str | os.PathLike) -> Any:
     """What gives the proposals of a class-agnostic localizer their labels, as in ``tools/test.py``.
 
-    That is the classifier of the config's ``TALMetric`` or else a linear classifier: ``classifier.npz`` in
-    ``folder``, which ``tools/test.py`` leaves there, if it is of the same training data, or one that is
-    fitted now and stored there.
+    That is the classifier of the config's ``TALMetric`` or else a linear classifier:
+    ``classifier.npz`` in ``folder``, which ``tools/test.py`` leaves there, if it is of the same
+    training data, or one that is fitted now and stored there.
 
     Args:
         model: Result of :func:`load_localizer`.
@@ -245,5 +289,7 @@ def find_classifier(model: nn.Module, folder: str | os.PathLike) -> Any:
         stored = StoredClassifier(fitted.save_to, fitted.top_k)
         if stored.model.settings == fitted.settings:
             return stored
-    _ = fitted.model  # fitted here, so that what is wrong with the training data is said before any video
+    _ = (
+        fitted.model
+    )  # fitted here, so that what is wrong with the training data is said before any video
     return fitted

@@ -1,4 +1,6 @@
-"""The features of one video as prediction reads them: some snippets at a time, and where they lie in time."""
+"""The features of one video as prediction reads them: some snippets at a time, and where they lie
+in time."""
+
 from __future__ import annotations
 
 import logging
@@ -68,12 +70,14 @@ def array_features(array: Any, name: str) -> LazyFeatures:
         name: Of the video, for messages.
 
     Raises:
-        FeatureError: There are not two axes, or there is no snippet. NaN and infinite values are found
-            when they are read.
+        FeatureError: There are not two axes, or there is no snippet. NaN and infinite values are
+            found when they are read.
     """
     shape = tuple(array.shape)
     if len(shape) != 2 or 0 in shape:
-        raise FeatureError(f'features of {name!r}: expected (C, T) with at least one snippet, got {shape}')
+        raise FeatureError(
+            f'features of {name!r}: expected (C, T) with at least one snippet, got {shape}'
+        )
 
     def read(start: int, stop: int) -> np.ndarray:
         part = array[:, start:stop]
@@ -82,14 +86,18 @@ def array_features(array: Any, name: str) -> LazyFeatures:
         features = np.array(part, dtype=np.float32, order='C')
         bad = np.flatnonzero(~np.isfinite(features).all(axis=0))
         if bad.size:
-            raise FeatureError(f'features of {name!r}: expected finite values, got NaN or Inf in {bad.size} '
-                               f'of {stop - start} snippets, the first is snippet {start + bad[0]}')
+            raise FeatureError(
+                f'features of {name!r}: expected finite values, got NaN or Inf in {bad.size} '
+                f'of {stop - start} snippets, the first is snippet {start + bad[0]}'
+            )
         return features
 
     return LazyFeatures(shape, read)
 
 
-def open_feature_file(path: str | os.PathLike, reading: Mapping[str, Any]) -> tuple[FeatureStore, str]:
+def open_feature_file(
+    path: str | os.PathLike, reading: Mapping[str, Any]
+) -> tuple[FeatureStore, str]:
     """Open one feature file.
 
     Args:
@@ -108,9 +116,11 @@ def open_feature_file(path: str | os.PathLike, reading: Mapping[str, Any]) -> tu
     if not path.is_file():
         raise FeatureError(f'{path} does not exist')
     if path.suffix not in SUFFIXES or not path.stem.startswith(prefix) or path.stem == prefix:
-        raise FeatureError(f'{path}: expected a file {prefix}ID with features ({" ".join(SUFFIXES)}), got '
-                           'another one')
-    return FeatureFolder(path.parent, path.suffix, **reading), path.stem[len(prefix):]
+        raise FeatureError(
+            f'{path}: expected a file {prefix}ID with features ({" ".join(SUFFIXES)}), got '
+            'another one'
+        )
+    return FeatureFolder(path.parent, path.suffix, **reading), path.stem[len(prefix) :]
 
 
 def dataset_options(cfg: Config | None) -> dict[str, Any]:
@@ -120,15 +130,16 @@ def dataset_options(cfg: Config | None) -> dict[str, Any]:
         cfg: Runner config; ``None``: nothing is known.
 
     Returns:
-        The settings of a ``TALFeatureDataset``, with the stride and offset that are noted beside its
-        features; empty for other datasets.
+        The settings of a ``TALFeatureDataset``, with the stride and offset that are noted beside
+        its features; empty for other datasets.
     """
     dataset = ((cfg or {}).get('test_dataloader') or {}).get('dataset') or {}
     if dataset.get('type') != 'TALFeatureDataset':
         return {}
     options = dict(dataset)
     options['feature_stride'], options['feature_offset'] = settle_time(
-        features_of(options), options.get('feature_stride'), options.get('feature_offset'))
+        features_of(options), options.get('feature_stride'), options.get('feature_offset')
+    )
     return options
 
 
@@ -150,15 +161,21 @@ class TimeAxis(NamedTuple):
     duration: float
 
 
-def time_axis(name: str, num_snippets: int, options: Mapping[str, Any], stride: float | None = None,
-              offset: float | None = None, duration: float | None = None) -> TimeAxis:
+def time_axis(
+    name: str,
+    num_snippets: int,
+    options: Mapping[str, Any],
+    stride: float | None = None,
+    offset: float | None = None,
+    duration: float | None = None,
+) -> TimeAxis:
     """Where the features of a video lie in time.
 
     Args:
         name: Of the video, for messages.
         num_snippets: T.
-        options: ``feature_stride`` and ``feature_offset`` of the dataset that the localizer was trained
-            on, for what is not given.
+        options: ``feature_stride`` and ``feature_offset`` of the dataset that the localizer was
+            trained on, for what is not given.
         stride: Seconds between two snippets.
         offset: Second at which the first snippet starts.
         duration: Length of the video in seconds. ``None``: to the end of the features. Without any
@@ -178,8 +195,10 @@ def time_axis(name: str, num_snippets: int, options: Mapping[str, Any], stride: 
         if offset:
             raise ValueError(f'{name}: feature_offset is {offset}, which needs feature_stride')
         if duration is None:
-            raise ValueError(f'{name}: features have no time of their own: give feature_stride (and '
-                             'feature_offset) in seconds, or the duration that they cover')
+            raise ValueError(
+                f'{name}: features have no time of their own: give feature_stride (and '
+                'feature_offset) in seconds, or the duration that they cover'
+            )
         return TimeAxis((0.0, duration), duration)
     start = default_offset if offset is None else offset
     end = start + num_snippets * stride
@@ -197,6 +216,10 @@ def check_length(name: str, num_snippets: int, axis: TimeAxis) -> None:
     (start, end), duration = axis
     stride = (end - start) / num_snippets
     if abs(end - duration) > max(2 * stride, 0.05 * duration):
-        print_log(f'{name}: with feature_stride={stride:g} s the features cover {start:.1f} to {end:.1f} s '
-                  f'of {duration:.1f} s. Check feature_stride (seconds, not frames)', 'current',
-                  logging.WARNING)
+        print_log(
+            f'{name}: with feature_stride={stride:g} s the features cover {start:.1f} to '
+            f'{end:.1f} s '
+            f'of {duration:.1f} s. Check feature_stride (seconds, not frames)',
+            'current',
+            logging.WARNING,
+        )

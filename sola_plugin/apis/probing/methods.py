@@ -1,4 +1,5 @@
 """Linear probe of features with and without a neck: what ``tools/linear_probe.py`` does."""
+
 from __future__ import annotations
 
 import math
@@ -44,7 +45,8 @@ class Comparison:
         seeds: Seeds of the resampling.
         edges: ``(B + 1,)``, edges of the bins of the distance.
         unit: Of the edges, ``'snippets'`` or ``'seconds'``.
-        data: ``'train'`` and ``'test'`` → numbers of ``videos``, ``snippets`` and ``foreground`` snippets.
+        data: ``'train'`` and ``'test'`` → numbers of ``videos``, ``snippets`` and ``foreground``
+            snippets.
     """
 
     methods: dict[str, SeededProbe]
@@ -71,14 +73,21 @@ def probe_localizer(cfg: Config, checkpoint: str | os.PathLike, **options: Any) 
     load_checkpoint(model, os.fspath(checkpoint), map_location='cpu', strict=True)
     train, test = (
         read_probe_data(build_probe_dataset(loader.dataset, part), model.neck)
-        for part, loader in (('train', cfg.train_dataloader), ('test', cfg.test_dataloader)))
+        for part, loader in (('train', cfg.train_dataloader), ('test', cfg.test_dataloader))
+    )
     return linear_probe(train.features, train.labels, test.features, test.labels, **options)
 
 
-def compare_methods(train: Mapping, test: Mapping, checkpoints: Sequence[str] = (),
-                    necks: Sequence[str] = (), seeds: Sequence[int] = range(5),
-                    edges: Sequence[float] = EDGES, unit: str = 'snippets',
-                    C: float = DEFAULT_C) -> Comparison:
+def compare_methods(
+    train: Mapping,
+    test: Mapping,
+    checkpoints: Sequence[str] = (),
+    necks: Sequence[str] = (),
+    seeds: Sequence[int] = range(5),
+    edges: Sequence[float] = EDGES,
+    unit: str = 'snippets',
+    C: float = DEFAULT_C,
+) -> Comparison:
     """Probe the raw features, necks that need no training, and trained SoLa necks.
 
     Args:
@@ -97,8 +106,8 @@ def compare_methods(train: Mapping, test: Mapping, checkpoints: Sequence[str] = 
     Raises:
         AnnotationError, FeatureError: The data cannot be used.
         FileNotFoundError: A file is missing.
-        ValueError: A checkpoint is for features with other channels, or the data are not fit for the
-            probe, see :func:`~sola_plugin.evaluation.linear_probe.probe_over_seeds`.
+        ValueError: A checkpoint is for features with other channels, or the data are not fit for
+            the probe, see :func:`~sola_plugin.evaluation.linear_probe.probe_over_seeds`.
     """
     check_edges(edges)
     paths = {'SoLa' if len(checkpoints) == 1 else f'SoLa {path}': path for path in checkpoints}
@@ -140,19 +149,24 @@ def read_datasets(config: str, options: Mapping[str, Any] | None = None) -> tupl
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is a program, which can fail in any way
-        raise ValueError(f'cannot read the config {config}: {type(error).__name__}: {error}') from error
+        raise ValueError(
+            f'cannot read the config {config}: {type(error).__name__}: {error}'
+        ) from error
     found = []
     for loader in ('train_dataloader', 'test_dataloader'):
         dataset = (cfg.get(loader) or {}).get('dataset')
         if dataset is None:
-            raise ValueError(f'{config}: expected {loader} with a dataset, got none; take the config of a '
-                             'localizer, such as configs/localization/bmn_watch.py')
+            raise ValueError(
+                f'{config}: expected {loader} with a dataset, got none; take the config of a '
+                'localizer, such as configs/localization/bmn_watch.py'
+            )
         found.append(dataset)
     return found[0], found[1]
 
 
-def make_datasets(annotations: str, features: str, train_subset: str, test_subset: str,
-                  **options) -> tuple[dict, dict]:
+def make_datasets(
+    annotations: str, features: str, train_subset: str, test_subset: str, **options
+) -> tuple[dict, dict]:
     """Training and test dataset of one annotation file and one folder.
 
     Args:
@@ -165,8 +179,12 @@ def make_datasets(annotations: str, features: str, train_subset: str, test_subse
     Returns:
         The configs of the two datasets.
     """
-    common = {**options, 'type': 'TALFeatureDataset', 'ann_file': annotations,
-              'data_prefix': dict(features=features)}
+    common = {
+        **options,
+        'type': 'TALFeatureDataset',
+        'ann_file': annotations,
+        'data_prefix': dict(features=features),
+    }
     return dict(common, subset=train_subset), dict(common, subset=test_subset, test_mode=True)
 
 
@@ -178,27 +196,40 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
         data=comparison.data,
         C=comparison.C,
         seeds=list(comparison.seeds),
-        bins=dict(unit=comparison.unit, edges=list(comparison.edges),
-                  **{kind: counts[kind].tolist() for kind in KINDS}),
+        bins=dict(
+            unit=comparison.unit,
+            edges=list(comparison.edges),
+            **{kind: counts[kind].tolist() for kind in KINDS},
+        ),
         checkpoints=comparison.checkpoints,
-        methods={name: _probe_to_json(probe, None if name == BASELINE else baseline)
-                 for name, probe in comparison.methods.items()})
+        methods={
+            name: _probe_to_json(probe, None if name == BASELINE else baseline)
+            for name, probe in comparison.methods.items()
+        },
+    )
 
 
 def _probe_to_json(probe: SeededProbe, baseline: SeededProbe | None) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for metric in METRICS:
         values, cell = probe.scores[metric], Cell.of(probe.scores[metric])
-        figures[metric] = dict(mean=cell.mean, std=cell.spread, per_seed=values.tolist(),
-                               all_videos=probe.all_videos[metric])
+        figures[metric] = dict(
+            mean=cell.mean,
+            std=cell.spread,
+            per_seed=values.tolist(),
+            all_videos=probe.all_videos[metric],
+        )
         if baseline is not None:
             difference = Difference.of(values, baseline.scores[metric])
             figures[metric]['difference'] = dict(mean=difference.mean, std=difference.spread)
     several = len(next(iter(probe.scores.values()))) > 1
     figures['by_distance'] = {
-        kind: dict(mean=_plain(values.mean(axis=0)),
-                   std=_plain(values.std(axis=0, ddof=1)) if several else None)
-        for kind, values in probe.by_distance.items()}
+        kind: dict(
+            mean=_plain(values.mean(axis=0)),
+            std=_plain(values.std(axis=0, ddof=1)) if several else None,
+        )
+        for kind, values in probe.by_distance.items()
+    }
     return figures
 
 
@@ -217,4 +248,6 @@ def _fitted_neck(kind: str, dataset: TALFeatureDataset) -> nn.Module:
 
 
 def _sizes(data: ProbeData) -> dict[str, int]:
-    return dict(videos=data.num_videos, snippets=len(data.labels), foreground=int(data.labels.sum()))
+    return dict(
+        videos=data.num_videos, snippets=len(data.labels), foreground=int(data.labels.sum())
+    )

@@ -1,4 +1,5 @@
 """Tables, picture and HTML report of the linear probe."""
+
 from __future__ import annotations
 
 import os
@@ -25,9 +26,12 @@ from .methods import BASELINE, Comparison
 _COLUMNS = {'accuracy': 'accuracy', 'balanced_accuracy': 'balanced', 'average_precision': 'AP'}
 _TITLES = {'start': 'Background → action', 'end': 'Action → background'}
 _CURVES = (
-    'Accuracy of the test snippets by their distance to the nearest boundary (line: mean over the seeds, '
+    'Accuracy of the test snippets by their distance to the nearest boundary (line: mean '
+    'over the seeds, '
     'band: standard deviation; below: snippets in each bin). Errors on the background side of a '
-    'boundary are actions that begin too early or end too late, errors on the action side the reverse.')
+    'boundary are actions that begin too early or end too late, errors on the action side '
+    'the reverse.'
+)
 
 
 def probe_table(comparison: Comparison) -> Table:
@@ -35,14 +39,24 @@ def probe_table(comparison: Comparison) -> Table:
 
     The last column is the accuracy of one probe on all training videos, without resampling.
     """
-    columns = [Column(metric, title, scale=100, difference=len(comparison.methods) > 1)
-               for metric, title in _COLUMNS.items()]
-    table = build_table({name: probe.scores for name, probe in comparison.methods.items()}, columns,
-                        baseline=BASELINE)
-    rows = tuple((*row, f'{100 * probe.all_videos["accuracy"]:.1f}')
-                 for row, probe in zip(table.rows, comparison.methods.values()))
-    return Table((*table.header, 'accuracy, all videos'), rows,
-                 f'{table.note} Seeds resample the training videos; the last column has each of them once.')
+    columns = [
+        Column(metric, title, scale=100, difference=len(comparison.methods) > 1)
+        for metric, title in _COLUMNS.items()
+    ]
+    table = build_table(
+        {name: probe.scores for name, probe in comparison.methods.items()},
+        columns,
+        baseline=BASELINE,
+    )
+    rows = tuple(
+        (*row, f'{100 * probe.all_videos["accuracy"]:.1f}')
+        for row, probe in zip(table.rows, comparison.methods.values())
+    )
+    return Table(
+        (*table.header, 'accuracy, all videos'),
+        rows,
+        f'{table.note} Seeds resample the training videos; the last column has each of them once.',
+    )
 
 
 def distance_table(comparison: Comparison, kind: str) -> Table:
@@ -55,10 +69,14 @@ def distance_table(comparison: Comparison, kind: str) -> Table:
     counts = comparison.methods[BASELINE].counts[kind]
     rows = []
     for index, (low, high) in enumerate(zip(comparison.edges, comparison.edges[1:])):
-        cells = [Cell.of(100 * probe.by_distance[kind][:, index]).text() if counts[index] else '–'
-                 for probe in comparison.methods.values()]
+        cells = [
+            Cell.of(100 * probe.by_distance[kind][:, index]).text() if counts[index] else '–'
+            for probe in comparison.methods.values()
+        ]
         rows.append((f'{low:g} to {high:g}', str(counts[index]), *cells))
-    return Table((f'{comparison.unit} from the boundary', 'snippets', *comparison.methods), tuple(rows))
+    return Table(
+        (f'{comparison.unit} from the boundary', 'snippets', *comparison.methods), tuple(rows)
+    )
 
 
 def probe_figure(comparison: Comparison) -> Figure:
@@ -69,7 +87,10 @@ def probe_figure(comparison: Comparison) -> Figure:
     """
     return plot_boundary_accuracy(
         {name: probe.by_distance for name, probe in comparison.methods.items()},
-        comparison.methods[BASELINE].counts, comparison.edges, comparison.unit)
+        comparison.methods[BASELINE].counts,
+        comparison.edges,
+        comparison.unit,
+    )
 
 
 def write_probe_figure(path: str | os.PathLike, comparison: Comparison) -> None:
@@ -96,21 +117,43 @@ def write_probe_report(path: str | os.PathLike, comparison: Comparison, command:
     """
     train, test = comparison.data['train'], comparison.data['test']
     intro = (
-        'A linear classifier tells action snippets from background on L2-normalised features. It is fitted '
+        'A linear classifier tells action snippets from background on L2-normalised '
+        'features. It is fitted '
         f'on {train["videos"]} videos ({train["snippets"]} snippets, '
-        f'{train["foreground"] / train["snippets"]:.0%} action) and scored on {test["videos"]} test '
-        f'videos ({test["snippets"]} snippets, {test["foreground"] / test["snippets"]:.0%} action). A seed '
-        'draws as many training videos as there are, with replacement; the test videos are the same for all '
-        'seeds.')
-    table = TableBlock(probe_table(comparison), 'Accuracy, balanced accuracy and average precision (AP) of '
-                       'action on the test snippets, percent.')
-    figure = FigureBlock(probe_figure(comparison), _CURVES,
-                         'Accuracy curves around the starts and around the ends of actions')
+        f'{train["foreground"] / train["snippets"]:.0%} action) and scored on '
+        f'{test["videos"]} test '
+        f'videos ({test["snippets"]} snippets, {test["foreground"] / test["snippets"]:.0%} '
+        'action). A seed '
+        'draws as many training videos as there are, with replacement; the test videos are '
+        'the same for all '
+        'seeds.'
+    )
+    table = TableBlock(
+        probe_table(comparison),
+        'Accuracy, balanced accuracy and average precision (AP) of '
+        'action on the test snippets, percent.',
+    )
+    figure = FigureBlock(
+        probe_figure(comparison),
+        _CURVES,
+        'Accuracy curves around the starts and around the ends of actions',
+    )
     write_report(
-        path, 'Linear probe', [
+        path,
+        'Linear probe',
+        [
             Section('Figures', [intro, table]),
-            Section('Near the boundaries', [
-                figure, *(TableBlock(distance_table(comparison, kind), f'{title}: accuracy, percent.')
-                          for kind, title in _TITLES.items())]),
+            Section(
+                'Near the boundaries',
+                [
+                    figure,
+                    *(
+                        TableBlock(distance_table(comparison, kind), f'{title}: accuracy, percent.')
+                        for kind, title in _TITLES.items()
+                    ),
+                ],
+            ),
         ],
-        command=command, settings=dict(seeds=list(comparison.seeds), C=comparison.C))
+        command=command,
+        settings=dict(seeds=list(comparison.seeds), C=comparison.C),
+    )

@@ -1,4 +1,5 @@
 """Annotation formats: reading and writing, one module a format. Standard library only."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -12,8 +13,16 @@ from .records import AnnotationError, AnnotationFile, Options, Video, join
 from .tables import header
 from .values import parse_number, read_text
 
-__all__ = ['FORMATS', 'AnnotationError', 'AnnotationFile', 'Format', 'Options', 'Video', 'read_annotations',
-           'write_annotations']
+__all__ = [
+    'FORMATS',
+    'AnnotationError',
+    'AnnotationFile',
+    'Format',
+    'Options',
+    'Video',
+    'read_annotations',
+    'write_annotations',
+]
 
 #: What tells the format of a file stands at its beginning: so many bytes are looked at.
 _NUM_FIRST_BYTES = 1 << 16
@@ -27,8 +36,8 @@ class Format:
         title: What it is.
         read: From files (or folders) to what is in them.
         write: Writes a file (or folder) and tells what else was not kept.
-        holds: What it can hold of a ``Video`` beside segments, labels and durations; ``'empty'``: videos
-            without actions.
+        holds: What it can hold of a ``Video`` beside segments, labels and durations; ``'empty'``:
+            videos without actions.
     """
 
     title: str
@@ -39,25 +48,49 @@ class Format:
 
 #: All formats by name.
 FORMATS: Mapping[str, Format] = {
-    'activitynet': Format('ActivityNet-1.3 JSON', json_reader.read_database, json_writer.write_activitynet,
-                          frozenset({'subset', 'empty'})),
-    'opentad': Format('OpenTAD and ActionFormer JSON', json_reader.read_database, json_writer.write_opentad,
-                      frozenset({'subset', 'fps', 'num_frames', 'empty'})),
-    'hacs': Format('HACS Segments v1.1 JSON', json_reader.read_database, json_writer.write_hacs,
-                   frozenset({'subset', 'empty'})),
-    'mmaction': Format('mmaction2 flat JSON', json_reader.read_flat, json_writer.write_mmaction,
-                       frozenset({'subset', 'fps', 'num_frames', 'feature_span', 'empty'})),
-    'csv': Format('CSV with video,start,end,label', csv_files.read, csv_files.write,
-                  frozenset({'subset', 'fps', 'num_frames', 'empty'})),
-    'thumos14': Format('THUMOS14 text files', thumos14.read, thumos14.write,
-                       frozenset({'subset'})),
-    'epic': Format('EPIC-Kitchens-100 CSV', epic_kitchens.read, epic_kitchens.write,
-                   frozenset({'subset', 'fps'})),
+    'activitynet': Format(
+        'ActivityNet-1.3 JSON',
+        json_reader.read_database,
+        json_writer.write_activitynet,
+        frozenset({'subset', 'empty'}),
+    ),
+    'opentad': Format(
+        'OpenTAD and ActionFormer JSON',
+        json_reader.read_database,
+        json_writer.write_opentad,
+        frozenset({'subset', 'fps', 'num_frames', 'empty'}),
+    ),
+    'hacs': Format(
+        'HACS Segments v1.1 JSON',
+        json_reader.read_database,
+        json_writer.write_hacs,
+        frozenset({'subset', 'empty'}),
+    ),
+    'mmaction': Format(
+        'mmaction2 flat JSON',
+        json_reader.read_flat,
+        json_writer.write_mmaction,
+        frozenset({'subset', 'fps', 'num_frames', 'feature_span', 'empty'}),
+    ),
+    'csv': Format(
+        'CSV with video,start,end,label',
+        csv_files.read,
+        csv_files.write,
+        frozenset({'subset', 'fps', 'num_frames', 'empty'}),
+    ),
+    'thumos14': Format('THUMOS14 text files', thumos14.read, thumos14.write, frozenset({'subset'})),
+    'epic': Format(
+        'EPIC-Kitchens-100 CSV',
+        epic_kitchens.read,
+        epic_kitchens.write,
+        frozenset({'subset', 'fps'}),
+    ),
 }
 
 
-def read_annotations(paths: Sequence[Path], form: str | None = None,
-                     options: Options | None = None) -> AnnotationFile:
+def read_annotations(
+    paths: Sequence[Path], form: str | None = None, options: Options | None = None
+) -> AnnotationFile:
     """Read annotations of any of the :data:`FORMATS`.
 
     Args:
@@ -81,8 +114,9 @@ def read_annotations(paths: Sequence[Path], form: str | None = None,
     return join([(group[0], read(group, options)) for read, group in readers.items()])
 
 
-def write_annotations(path: Path, videos: Mapping[str, Video], form: str,
-                      options: Options | None = None) -> list[str]:
+def write_annotations(
+    path: Path, videos: Mapping[str, Video], form: str, options: Options | None = None
+) -> list[str]:
     """Write annotations.
 
     Args:
@@ -105,7 +139,9 @@ def write_annotations(path: Path, videos: Mapping[str, Video], form: str,
             lost.append(f'{name} of {len(has)} videos is not kept')
     empty = [video_id for video_id, video in videos.items() if not video.annotations]
     if empty and 'empty' not in FORMATS[form].holds:
-        lost.append(f'{len(empty)} videos without actions are not kept: {first_few(map(repr, empty))}')
+        lost.append(
+            f'{len(empty)} videos without actions are not kept: {first_few(map(repr, empty))}'
+        )
     return lost + FORMATS[form].write(path, videos, options or Options())
 
 
@@ -128,4 +164,5 @@ def _reader(path: Path) -> Callable[[Sequence[Path], Options], AnnotationFile]:
         return csv_files.read
     raise AnnotationError(
         f'{path}: expected JSON, a CSV with the header {",".join(csv_files.REQUIRED)}, or lines '
-        f'"video start end", got {text.splitlines()[0][:80]!r}. Known formats: {", ".join(FORMATS)}')
+        f'"video start end", got {text.splitlines()[0][:80]!r}. Known formats: {", ".join(FORMATS)}'
+    )

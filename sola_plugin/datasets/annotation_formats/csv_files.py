@@ -1,4 +1,5 @@
 """Plain CSV: one action a row, ``video,start,end,label``."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,17 +13,19 @@ from .values import parse_number, parse_seconds
 REQUIRED = ('video', 'start', 'end', 'label')
 OPTIONAL = ('duration', 'subset', 'fps', 'frames')
 
-_NO_DURATIONS = ('Add a column duration; or give --durations FILE to tools/convert_annotations.py; or give '
-                 'feature_stride to the dataset, which then takes the length of the features')
+_NO_DURATIONS = (
+    'Add a column duration; or give --durations FILE to tools/convert_annotations.py; or give '
+    'feature_stride to the dataset, which then takes the length of the features'
+)
 
 
 def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
     """Read plain CSV.
 
-    The header says which column is which: ``video``, ``start``, ``end``, ``label``, and, if there are such,
-    ``duration``, ``subset``, ``fps``, ``frames``, which are those of the video and may be given in any of
-    its rows. Times are seconds or ``HH:MM:SS.ss``. A row with neither start nor end nor label is a
-    video without actions. Cells are apart by commas, semicolons or tabs.
+    The header says which column is which: ``video``, ``start``, ``end``, ``label``, and, if there
+    are such, ``duration``, ``subset``, ``fps``, ``frames``, which are those of the video and may be
+    given in any of its rows. Times are seconds or ``HH:MM:SS.ss``. A row with neither start nor end
+    nor label is a video without actions. Cells are apart by commas, semicolons or tabs.
 
     Args:
         paths: The files.
@@ -52,8 +55,12 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
     Raises:
         AnnotationError: A label or an id is empty, or has blanks around it.
     """
-    facts = {video_id: dict(duration=video.duration, subset=video.subset, fps=video.fps,
-                            frames=video.num_frames) for video_id, video in videos.items()}
+    facts = {
+        video_id: dict(
+            duration=video.duration, subset=video.subset, fps=video.fps, frames=video.num_frames
+        )
+        for video_id, video in videos.items()
+    }
     used = [name for name in OPTIONAL if any(known[name] is not None for known in facts.values())]
     write_table(path, (*REQUIRED, *used), _rows(videos, facts))
     return []
@@ -62,7 +69,9 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
 def _read(path: Path, options: Options) -> AnnotationFile:
     table = read_table(path)
     others = table.require(REQUIRED, OPTIONAL)
-    videos, faults = group_rows(by_video(table, 'video'), _parse, options.durations, path, _NO_DURATIONS)
+    videos, faults = group_rows(
+        by_video(table, 'video'), _parse, options.durations, path, _NO_DURATIONS
+    )
     notes = [f'column {name!r} is not kept' for name in others]
     return AnnotationFile(videos, faults, notes=tuple(notes), form='csv')
 
@@ -88,8 +97,10 @@ def _time(text: str, column: str, where: str) -> float:
     seconds = parse_seconds(text)
     if seconds is None:
         comma = parse_number(text.replace(',', '.')) is not None
-        raise AnnotationError(f'{where}: expected seconds or HH:MM:SS.ss under {column!r}, got {text!r}'
-                              + (': write a point, not a comma' if comma else ''))
+        raise AnnotationError(
+            f'{where}: expected seconds or HH:MM:SS.ss under {column!r}, got {text!r}'
+            + (': write a point, not a comma' if comma else '')
+        )
     return seconds
 
 
@@ -103,6 +114,8 @@ def _rows(videos: Mapping[str, Video], facts: Mapping[str, dict]) -> Iterator[di
             for name in ('video', 'label', 'subset'):
                 text = row.get(name, '-')
                 if text != text.strip() or not text:
-                    raise AnnotationError(f'{video_id!r}: a CSV cannot hold {name} {text!r}: it is empty or '
-                                          'has blanks around it')
+                    raise AnnotationError(
+                        f'{video_id!r}: a CSV cannot hold {name} {text!r}: it is empty or '
+                        'has blanks around it'
+                    )
             yield row

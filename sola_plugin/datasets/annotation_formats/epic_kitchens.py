@@ -1,4 +1,5 @@
 """EPIC-Kitchens-100: the CSV files of the official repository ``epic-kitchens-100-annotations``."""
+
 from __future__ import annotations
 
 import re
@@ -24,9 +25,23 @@ from .values import clock_text, new_folder, parse_seconds
 LABELS = ('verb', 'noun', 'action')
 REQUIRED = ('video_id', 'start_timestamp', 'stop_timestamp')
 
-_COLUMNS = ('narration_id', 'participant_id', 'video_id', 'narration_timestamp', 'start_timestamp',
-            'stop_timestamp', 'start_frame', 'stop_frame', 'narration', 'verb', 'verb_class', 'noun',
-            'noun_class', 'all_nouns', 'all_noun_classes')
+_COLUMNS = (
+    'narration_id',
+    'participant_id',
+    'video_id',
+    'narration_timestamp',
+    'start_timestamp',
+    'stop_timestamp',
+    'start_frame',
+    'stop_frame',
+    'narration',
+    'verb',
+    'verb_class',
+    'noun',
+    'noun_class',
+    'all_nouns',
+    'all_noun_classes',
+)
 _VIDEO_INFO = 'EPIC_100_video_info.csv'
 _FILE_NAME = re.compile(r'EPIC_100_(.+?)(?:_timestamps)?\.csv(?:\.gz)?')
 
@@ -34,27 +49,31 @@ _FILE_NAME = re.compile(r'EPIC_100_(.+?)(?:_timestamps)?\.csv(?:\.gz)?')
 def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
     """Read ``EPIC_100_train.csv``, ``EPIC_100_validation.csv`` or ``EPIC_100_test_timestamps.csv``.
 
-    The name of a file tells the subset. A label is a *class*: the columns ``verb`` and ``noun`` hold the
-    narrator's words, of which several are one class. Classes get their names from
-    ``EPIC_100_verb_classes.csv`` and ``EPIC_100_noun_classes.csv`` beside the file; without these a class
-    is named by its number, ``'verb 3'``. An action is both, ``'open door'``. Durations and frame rates
-    come from ``EPIC_100_video_info.csv`` beside the file.
+    The name of a file tells the subset. A label is a *class*: the columns ``verb`` and ``noun``
+    hold the narrator's words, of which several are one class. Classes get their names from
+    ``EPIC_100_verb_classes.csv`` and ``EPIC_100_noun_classes.csv`` beside the file; without these a
+    class is named by its number, ``'verb 3'``. An action is both, ``'open door'``. Durations and
+    frame rates come from ``EPIC_100_video_info.csv`` beside the file.
 
     Args:
         paths: The files.
-        options: ``labels`` is ``'verb'``, ``'noun'`` or ``'action'``; ``durations``, if given, come before
-            those of the file beside.
+        options: ``labels`` is ``'verb'``, ``'noun'`` or ``'action'``; ``durations``, if given, come
+            before those of the file beside.
 
     Returns:
-        The videos of all files. Those of the test set, whose labels are not public, have no actions.
+        The videos of all files. Those of the test set, whose labels are not public, have no
+        actions.
 
     Raises:
-        AnnotationError: ``labels`` is not given, a file is no such table, or durations are not known.
+        AnnotationError: ``labels`` is not given, a file is no such table, or durations are not
+            known.
         FileNotFoundError: There is no such file.
     """
     if options.labels not in LABELS:
-        raise AnnotationError(f'{first_few(paths)}: EPIC-Kitchens has several kinds of labels: convert the '
-                              f'file with tools/convert_annotations.py --labels {"|".join(LABELS)}')
+        raise AnnotationError(
+            f'{first_few(paths)}: EPIC-Kitchens has several kinds of labels: convert the '
+            f'file with tools/convert_annotations.py --labels {"|".join(LABELS)}'
+        )
     return read_each(lambda path: _read(path, options), paths)
 
 
@@ -74,24 +93,39 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
     """
     kind = options.labels
     if kind not in ('verb', 'noun'):
-        raise AnnotationError('EPIC-Kitchens has columns for verbs and for nouns: expected --labels verb or '
-                              f'noun, got {kind}')
+        raise AnnotationError(
+            'EPIC-Kitchens has columns for verbs and for nouns: expected --labels verb or '
+            f'noun, got {kind}'
+        )
     require_subsets(videos)
     labels = sorted({action['label'] for video in videos.values() for action in video.annotations})
     numbers = {label: number for number, label in enumerate(labels)}
     with new_folder(path) as folder:
         for subset in sorted({video.subset or '' for video in videos.values()}):
             if not _FILE_NAME.fullmatch(f'EPIC_100_{subset}.csv') or '/' in subset:
-                raise AnnotationError(f'subset {subset!r} cannot be part of a file name such as '
-                                      'EPIC_100_train.csv')
-            rows = [row for video_id, video in videos.items() if video.subset == subset
-                    for row in _rows(video_id, video, kind, numbers)]
+                raise AnnotationError(
+                    f'subset {subset!r} cannot be part of a file name such as EPIC_100_train.csv'
+                )
+            rows = [
+                row
+                for video_id, video in videos.items()
+                if video.subset == subset
+                for row in _rows(video_id, video, kind, numbers)
+            ]
             write_table(folder / f'EPIC_100_{subset}.csv', _COLUMNS, rows)
-        write_table(folder / f'EPIC_100_{kind}_classes.csv', ('id', 'key', 'instances', 'category'), (
-            dict(id=number, key=label, instances=[label]) for label, number in numbers.items()))
-        write_table(folder / _VIDEO_INFO, ('video_id', 'duration', 'fps', 'resolution'), (
-            dict(video_id=video_id, duration=video.duration, fps=video.fps or '')
-            for video_id, video in videos.items()))
+        write_table(
+            folder / f'EPIC_100_{kind}_classes.csv',
+            ('id', 'key', 'instances', 'category'),
+            (dict(id=number, key=label, instances=[label]) for label, number in numbers.items()),
+        )
+        write_table(
+            folder / _VIDEO_INFO,
+            ('video_id', 'duration', 'fps', 'resolution'),
+            (
+                dict(video_id=video_id, duration=video.duration, fps=video.fps or '')
+                for video_id, video in videos.items()
+            ),
+        )
     return [f'classes are numbered anew, in EPIC_100_{kind}_classes.csv']
 
 
@@ -110,9 +144,15 @@ def _read(path: Path, options: Options) -> AnnotationFile:
         return (dict(segment=segment, label=label_of(row, where)) if label_of else None), facts
 
     durations: Durations | None = options.durations or (
-        lambda video_id: info.get(video_id, {}).get('duration'))
-    videos, faults = group_rows(by_video(table, 'video_id'), parse, durations, path,
-                                f'Put {_VIDEO_INFO} beside the file, or give --durations FILE')
+        lambda video_id: info.get(video_id, {}).get('duration')
+    )
+    videos, faults = group_rows(
+        by_video(table, 'video_id'),
+        parse,
+        durations,
+        path,
+        f'Put {_VIDEO_INFO} beside the file, or give --durations FILE',
+    )
     kept = {*REQUIRED, 'verb_class', 'noun_class'}
     others = ', '.join(column for column in table.columns if column not in kept)
     notes = [f'columns {others} are not kept'] if others else []
@@ -134,11 +174,14 @@ def _labels(table: Table, kind: str) -> Callable[[Mapping[str, str], str], str] 
         for one in kinds:
             number = row[f'{one}_class']
             if not number.isdigit():
-                raise AnnotationError(f"{where}: expected the number of a class under '{one}_class', got "
-                                      f'{number!r}')
+                raise AnnotationError(
+                    f"{where}: expected the number of a class under '{one}_class', got {number!r}"
+                )
             known = names[one]
             if known is not None and number not in known:
-                raise AnnotationError(f'{where}: {one}_class {number} is not in EPIC_100_{one}_classes.csv')
+                raise AnnotationError(
+                    f'{where}: {one}_class {number} is not in EPIC_100_{one}_classes.csv'
+                )
             words.append(f'{one} {number}' if known is None else known[number])
         return ' '.join(words)
 
@@ -167,14 +210,23 @@ def _time(text: str, column: str, where: str) -> float:
     return seconds
 
 
-def _rows(video_id: str, video: Video, kind: str, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+def _rows(
+    video_id: str, video: Video, kind: str, numbers: Mapping[str, int]
+) -> list[dict[str, Any]]:
     rows = []
     for index, action in enumerate(video.annotations):
         start, end = action['segment']
         if min(start, end) < 0:
-            raise AnnotationError(f'{video_id!r} [{start:g}, {end:g}]: HH:MM:SS.ss cannot be negative')
-        row = dict(narration_id=f'{video_id}_{index}', video_id=video_id, start_timestamp=clock_text(start),
-                   stop_timestamp=clock_text(end), narration=action['label'])
+            raise AnnotationError(
+                f'{video_id!r} [{start:g}, {end:g}]: HH:MM:SS.ss cannot be negative'
+            )
+        row = dict(
+            narration_id=f'{video_id}_{index}',
+            video_id=video_id,
+            start_timestamp=clock_text(start),
+            stop_timestamp=clock_text(end),
+            narration=action['label'],
+        )
         if video.fps:
             row.update(start_frame=round(start * video.fps), stop_frame=round(end * video.fps))
         rows.append({**row, kind: action['label'], f'{kind}_class': numbers[action['label']]})

@@ -1,4 +1,6 @@
-"""Reading JSON: ActivityNet's ``database`` with what others add to it, and mmaction2's flat form."""
+"""Reading JSON: ActivityNet's ``database`` with what others add to it, and mmaction2's flat
+form."""
+
 from __future__ import annotations
 
 import collections
@@ -13,7 +15,9 @@ from .records import AnnotationError, AnnotationFile, Options, Video, read_each
 from .values import is_finite_number, parse_number, read_text
 
 _DATABASE_KEYS = frozenset({'duration', 'subset', 'annotations', 'fps', 'frame'})
-_FLAT_KEYS = frozenset({'duration_second', 'duration_frame', 'feature_frame', 'fps', 'subset', 'annotations'})
+_FLAT_KEYS = frozenset(
+    {'duration_second', 'duration_frame', 'feature_frame', 'fps', 'subset', 'annotations'}
+)
 _ACTION_KEYS = frozenset({'segment', 'label', 'label_id'})
 
 
@@ -36,7 +40,8 @@ def read_any(paths: Sequence[Path], options: Options) -> AnnotationFile:
 
 
 def read_database(paths: Sequence[Path], options: Options) -> AnnotationFile:
-    """Read ``{"database": {id: {"duration", "subset", "annotations"}}}``: ActivityNet, HACS, OpenTAD.
+    """Read ``{"database": {id: {"duration", "subset", "annotations"}}}``: ActivityNet, HACS,
+    OpenTAD.
 
     A video of a test subset may be without ``annotations``. ``fps`` and ``frame`` may be given.
 
@@ -46,7 +51,8 @@ def read_database(paths: Sequence[Path], options: Options) -> AnnotationFile:
 
 
 def read_flat(paths: Sequence[Path], options: Options) -> AnnotationFile:
-    """Read ``{id: {"duration_second", "duration_frame", "feature_frame", "annotations"}}`` of mmaction2.
+    """Read ``{id: {"duration_second", "duration_frame", "feature_frame", "annotations"}}`` of
+    mmaction2.
 
     The features cover the first ``feature_frame / duration_frame`` of the video.
 
@@ -63,11 +69,15 @@ def _read(path: Path, flat: bool | None = None) -> AnnotationFile:
     if flat is None:
         flat = 'database' not in content
     elif flat == ('database' in content):
-        raise AnnotationError(f"{path}: expected {'no ' if flat else ''}'database' at the top, got "
-                              f'{first_few(map(repr, content))}: choose another format to read')
+        raise AnnotationError(
+            f"{path}: expected {'no ' if flat else ''}'database' at the top, got "
+            f'{first_few(map(repr, content))}: choose another format to read'
+        )
     entries = content if flat else content['database']
     if not isinstance(entries, dict):
-        raise AnnotationError(f"{path}: expected an object under 'database', got {type(entries).__name__}")
+        raise AnnotationError(
+            f"{path}: expected an object under 'database', got {type(entries).__name__}"
+        )
     parse: Callable[[Any, str], Video] = _flat_video if flat else _database_video
     videos, faults = {}, []
     for video_id, entry in entries.items():
@@ -78,8 +88,11 @@ def _read(path: Path, flat: bool | None = None) -> AnnotationFile:
     good = [entries[video_id] for video_id in videos]
     actions = [action for entry in good for action in entry.get('annotations', ())]
     form = 'mmaction' if flat else _database_form(good, actions)
-    notes = _other_keys(good, _FLAT_KEYS if flat else _DATABASE_KEYS) + _other_keys(
-        actions, _ACTION_KEYS, 'action') + _label_ids(actions)
+    notes = (
+        _other_keys(good, _FLAT_KEYS if flat else _DATABASE_KEYS)
+        + _other_keys(actions, _ACTION_KEYS, 'action')
+        + _label_ids(actions)
+    )
     return AnnotationFile(videos, tuple(faults), tuple(repeated), tuple(notes), form)
 
 
@@ -94,14 +107,18 @@ def _load(path: Path, repeated_keys: list[str]) -> Any:
     try:
         return json.loads(read_text(path), object_pairs_hook=to_dict)
     except json.JSONDecodeError as error:
-        raise AnnotationError(f'{path}: not complete JSON ({error}): the file may be truncated; '
-                              'write or download it again') from error
+        raise AnnotationError(
+            f'{path}: not complete JSON ({error}): the file may be truncated; '
+            'write or download it again'
+        ) from error
 
 
 def _database_form(entries: Iterable[dict], actions: Iterable[dict]) -> str:
     if any(isinstance(entry['duration'], str) for entry in entries):
         return 'hacs'
-    more = any('frame' in entry for entry in entries) or any('label_id' in action for action in actions)
+    more = any('frame' in entry for entry in entries) or any(
+        'label_id' in action for action in actions
+    )
     return 'opentad' if more else 'activitynet'
 
 
@@ -111,7 +128,9 @@ def _database_video(entry: Any, where: str) -> Video:
     subset = _subset(entry, where)
     if 'annotations' not in entry and (subset or '').lower().startswith('test'):
         entry = {**entry, 'annotations': []}
-    return Video(duration, subset, _annotations(entry, where), None, *_frames(entry, 'frame', where))
+    return Video(
+        duration, subset, _annotations(entry, where), None, *_frames(entry, 'frame', where)
+    )
 
 
 def _flat_video(entry: Any, where: str) -> Video:
@@ -131,9 +150,11 @@ def _frames(entry: dict, key: str, where: str) -> tuple[float | None, int | None
 
 def _get(entry: Any, key: str, where: str) -> Any:
     if not isinstance(entry, dict):
-        raise AnnotationError(f'{where}: expected an object, got {type(entry).__name__}. Known '
-                              'forms: ActivityNet {"database": {id: {"duration", ...}}}, mmaction2 '
-                              '{id: {"duration_second", ...}}')
+        raise AnnotationError(
+            f'{where}: expected an object, got {type(entry).__name__}. Known '
+            'forms: ActivityNet {"database": {id: {"duration", ...}}}, mmaction2 '
+            '{id: {"duration_second", ...}}'
+        )
     if key not in entry:
         raise AnnotationError(f'{where}: key {key!r} is missing; there are {sorted(entry)}')
     return entry[key]
@@ -157,18 +178,26 @@ def _subset(entry: dict, where: str) -> str | None:
 def _annotations(entry: dict, where: str) -> tuple[dict, ...]:
     annotations = _get(entry, 'annotations', where)
     if not isinstance(annotations, list):
-        raise AnnotationError(f"{where}: expected a list under 'annotations' ([] where there are "
-                              f'none), got {type(annotations).__name__}')
-    return tuple(_annotation(annotation, f'{where}, annotation {index}')
-                 for index, annotation in enumerate(annotations))
+        raise AnnotationError(
+            f"{where}: expected a list under 'annotations' ([] where there are "
+            f'none), got {type(annotations).__name__}'
+        )
+    return tuple(
+        _annotation(annotation, f'{where}, annotation {index}')
+        for index, annotation in enumerate(annotations)
+    )
 
 
 def _annotation(annotation: Any, where: str) -> dict:
     segment = _get(annotation, 'segment', where)
-    if not (isinstance(segment, list) and len(segment) == 2
-            and all(is_finite_number(time) for time in segment)):
-        raise AnnotationError(f"{where}: expected [start, end] in seconds under 'segment', got "
-                              f'{segment!r}')
+    if not (
+        isinstance(segment, list)
+        and len(segment) == 2
+        and all(is_finite_number(time) for time in segment)
+    ):
+        raise AnnotationError(
+            f"{where}: expected [start, end] in seconds under 'segment', got {segment!r}"
+        )
     label = _get(annotation, 'label', where)
     if not isinstance(label, str):
         raise AnnotationError(f"{where}: expected text under 'label', got {label!r}")
@@ -182,10 +211,16 @@ def _other_keys(entries: Iterable[dict], known: frozenset[str], of: str = 'video
 
 
 def _label_ids(actions: Iterable[dict]) -> list[str]:
-    """Tell where numbers and labels are not the same classes; which number a class has is not kept."""
+    """Tell where numbers and labels are not the same classes; which number a class has is not
+    kept."""
     labels_of = collections.defaultdict(set)
     for action in actions:
         if 'label_id' in action:
             labels_of[str(action['label_id'])].add(action['label'])
-    return [f'label_id {number} stands for {first_few(map(repr, sorted(labels)))}: these are classes of '
-            'their own here' for number, labels in labels_of.items() if len(labels) > 1]
+    return [
+        f'label_id {number} stands for {first_few(map(repr, sorted(labels)))}: these are '
+        'classes of '
+        'their own here'
+        for number, labels in labels_of.items()
+        if len(labels) > 1
+    ]

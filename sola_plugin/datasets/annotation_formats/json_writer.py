@@ -1,4 +1,5 @@
 """Writing JSON: ActivityNet's form, those of OpenTAD, ActionFormer and HACS, and mmaction2's."""
+
 from __future__ import annotations
 
 import json
@@ -28,7 +29,8 @@ def write_activitynet(path: Path, videos: Mapping[str, Video], options: Options)
 
 
 def write_opentad(path: Path, videos: Mapping[str, Video], options: Options) -> list[str]:
-    """Write the form of OpenTAD and ActionFormer: ``label_id`` of each action, ``fps`` and ``frame``.
+    """Write the form of OpenTAD and ActionFormer: ``label_id`` of each action, ``fps`` and
+    ``frame``.
 
     Labels are numbered in sorted order. Where only one of ``fps`` and ``frame`` is known, the other
     follows from the duration.
@@ -54,8 +56,10 @@ def write_hacs(path: Path, videos: Mapping[str, Video], options: Options) -> lis
 
     Args, Returns: See :func:`write_activitynet`.
     """
-    database = {video_id: {**_entry(video), 'duration': repr(video.duration)}
-                for video_id, video in videos.items()}
+    database = {
+        video_id: {**_entry(video), 'duration': repr(video.duration)}
+        for video_id, video in videos.items()
+    }
     _write_database(path, database)
     return ["'url' is not written: ids need not be those of YouTube"]
 
@@ -63,14 +67,16 @@ def write_hacs(path: Path, videos: Mapping[str, Video], options: Options) -> lis
 def write_mmaction(path: Path, videos: Mapping[str, Video], options: Options) -> list[str]:
     """Write mmaction2's flat form, with ``subset``, which mmaction2 does not look at.
 
-    ``duration_frame`` is the number of frames, or follows from ``fps``. ``feature_frame`` follows from
-    ``feature_span``; where that is not known, the features are taken to cover the whole video.
+    ``duration_frame`` is the number of frames, or follows from ``fps``. ``feature_frame`` follows
+    from ``feature_span``; where that is not known, the features are taken to cover the whole video.
 
     Args, Returns: See :func:`write_activitynet`.
     """
     content, without = {}, []
     for video_id, video in videos.items():
-        entry = content[video_id] = dict(duration_second=video.duration, annotations=_actions(video))
+        entry = content[video_id] = dict(
+            duration_second=video.duration, annotations=_actions(video)
+        )
         num_frames = _num_frames(video)
         if num_frames:
             covered = 1.0 if video.feature_span is None else video.feature_span[1] / video.duration
@@ -84,11 +90,15 @@ def write_mmaction(path: Path, videos: Mapping[str, Video], options: Options) ->
     write_text(path, json.dumps(content, ensure_ascii=False))
     notes = []
     if without:
-        notes.append(f"'duration_frame' and 'feature_frame' are not known for {len(without)} videos "
-                     f'({first_few(map(repr, without))}): mmaction2 itself needs them, give --fps')
+        notes.append(
+            f"'duration_frame' and 'feature_frame' are not known for {len(without)} videos "
+            f'({first_few(map(repr, without))}): mmaction2 itself needs them, give --fps'
+        )
     if len({video.subset for video in videos.values()}) > 1:
-        notes.append("mmaction2 itself uses all videos of a file, whatever their 'subset': write one file "
-                     'for each with --subset')
+        notes.append(
+            "mmaction2 itself uses all videos of a file, whatever their 'subset': write one file "
+            'for each with --subset'
+        )
     return notes
 
 
@@ -98,7 +108,9 @@ def _entry(video: Video) -> dict[str, Any]:
 
 
 def _actions(video: Video) -> list[dict[str, Any]]:
-    return [dict(segment=list(action['segment']), label=action['label']) for action in video.annotations]
+    return [
+        dict(segment=list(action['segment']), label=action['label']) for action in video.annotations
+    ]
 
 
 def _num_frames(video: Video) -> int | None:

@@ -1,4 +1,5 @@
 """What annotation files are read into, whatever their format. Standard library only."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -96,15 +97,22 @@ def join(files: Sequence[tuple[Path, AnnotationFile]]) -> AnnotationFile:
     for path, file in files:
         both = [video_id for video_id in file.videos if video_id in origin]
         if both:
-            raise AnnotationError(f'{len(both)} videos are in {origin[both[0]]} and in {path}: '
-                                  f'{first_few(map(repr, both))}. Expected each in one file')
+            raise AnnotationError(
+                f'{len(both)} videos are in {origin[both[0]]} and in {path}: '
+                f'{first_few(map(repr, both))}. Expected each in one file'
+            )
         origin.update(dict.fromkeys(file.videos, path))
         videos.update(file.videos)
         for name, found in texts.items():
             found += [f'{path}: {text}' for text in getattr(file, name)]
         forms += [file.form] * (file.form not in forms)
-    return AnnotationFile(videos, tuple(texts['faults']), tuple(texts['repeated_keys']),
-                          tuple(texts['notes']), ' and '.join(forms))
+    return AnnotationFile(
+        videos,
+        tuple(texts['faults']),
+        tuple(texts['repeated_keys']),
+        tuple(texts['notes']),
+        ' and '.join(forms),
+    )
 
 
 def require_subsets(videos: Mapping[str, Video]) -> None:
@@ -115,16 +123,23 @@ def require_subsets(videos: Mapping[str, Video]) -> None:
     """
     without = [video_id for video_id, video in videos.items() if not video.subset]
     if without:
-        raise AnnotationError(f'{len(without)} videos have no subset, which is part of the file names: '
-                              f'{first_few(map(repr, without))}. Give them one with --rename-subset =NAME')
+        raise AnnotationError(
+            f'{len(without)} videos have no subset, which is part of the file names: '
+            f'{first_few(map(repr, without))}. Give them one with --rename-subset =NAME'
+        )
 
 
 #: Parses a row: the action that it describes, if any, and attributes of its ``Video``.
 ParseRow = Callable[[Any, str], tuple[dict | None, dict[str, Any]]]
 
 
-def group_rows(rows: Iterable[tuple[str, str, Any]], parse: ParseRow, durations: Durations | None,
-               source: object, hint: str) -> tuple[dict[str, Video], tuple[str, ...]]:
+def group_rows(
+    rows: Iterable[tuple[str, str, Any]],
+    parse: ParseRow,
+    durations: Durations | None,
+    source: object,
+    hint: str,
+) -> tuple[dict[str, Video], tuple[str, ...]]:
     """Put rows, one an action, together to videos.
 
     Args:
@@ -155,18 +170,24 @@ def group_rows(rows: Iterable[tuple[str, str, Any]], parse: ParseRow, durations:
     good = {video_id: known for video_id, known in facts.items() if video_id not in faults}
     missing = _add_durations(good, durations)
     if missing:
-        raise NoDurationError(f'{source}: no duration is known for {len(missing)} of {len(good)} videos: '
-                              f'{first_few(map(repr, missing))}. {hint}')
-    videos = {video_id: Video(annotations=tuple(actions[video_id]), **known)
-              for video_id, known in good.items()}
+        raise NoDurationError(
+            f'{source}: no duration is known for {len(missing)} of {len(good)} videos: '
+            f'{first_few(map(repr, missing))}. {hint}'
+        )
+    videos = {
+        video_id: Video(annotations=tuple(actions[video_id]), **known)
+        for video_id, known in good.items()
+    }
     return videos, tuple(faults.values())
 
 
 def _agree(video_id: str, known: Mapping[str, Any], said: Mapping[str, Any], where: str) -> None:
     for key, value in said.items():
         if known.get(key, value) != value:
-            raise AnnotationError(f'{where}: expected one {key} for {video_id!r}, got {value!r} here and '
-                                  f'{known[key]!r} before')
+            raise AnnotationError(
+                f'{where}: expected one {key} for {video_id!r}, got {value!r} here and '
+                f'{known[key]!r} before'
+            )
 
 
 def _add_durations(facts: Mapping[str, dict[str, Any]], durations: Durations | None) -> list[str]:

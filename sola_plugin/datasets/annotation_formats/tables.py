@@ -1,4 +1,5 @@
 """Tables in text files, and tables of durations. Standard library only."""
+
 from __future__ import annotations
 
 import csv
@@ -11,7 +12,8 @@ from pathlib import Path
 from .records import AnnotationError
 from .values import parse_number, read_text, write_text
 
-#: Names of the columns of a table of durations; ``seconds`` is that of BSN's ``video_info_new.csv``.
+#: Names of the columns of a table of durations; ``seconds`` is that of BSN's
+#: ``video_info_new.csv``.
 _VIDEO_NAMES = ('video', 'video_id', 'video_name')
 _DURATION_NAMES = ('duration', 'seconds')
 
@@ -47,7 +49,8 @@ class Table:
             more = f' (and may have {", ".join(optional)})' if optional else ''
             raise AnnotationError(
                 f'{self.path}: expected a header with {", ".join(needed)}{more}, got '
-                f'{", ".join(map(repr, self.columns))}; {missing[0]!r} is missing{hint}')
+                f'{", ".join(map(repr, self.columns))}; {missing[0]!r} is missing{hint}'
+            )
         return others
 
 
@@ -71,19 +74,29 @@ def read_table(path: Path) -> Table:
     columns = _names(lines[0][1])
     repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
-        raise AnnotationError(f'{path}: expected one column of each name, got several {repeated[0]!r}')
+        raise AnnotationError(
+            f'{path}: expected one column of each name, got several {repeated[0]!r}'
+        )
     if len(lines) == 1:
-        raise AnnotationError(f'{path}: expected rows below the header {", ".join(columns)}, got none')
+        raise AnnotationError(
+            f'{path}: expected rows below the header {", ".join(columns)}, got none'
+        )
     for number, cells in lines[1:]:
         if len(cells) != len(columns):
-            raise AnnotationError(f'{path}: line {number}: expected {len(columns)} cells as in the header, '
-                                  f'got {len(cells)}: put texts with commas in quotes')
-    return Table(path, columns, tuple((number, dict(zip(columns, map(str.strip, cells))))
-                                      for number, cells in lines[1:]))
+            raise AnnotationError(
+                f'{path}: line {number}: expected {len(columns)} cells as in the header, '
+                f'got {len(cells)}: put texts with commas in quotes'
+            )
+    return Table(
+        path,
+        columns,
+        tuple((number, dict(zip(columns, map(str.strip, cells)))) for number, cells in lines[1:]),
+    )
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a table, atomically; numbers with as many digits as it takes to read the same number back."""
+    """Write a table, atomically; numbers with as many digits as it takes to read the same number
+    back."""
     text = io.StringIO(newline='')
     writer = csv.DictWriter(text, columns, lineterminator='\n', restval='')
     writer.writeheader()
@@ -92,7 +105,8 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def read_durations(path: Path) -> dict[str, dict[str, float]]:
-    """Read durations: columns ``video`` (or ``video_id``, ``video_name``) and ``duration`` (or ``seconds``).
+    """Read durations: columns ``video`` (or ``video_id``, ``video_name``) and ``duration`` (or
+    ``seconds``).
 
     Args:
         path: A table such as EPIC-Kitchens' ``EPIC_100_video_info.csv``.
@@ -111,12 +125,17 @@ def read_durations(path: Path) -> dict[str, dict[str, float]]:
     video_column = _first(table, _VIDEO_NAMES)
     found: dict[str, dict[str, float]] = {}
     for line, row in table.rows:
-        values = {key: positive(row[name], name, f'{path}: line {line}') for key, name in names.items()
-                  if row[name] or key == 'duration'}
+        values = {
+            key: positive(row[name], name, f'{path}: line {line}')
+            for key, name in names.items()
+            if row[name] or key == 'duration'
+        }
         video_id = row[video_column]
         if found.setdefault(video_id, values) != values:
-            raise AnnotationError(f'{path}: line {line}: expected one line for {video_id!r}, got another '
-                                  f'with {values}')
+            raise AnnotationError(
+                f'{path}: line {line}: expected one line for {video_id!r}, got another '
+                f'with {values}'
+            )
     return found
 
 
@@ -140,19 +159,24 @@ def by_video(table: Table, video_column: str) -> Iterator[tuple[str, str, dict[s
     """
     for line, row in table.rows:
         if not row[video_column]:
-            raise AnnotationError(f'{table.path}: line {line}: expected a video id under {video_column!r}, '
-                                  'got nothing')
+            raise AnnotationError(
+                f'{table.path}: line {line}: expected a video id under {video_column!r}, '
+                'got nothing'
+            )
         yield row[video_column], f'line {line}', row
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of all rows that are not empty."""
-    reader = csv.reader(io.StringIO(text, newline=''), delimiter=_delimiter(_first_line(text)), strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=''), delimiter=_delimiter(_first_line(text)), strict=True
+    )
     try:
         yield from ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error as error:
-        raise AnnotationError(f'{path}: line {reader.line_num}: not a table of texts ({error}): check the '
-                              'quotes') from error
+        raise AnnotationError(
+            f'{path}: line {reader.line_num}: not a table of texts ({error}): check the quotes'
+        ) from error
 
 
 def _first_line(text: str) -> str:
@@ -170,6 +194,8 @@ def _names(cells: Iterable[str]) -> tuple[str, ...]:
 def _first(table: Table, names: Sequence[str]) -> str:
     found = [name for name in names if name in table.columns]
     if not found:
-        raise AnnotationError(f'{table.path}: expected a column {" or ".join(names)}, got '
-                              f'{", ".join(map(repr, table.columns))}')
+        raise AnnotationError(
+            f'{table.path}: expected a column {" or ".join(names)}, got '
+            f'{", ".join(map(repr, table.columns))}'
+        )
     return found[0]

@@ -1,4 +1,6 @@
-"""THUMOS14's official text files: one file a class, ``BaseballPitch_val.txt``, lines ``video start end``."""
+"""THUMOS14's official text files: one file a class, ``BaseballPitch_val.txt``, lines ``video start
+end``."""
+
 from __future__ import annotations
 
 import collections
@@ -26,19 +28,23 @@ AMBIGUOUS = 'Ambiguous'
 #: Not official: what :func:`write` puts beside the text files, which have no durations.
 DURATIONS_NAME = 'durations.csv'
 
-_NO_DURATIONS = ('The official files have none: give --durations FILE to tools/convert_annotations.py, or '
-                 f'put it into the folder as {DURATIONS_NAME}')
+_NO_DURATIONS = (
+    'The official files have none: give --durations FILE to tools/convert_annotations.py, or '
+    f'put it into the folder as {DURATIONS_NAME}'
+)
 
 
 def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
     """Read text files, or folders of them, of any classes and subsets.
 
-    The name of a file tells class and subset: ``BaseballPitch_val.txt``. Files named otherwise, such as
-    ``readme.txt``, are left out, and so are ``Ambiguous_val.txt`` and ``Ambiguous_test.txt``.
+    The name of a file tells class and subset: ``BaseballPitch_val.txt``. Files named otherwise,
+    such as ``readme.txt``, are left out, and so are ``Ambiguous_val.txt`` and
+    ``Ambiguous_test.txt``.
 
     Args:
         paths: Files or folders.
-        options: ``durations`` of the videos; without them, ``durations.csv`` in the folders is read.
+        options: ``durations`` of the videos; without them, ``durations.csv`` in the folders is
+            read.
 
     Returns:
         The videos; the actions of each are in the order of the file names.
@@ -51,18 +57,29 @@ def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
     for path in _text_files(paths):
         label, _, subset = path.stem.rpartition('_')
         if not label:
-            notes.append(f'{path.name} is not read: no file of a class, such as BaseballPitch_val.txt')
+            notes.append(
+                f'{path.name} is not read: no file of a class, such as BaseballPitch_val.txt'
+            )
             continue
-        lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), 1)
-                 if line.strip()]
+        lines = [
+            (number, line)
+            for number, line in enumerate(read_text(path).splitlines(), 1)
+            if line.strip()
+        ]
         if label == AMBIGUOUS:
-            notes.append(f'{path.name}: {len(lines)} stretches that may be an action or not are not kept')
+            notes.append(
+                f'{path.name}: {len(lines)} stretches that may be an action or not are not kept'
+            )
         else:
-            rows += [(line.split()[0], f'{path.name} line {number}', (line, label, subset))
-                     for number, line in lines]
+            rows += [
+                (line.split()[0], f'{path.name} line {number}', (line, label, subset))
+                for number, line in lines
+            ]
     if not rows:
-        raise AnnotationError(f'{first_few(paths)}: expected text files such as BaseballPitch_val.txt, with '
-                              'lines "video start end", got none')
+        raise AnnotationError(
+            f'{first_few(paths)}: expected text files such as BaseballPitch_val.txt, with '
+            'lines "video start end", got none'
+        )
     durations = options.durations or _durations_beside(paths)
     videos, faults = group_rows(rows, _parse, durations, first_few(paths), _NO_DURATIONS)
     return AnnotationFile(videos, faults, notes=tuple(notes), form='thumos14')
@@ -80,7 +97,8 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
         What else was not kept: nothing.
 
     Raises:
-        AnnotationError: A video has no subset, or an id, label or subset cannot be part of such files.
+        AnnotationError: A video has no subset, or an id, label or subset cannot be part of such
+            files.
     """
     require_subsets(videos)
     files: dict[str, list[str]] = collections.defaultdict(list)
@@ -92,17 +110,26 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
     with new_folder(path) as folder:
         for name, lines in files.items():
             write_text(folder / name, ''.join(lines))
-        write_table(folder / DURATIONS_NAME, ('video', 'duration'), (
-            dict(video=video_id, duration=video.duration) for video_id, video in videos.items()))
+        write_table(
+            folder / DURATIONS_NAME,
+            ('video', 'duration'),
+            (dict(video=video_id, duration=video.duration) for video_id, video in videos.items()),
+        )
     return []
 
 
 def _text_files(paths: Iterable[Path]) -> list[Path]:
-    return [file for path in paths for file in (sorted(path.rglob('*.txt')) if path.is_dir() else [path])]
+    return [
+        file
+        for path in paths
+        for file in (sorted(path.rglob('*.txt')) if path.is_dir() else [path])
+    ]
 
 
 def _durations_beside(paths: Iterable[Path]) -> Durations | None:
-    tables = [read_durations(path / DURATIONS_NAME) for path in paths if (path / DURATIONS_NAME).is_file()]
+    tables = [
+        read_durations(path / DURATIONS_NAME) for path in paths if (path / DURATIONS_NAME).is_file()
+    ]
     known = collections.ChainMap(*tables)
     return (lambda video_id: known.get(video_id, {}).get('duration')) if tables else None
 
@@ -111,7 +138,9 @@ def _parse(row: tuple[str, str, str], where: str) -> tuple[dict, dict[str, Any]]
     line, label, subset = row
     times = [parse_number(text) for text in line.split()[1:]]
     if len(times) != 2 or None in times:
-        raise AnnotationError(f'{where}: expected "video start end" with times in seconds, got {line!r}')
+        raise AnnotationError(
+            f'{where}: expected "video start end" with times in seconds, got {line!r}'
+        )
     return dict(segment=times, label=label), dict(subset=subset)
 
 
@@ -124,6 +153,8 @@ def _word(video_id: str) -> str:
 def _file_name(label: str, subset: str) -> str:
     name = f'{label}_{subset}.txt'
     if label in ('', AMBIGUOUS) or '_' in subset or os.path.basename(name) != name:
-        raise AnnotationError(f'label {label!r} of subset {subset!r} cannot be part of a file name such as '
-                              'BaseballPitch_val.txt')
+        raise AnnotationError(
+            f'label {label!r} of subset {subset!r} cannot be part of a file name such as '
+            'BaseballPitch_val.txt'
+        )
     return name

@@ -1,4 +1,5 @@
 """From texts and JSON values to checked numbers and times, and back. Standard library only."""
+
 from __future__ import annotations
 
 import contextlib
@@ -37,14 +38,18 @@ def read_text(path: Path, max_bytes: int = -1) -> str:
         with gzip.open(path) if compressed else path.open('rb') as file:
             data = file.read(max_bytes)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise AnnotationError(f'{path}: not complete gzip data ({error}): the file may be truncated; '
-                              'write or download it again') from error
+        raise AnnotationError(
+            f'{path}: not complete gzip data ({error}): the file may be truncated; '
+            'write or download it again'
+        ) from error
     try:
         return data.decode('utf-8-sig', errors='strict' if max_bytes < 0 else 'ignore')
     except UnicodeDecodeError as error:
         line = data.count(b'\n', 0, error.start) + 1
-        raise AnnotationError(f'{path}: expected UTF-8, got byte 0x{data[error.start]:02x} in line {line}: '
-                              'save the file as UTF-8') from error
+        raise AnnotationError(
+            f'{path}: expected UTF-8, got byte 0x{data[error.start]:02x} in line {line}: '
+            'save the file as UTF-8'
+        ) from error
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -95,8 +100,8 @@ def parse_number(text: str) -> float | None:
 def parse_seconds(text: str) -> float | None:
     """Seconds of a text, ``'83.5'`` or ``'[HH:]MM:SS.ss'``; ``None`` if it is neither.
 
-    >>> parse_seconds('83.5'), parse_seconds('00:01:23.50'), parse_seconds('1:23.5'), parse_seconds('1:99')
-    (83.5, 83.5, 83.5, None)
+    >>> [parse_seconds(text) for text in ('83.5', '00:01:23.50', '1:23.5', '1:99')]
+    [83.5, 83.5, 83.5, None]
     """
     clock = _CLOCK.fullmatch(text.strip())
     if clock is None:
@@ -107,7 +112,8 @@ def parse_seconds(text: str) -> float | None:
 
 
 def clock_text(seconds: float) -> str:
-    """``HH:MM:SS.ss`` of seconds from 0, with as many digits as it takes to read the same number back.
+    """``HH:MM:SS.ss`` of seconds from 0, with as many digits as it takes to read the same number
+    back.
 
     >>> clock_text(3600.14), clock_text(83), clock_text(25.81087088455538)
     ('01:00:00.14', '00:01:23.00', '00:00:25.81087088455538')

@@ -1,4 +1,5 @@
 """Hooks of mmengine's Runner."""
+
 from .linear_probe_hook import LinearProbeHook
 from .pretrain_hook import SoLaPretrainHook
 from .progress_bar import ProgressBarHook

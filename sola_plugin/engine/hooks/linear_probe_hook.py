@@ -1,4 +1,5 @@
 """Linear probe of the neck's output while it is trained."""
+
 from __future__ import annotations
 
 import time
@@ -21,11 +22,11 @@ from ..random_state import keep_random_state
 class LinearProbeHook(Hook):
     """Follow by a linear probe how well snippets of action and background can be told apart.
 
-    The probe is fitted and scored before training (epoch 0, where a new SoLa is the identity: these are
-    the raw features), every ``interval`` epochs, and after the last one. Its figures go to the log and, as
-    ``probe/accuracy``, ``probe/balanced_accuracy`` and ``probe/average_precision`` at the number of the
-    epoch, to the message hub and the visualizer. Training does not notice: the labels train nothing
-    but the probe, and the random state is kept.
+    The probe is fitted and scored before training (epoch 0, where a new SoLa is the identity: these
+    are the raw features), every ``interval`` epochs, and after the last one. Its figures go to the
+    log and, as ``probe/accuracy``, ``probe/balanced_accuracy`` and ``probe/average_precision`` at
+    the number of the epoch, to the message hub and the visualizer. Training does not notice: the
+    labels train nothing but the probe, and the random state is kept.
 
     The main rank works alone, the others wait for it at their next collective operation.
 
@@ -36,12 +37,14 @@ class LinearProbeHook(Hook):
         C: Inverse of the probe's regularisation, scikit-learn's.
 
     Raises:
-        ValueError: ``interval`` is below 1. At the start of training: the model has no neck, a dataset is
-            of another type, its features have other channels than the neck, or it has only foreground or
-            only background.
+        ValueError: ``interval`` is below 1. At the start of training: the model has no neck, a
+            dataset is of another type, its features have other channels than the neck, or it has
+            only foreground or only background.
     """
 
-    def __init__(self, train: Mapping, test: Mapping, interval: int = 5, C: float = DEFAULT_C) -> None:
+    def __init__(
+        self, train: Mapping, test: Mapping, interval: int = 5, C: float = DEFAULT_C
+    ) -> None:
         if interval < 1:
             raise ValueError(f'LinearProbeHook: expected interval >= 1 epoch, got {interval}')
         self.configs = dict(train=train, test=test)
@@ -81,19 +84,26 @@ class LinearProbeHook(Hook):
         begin, neck = time.perf_counter(), self._neck(runner)
         with keep_random_state():
             train, test = (read_probe_data(dataset, neck) for dataset in self.datasets)
-            scores = linear_probe(train.features, train.labels, test.features, test.labels, C=self.C)
+            scores = linear_probe(
+                train.features, train.labels, test.features, test.labels, C=self.C
+            )
         scalars = {f'probe/{metric}': value for metric, value in scores.items()}
         runner.message_hub.update_scalars(scalars)
         runner.visualizer.add_scalars(scalars, step=epoch)
-        figures = ', '.join(f'{metric.replace("_", " ")} {value:.4f}' for metric, value in scores.items())
-        runner.logger.info(f'linear probe at epoch {epoch}: {figures} '
-                           f'({time.perf_counter() - begin:.1f} s)')
+        figures = ', '.join(
+            f'{metric.replace("_", " ")} {value:.4f}' for metric, value in scores.items()
+        )
+        runner.logger.info(
+            f'linear probe at epoch {epoch}: {figures} ({time.perf_counter() - begin:.1f} s)'
+        )
 
     @staticmethod
     def _neck(runner: Runner) -> nn.Module:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         neck = getattr(model, 'neck', None)
         if neck is None:
-            raise ValueError('LinearProbeHook probes the output of the neck, and '
-                             f'{type(model).__name__} has none: add neck=dict(type=\'SoLa\') to the model')
+            raise ValueError(
+                'LinearProbeHook probes the output of the neck, and '
+                f"{type(model).__name__} has none: add neck=dict(type='SoLa') to the model"
+            )
         return neck

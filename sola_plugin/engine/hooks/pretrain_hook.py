@@ -1,4 +1,5 @@
 """Similarity matching before a head is trained."""
+
 from __future__ import annotations
 
 import logging
@@ -25,41 +26,46 @@ from ..trained_on import changes_since
 class SoLaPretrainHook(Hook):
     """Train the model's SoLa neck by similarity matching, then let the head's training begin.
 
-    The windows are cut from the features of the run's own training set, or from ``features``. Nothing is
-    trained when the file of the neck exists (it is loaded) or when the run was resumed (its neck is in the
-    resumed checkpoint). A run killed during similarity matching goes on there when it is started again.
+    The windows are cut from the features of the run's own training set, or from ``features``.
+    Nothing is trained when the file of the neck exists (it is loaded) or when the run was resumed
+    (its neck is in the resumed checkpoint). A run killed during similarity matching goes on there
+    when it is started again.
 
-    A neck that is found in the work dir must be the one that this config would train: on other features, of
-    another neck, task or schedule it is an error that names what changed. The user did not choose that
-    file, may not know of it, and nothing in the results would tell. A file given by ``checkpoint`` was
-    chosen, perhaps to transfer a neck from other data: what differs is logged.
+    A neck that is found in the work dir must be the one that this config would train: on other
+    features, of another neck, task or schedule it is an error that names what changed. The user did
+    not choose that file, may not know of it, and nothing in the results would tell. A file given by
+    ``checkpoint`` was chosen, perhaps to transfer a neck from other data: what differs is logged.
 
     Args:
-        checkpoint: File of the trained neck; made if there is none. Default: ``<work_dir>/sola/sola.pth``.
+        checkpoint: File of the trained neck; made if there is none. Default:
+            ``<work_dir>/sola/sola.pth``.
         freeze: Keep the neck fixed while the head is trained ("separate"). ``False``: it goes on
             learning ("finetune").
         features: Source of windows, see ``SoLaWindowDataset``. Default: the training set.
-        pretext: The task, without the neck: ``dict(type='SimilarityMatcher', ...)`` or one of its rivals;
-            ``type`` may be left out.
-        probe: Arguments of :class:`LinearProbeHook`, to follow similarity matching by a linear probe.
+        pretext: The task, without the neck: ``dict(type='SimilarityMatcher', ...)`` or one of its
+            rivals; ``type`` may be left out.
+        probe: Arguments of :class:`LinearProbeHook`, to follow similarity matching by a linear
+            probe.
         **schedule: ``batch_size``, ``max_epochs``, ``windows_per_video``, ``lr``, ``num_workers``,
             ``in_memory`` of :func:`~sola_plugin.engine.pretraining.pretraining_config`.
 
     Raises:
-        ValueError: The model has no SoLa neck, the checkpoint is of another size, or the neck in the work
-            dir was trained on other features or with other settings.
+        ValueError: The model has no SoLa neck, the checkpoint is of another size, or the neck in
+            the work dir was trained on other features or with other settings.
     """
 
     # Before hooks that look at the model at the start of training, such as EMAHook.
     priority = 'VERY_HIGH'
 
-    def __init__(self,
-                 checkpoint: str | None = None,
-                 freeze: bool = True,
-                 features: dict | None = None,
-                 pretext: dict | None = None,
-                 probe: dict | None = None,
-                 **schedule) -> None:
+    def __init__(
+        self,
+        checkpoint: str | None = None,
+        freeze: bool = True,
+        features: dict | None = None,
+        pretext: dict | None = None,
+        probe: dict | None = None,
+        **schedule,
+    ) -> None:
         self.checkpoint = checkpoint
         self.freeze = freeze
         self.features = features
@@ -77,8 +83,10 @@ class SoLaPretrainHook(Hook):
         model = runner.model.module if wrapped else runner.model
         neck = getattr(model, 'neck', None)
         if not isinstance(neck, SoLa):
-            raise ValueError('SoLaPretrainHook needs a model with a SoLa neck: add neck=dict(type=\'SoLa\') '
-                             f'to model (the neck is {type(neck).__name__})')
+            raise ValueError(
+                "SoLaPretrainHook needs a model with a SoLa neck: add neck=dict(type='SoLa') "
+                f'to model (the neck is {type(neck).__name__})'
+            )
         if runner.iter == 0:
             path = Path(self.checkpoint or os.path.join(runner.work_dir, 'sola', 'sola.pth'))
             cfg = self._config(runner, neck.settings, path)
@@ -99,13 +107,16 @@ class SoLaPretrainHook(Hook):
         features = self.features or runner.cfg.get('train_dataloader', {}).get('dataset')
         if not (self.features or isinstance(features, dict)):
             features = None  # a dataset that was built outside the config
-        return pretraining_config(neck, features, path.parent, pretext=self.pretext, seed=runner.seed,
-                                  **self.schedule)
+        return pretraining_config(
+            neck, features, path.parent, pretext=self.pretext, seed=runner.seed, **self.schedule
+        )
 
     def _pretrain(self, runner: Runner, cfg: Config, path: Path) -> None:
         if cfg.train_dataloader.dataset.features is None:
-            raise ValueError('SoLaPretrainHook cannot see the features of a dataset that was built outside '
-                             'the config: give the hook features=dict(root=...)')
+            raise ValueError(
+                'SoLaPretrainHook cannot see the features of a dataset that was built outside '
+                'the config: give the hook features=dict(root=...)'
+            )
         if self.probe is not None:
             cfg.custom_hooks.append(dict(type='LinearProbeHook', **self.probe))
         # A run that was killed during similarity matching left checkpoints there.
@@ -113,8 +124,10 @@ class SoLaPretrainHook(Hook):
         cfg.launcher = runner._launcher
         prepare_cpu_ranks(cfg)
         cfg.env_cfg = runner.cfg.get('env_cfg', {})
-        print_log('similarity matching on the features of the training set; its log is in '
-                  f'{path.parent}', 'current')
+        print_log(
+            f'similarity matching on the features of the training set; its log is in {path.parent}',
+            'current',
+        )
         with nested_run():
             written = pretrain(cfg)
         if written != path and is_main_process():
@@ -128,6 +141,8 @@ class SoLaPretrainHook(Hook):
             return
         message = f'{path} was trained otherwise than the config says: {"; ".join(changes)}'
         if self.checkpoint is None:
-            raise ValueError(f'{message}. Delete the folder {path.parent} to train it again, or choose this '
-                             f'neck: SoLaPretrainHook with checkpoint={str(path)!r}')
+            raise ValueError(
+                f'{message}. Delete the folder {path.parent} to train it again, or choose this '
+                f'neck: SoLaPretrainHook with checkpoint={str(path)!r}'
+            )
         print_log(message, 'current', logging.WARNING)

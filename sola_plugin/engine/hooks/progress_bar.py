@@ -1,4 +1,5 @@
 """A progress bar for training and testing."""
+
 from __future__ import annotations
 
 import logging
@@ -39,7 +40,9 @@ class ProgressBarHook(Hook):
         """Start the bar at the iteration that training starts from."""
         self._start(runner, 'training', runner.max_iters, runner.iter)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """Advance the bar and show the loss."""
         if self._progress is not None:
             loss = (outputs or {}).get('loss')
@@ -54,7 +57,9 @@ class ProgressBarHook(Hook):
         """Start the bar."""
         self._start(runner, 'testing', len(runner.test_dataloader), 0)
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """Advance the bar."""
         if self._progress is not None:
             self._progress.update(self._task, advance=1)
@@ -68,15 +73,23 @@ class ProgressBarHook(Hook):
         if not (is_main_process() and console.is_terminal):
             return
         for handler in runner.logger.handlers:
-            if isinstance(handler, logging.StreamHandler) and not isinstance(handler,
-                                                                              logging.FileHandler):
+            if isinstance(handler, logging.StreamHandler) and not isinstance(
+                handler, logging.FileHandler
+            ):
                 self._silenced.append((handler, handler.level))
                 handler.setLevel(logging.WARNING)
         self._progress = Progress(
-            TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-            TimeRemainingColumn(), TextColumn('{task.fields[loss]}'), console=console, transient=True)
-        self._task = self._progress.add_task(self.description or description, total=total,
-                                             completed=completed, loss='')
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn('{task.fields[loss]}'),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task(
+            self.description or description, total=total, completed=completed, loss=''
+        )
         self._progress.start()
 
     def _stop(self) -> None:

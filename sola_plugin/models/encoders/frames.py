@@ -1,4 +1,5 @@
 """Resizing and cropping of single frames, by mmaction2's own transforms."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -6,8 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from mmaction.registry import TRANSFORMS
 
-#: Ends of the names of transforms that find, decode, flip or pack frames: done elsewhere, or not at all.
-_LEFT_OUT = ('Init', 'Decode', 'Sample', 'SampleFrames', 'Flip', 'Fuse', 'FormatShape', 'PackActionInputs')
+#: Ends of the names of transforms that find, decode, flip or pack frames: done elsewhere, or not at
+#: all.
+_LEFT_OUT = (
+    'Init',
+    'Decode',
+    'Sample',
+    'SampleFrames',
+    'Flip',
+    'Fuse',
+    'FormatShape',
+    'PackActionInputs',
+)
 
 
 class FrameTransform:
@@ -48,7 +59,9 @@ def center_view(short_side: int, crop: int | None = None) -> list[dict]:
         ValueError: The square is larger than the frame, or a number is not above 0.
     """
     if not 0 < (short_side if crop is None else crop) <= short_side:
-        raise ValueError(f'expected 0 < crop <= short side, got crop {crop} and short side {short_side}')
+        raise ValueError(
+            f'expected 0 < crop <= short side, got crop {crop} and short side {short_side}'
+        )
     resize = dict(type='Resize', scale=(-1, short_side))
     return [resize] if crop is None else [resize, dict(type='CenterCrop', crop_size=crop)]
 
@@ -76,12 +89,15 @@ def view_of(pipeline: Sequence[dict]) -> list[dict]:
             transforms.append(dict(type='CenterCrop', crop_size=transform['crop_size']))
         elif not name.endswith(_LEFT_OUT):
             raise ValueError(
-                f'the test pipeline has the transform {name!r}; expected resizing, crops and what reads '
-                'and packs frames: say what a frame should look like (short side and crop)')
+                f'the test pipeline has the transform {name!r}; expected resizing, crops and '
+                'what reads '
+                'and packs frames: say what a frame should look like (short side and crop)'
+            )
     return transforms
 
 
 def type_name(config: dict) -> str:
-    """Name of the class in a config, which may have a scope (``mmaction.Resize``) or be the class itself."""
+    """Name of the class in a config, which may have a scope (``mmaction.Resize``) or be the class
+    itself."""
     kind = config['type']
     return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

@@ -1,4 +1,5 @@
 """Convolution over samples of every proposal, without ever making the sampled map."""
+
 from __future__ import annotations
 
 import functools
@@ -44,18 +45,29 @@ class SparseMatrix(nn.Module):
             ValueError: There are not J rows.
         """
         if x.shape[1] != self.width:
-            raise ValueError(f'got {x.shape[1]} rows (temporal_dim * samples of each source), the weights '
-                             f'were made for {self.width}: resize the features to temporal_dim')
+            raise ValueError(
+                f'got {x.shape[1]} rows (temporal_dim * samples of each source), the weights '
+                f'were made for {self.width}: resize the features to temporal_dim'
+            )
         values = self.values.to(x.dtype)
         product = x.new_empty(len(x), len(self.offsets) - 1, x.shape[2])
         for item, result in zip(x, product):
-            result.copy_(F.embedding_bag(self.columns, item, self.offsets, mode='sum',
-                                         per_sample_weights=values, include_last_offset=True))
+            result.copy_(
+                F.embedding_bag(
+                    self.columns,
+                    item,
+                    self.offsets,
+                    mode='sum',
+                    per_sample_weights=values,
+                    include_last_offset=True,
+                )
+            )
         return product
 
 
 class _Multiply(torch.autograd.Function):
-    """Product with a fixed matrix. Nothing is kept for the backward, which is the product with A^T."""
+    """Product with a fixed matrix. Nothing is kept for the backward, which is the product with
+    A^T."""
 
     @staticmethod
     def forward(ctx, x: Tensor, matrix: SparseMatrix, transpose: SparseMatrix) -> Tensor:
@@ -85,25 +97,27 @@ def project(x: Tensor, weight: Tensor) -> Tensor:
 class FoldedSampling(nn.Module):
     r"""Convolution over the samples of every proposal of a ``(D, T)`` map.
 
-    Naively, N samples of every proposal are interpolated from the features, a sampled map
-    ``(C, N, D, T)``, and a convolution takes each proposal's samples to H channels. Both are linear, so
-    they can be exchanged::
+    Naively, N samples of every proposal are interpolated from the features, a sampled map ``(C, N,
+    D, T)``, and a convolution takes each proposal's samples to H channels. Both are linear, so they
+    can be exchanged::
 
-        x (C, T) ─ project x^T W ─▶ (T * N, H) ─ combine A ─▶ (V + 1, H) ─ + bias, ReLU, 1x1 ─▶ (V + 1, K)
+        x (C, T) ─ project x^T W ─▶ (T * N, H) ─ combine A ─▶ (V + 1, H)
+                                              ─ + bias, ReLU, 1x1 ─▶ (V + 1, K)
 
     ``W (C, N * H)`` is the kernel of the convolution, ``A (V, T * N)`` are the sparse interpolation
-    weights of the V valid cells, see :func:`~.proposal_grid.interpolation_weights`. The work goes by
-    chunks of the H channels, which enter the following 1x1 convolution at once. Autograd keeps x, the
-    weights and the activations after the ReLU.
+    weights of the V valid cells, see :func:`~.proposal_grid.interpolation_weights`. The work goes
+    by chunks of the H channels, which enter the following 1x1 convolution at once. Autograd keeps
+    x, the weights and the activations after the ReLU.
 
-    The row V of the result is the value of every cell outside the video; :meth:`to_map` puts it there.
-    Its samples are all zero, unless the weights have a row for them.
+    The row V of the result is the value of every cell outside the video; :meth:`to_map` puts it
+    there. Its samples are all zero, unless the weights have a row for them.
 
     Several feature sequences may be sampled, each at its own positions (the features and the graph
     context of G-TAD): the results are summed before the bias.
 
     Args:
-        weights: Sparse interpolation weights ``(V, T * N_i)`` or ``(V + 1, T * N_i)`` of each source.
+        weights: Sparse interpolation weights ``(V, T * N_i)`` or ``(V + 1, T * N_i)`` of each
+            source.
         temporal_dim: T.
         max_duration: D.
         chunk: Channels H that are worked on at a time.
@@ -115,7 +129,8 @@ class FoldedSampling(nn.Module):
         >>> from sola_plugin.models.layers import FoldedSampling, interpolation_weights, valid_cells
         >>> duration, start = valid_cells(size=10, max_duration=4)
         >>> middle = (start + duration / 2)[:, None, None]  # one sample, one point
-        >>> sampling = FoldedSampling([interpolation_weights(middle, 10)], temporal_dim=10, max_duration=4)
+        >>> weights = interpolation_weights(middle, 10)
+        >>> sampling = FoldedSampling([weights], temporal_dim=10, max_duration=4)
         >>> x, weight, bias = torch.randn(2, 8, 10), torch.randn(16, 8, 1), torch.zeros(16)
         >>> rows = sampling([x], [weight], bias)
         >>> rows.shape, sampling.to_map(rows).shape
@@ -124,15 +139,18 @@ class FoldedSampling(nn.Module):
 
     cell_rows: Tensor
 
-    def __init__(self, weights: Sequence[csr_array], temporal_dim: int, max_duration: int,
-                 chunk: int = 64) -> None:
+    def __init__(
+        self, weights: Sequence[csr_array], temporal_dim: int, max_duration: int, chunk: int = 64
+    ) -> None:
         super().__init__()
         duration, start = valid_cells(temporal_dim, max_duration)
         number = len(duration)
         rows = {matrix.shape[0] for matrix in weights}
         if rows not in ({number}, {number + 1}):
-            raise ValueError(f'the weights have {sorted(rows)} rows, expected one for each of the {number} '
-                             'valid cells (and at most one for all others): see valid_cells')
+            raise ValueError(
+                f'the weights have {sorted(rows)} rows, expected one for each of the {number} '
+                'valid cells (and at most one for all others): see valid_cells'
+            )
         matrix = hstack(weights, format='csr')
         matrix.resize(number + 1, matrix.shape[1])
         self.combine = SparseMatrix(matrix)
@@ -142,8 +160,13 @@ class FoldedSampling(nn.Module):
         self.register_buffer('cell_rows', torch.from_numpy(cell_rows), persistent=False)
         self.chunk = chunk
 
-    def forward(self, sources: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor,
-                pointwise: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        sources: Sequence[Tensor],
+        weights: Sequence[Tensor],
+        bias: Tensor,
+        pointwise: Tensor | None = None,
+    ) -> Tensor:
         """Sample, convolve, ReLU, and (if given) the 1x1 convolution that follows.
 
         Args:
@@ -160,7 +183,9 @@ class FoldedSampling(nn.Module):
         if pointwise is None:
             return torch.cat(list(chunks), dim=2)
         parts = pointwise.split(self.chunk, dim=1)
-        return functools.reduce(torch.add, (active @ part.t() for active, part in zip(chunks, parts)))
+        return functools.reduce(
+            torch.add, (active @ part.t() for active, part in zip(chunks, parts))
+        )
 
     def _active(self, sources: Sequence[Tensor], kernels: Sequence[Tensor], bias: Tensor) -> Tensor:
         """Activations ``(B, V + 1, chunk)`` of one chunk of channels."""

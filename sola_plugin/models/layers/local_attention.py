@@ -1,4 +1,5 @@
 """Self-attention in a local window, with masks, at a cost linear in the length."""
+
 from __future__ import annotations
 
 import torch
@@ -8,12 +9,13 @@ from torch import Tensor, nn
 from .masked_conv import ChannelNorm, MaskedConv1d
 
 
-def local_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor,
-                    window: int | None = None) -> Tensor:
+def local_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, window: int | None = None
+) -> Tensor:
     """Attention of every position to the real positions in a window around it.
 
-    The positions are cut into blocks of ``window``; a block attends to itself and to the ``window - 1``
-    positions around it, under a band mask. So time and memory are ``O(T * window)``.
+    The positions are cut into blocks of ``window``; a block attends to itself and to the ``window -
+    1`` positions around it, under a band mask. So time and memory are ``O(T * window)``.
 
     Args:
         query: ``(N, H, T, D)``.
@@ -35,23 +37,33 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor,
     missing = -length % window
 
     def around(x: Tensor) -> Tensor:
-        """Each block with its neighbours: ``(N, H, T, D)`` to ``(N, H, blocks, 2 window - 1, D)``."""
-        return F.pad(x, (0, 0, before, after + missing)).unfold(2, 2 * window - 1, window).transpose(3, 4)
+        """Each block with its neighbours: ``(N, H, T, D)`` to ``(N, H, blocks, 2 window - 1,
+        D)``."""
+        return (
+            F.pad(x, (0, 0, before, after + missing))
+            .unfold(2, 2 * window - 1, window)
+            .transpose(3, 4)
+        )
 
     blocks = F.pad(query, (0, 0, 0, missing)).unflatten(2, (-1, window))
     real = F.pad(mask, (before, after + missing)).unfold(1, 2 * window - 1, window)
-    distance = (torch.arange(2 * window - 1, device=mask.device) - before
-                - torch.arange(window, device=mask.device)[:, None])
+    distance = (
+        torch.arange(2 * window - 1, device=mask.device)
+        - before
+        - torch.arange(window, device=mask.device)[:, None]
+    )
     visible = (real[:, :, None] | (distance == 0)) & (distance >= -before) & (distance <= after)
-    out = F.scaled_dot_product_attention(blocks, around(key), around(value), attn_mask=visible[:, None])
+    out = F.scaled_dot_product_attention(
+        blocks, around(key), around(value), attn_mask=visible[:, None]
+    )
     return out.flatten(2, 3)[:, :, :length]
 
 
 class LocalSelfAttention(nn.Module):
     """Multi-head local attention with convolutions before its projections.
 
-    The depthwise convolutions tell positions apart, so that no position encoding is needed, and with
-    ``stride=2`` they halve the length (ActionFormer, section 3.2).
+    The depthwise convolutions tell positions apart, so that no position encoding is needed, and
+    with ``stride=2`` they halve the length (ActionFormer, section 3.2).
 
     Args:
         channels: C.
@@ -64,8 +76,14 @@ class LocalSelfAttention(nn.Module):
         ValueError: ``channels`` is not a multiple of ``num_heads``, or ``window`` is below 1.
     """
 
-    def __init__(self, channels: int, num_heads: int = 4, window: int | None = None, stride: int = 1,
-                 dropout: float = 0.) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int = 4,
+        window: int | None = None,
+        stride: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if channels % num_heads:
             raise ValueError(f'channels={channels} must be a multiple of num_heads={num_heads}')
@@ -74,7 +92,9 @@ class LocalSelfAttention(nn.Module):
         self.num_heads = num_heads
         self.window = window
         self.convs = nn.ModuleList(
-            MaskedConv1d(channels, channels, 3, stride, groups=channels, bias=False) for _ in range(3))
+            MaskedConv1d(channels, channels, 3, stride, groups=channels, bias=False)
+            for _ in range(3)
+        )
         self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(3))
         self.projections = nn.ModuleList(pointwise(channels, channels) for _ in range(3))
         self.out = pointwise(channels, channels)

@@ -1,4 +1,5 @@
 """Convolution and normalisation of videos of different lengths in one batch."""
+
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -7,8 +8,8 @@ from torch import Tensor, nn
 class MaskedConv1d(nn.Conv1d):
     """``Conv1d`` with "same" padding that reads zeros where a video has ended.
 
-    A real position gets what it would get without padding. Padded positions hold anything: whoever reads
-    neighbours masks its own input.
+    A real position gets what it would get without padding. Padded positions hold anything: whoever
+    reads neighbours masks its own input.
 
     Args:
         in_channels: Channels of the input.
@@ -30,12 +31,26 @@ class MaskedConv1d(nn.Conv1d):
         [10.0, 10.0]
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1,
-                 groups: int = 1, bias: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
         if kernel_size % 2 == 0:
             raise ValueError(f'MaskedConv1d expects an odd kernel_size, got {kernel_size}')
-        super().__init__(in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2,
-                         groups=groups, bias=bias)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            groups=groups,
+            bias=bias,
+        )
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -49,7 +64,7 @@ class MaskedConv1d(nn.Conv1d):
         Returns:
             ``(N, C', ceil(T / stride))`` and its mask.
         """
-        return super().forward(x * mask[:, None]), mask[:, ::self.stride[0]]
+        return super().forward(x * mask[:, None]), mask[:, :: self.stride[0]]
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -1,4 +1,5 @@
 """Convolutional head that all levels of a pyramid share."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -20,11 +21,18 @@ class PointHead(nn.Module):
         bias: First value of the last bias.
     """
 
-    def __init__(self, in_channels: int, channels: int, out_channels: int, num_convs: int = 2,
-                 bias: float = 0.) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        out_channels: int,
+        num_convs: int = 2,
+        bias: float = 0.0,
+    ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
-            ConvNormReLU(channels if index else in_channels, channels) for index in range(num_convs))
+            ConvNormReLU(channels if index else in_channels, channels) for index in range(num_convs)
+        )
         self.last = MaskedConv1d(channels if num_convs else in_channels, out_channels, 3)
         assert self.last.bias is not None
         nn.init.constant_(self.last.bias, bias)

@@ -1,9 +1,11 @@
 """The grid of proposals of a boundary-matching map, and fixed interpolation weights of its cells.
 
-Cell ``(d, s)`` of a map ``(D, T)`` is the proposal of ``d + 1`` cells that starts with cell ``s``. It is
-valid when it ends inside the video, ``s + d < T``. Wherever a function takes or gives one row for every
-valid cell, the rows are ordered by duration, then by start: the order of :func:`valid_cells`.
+Cell ``(d, s)`` of a map ``(D, T)`` is the proposal of ``d + 1`` cells that starts with cell ``s``.
+It is valid when it ends inside the video, ``s + d < T``. Wherever a function takes or gives one row
+for every valid cell, the rows are ordered by duration, then by start: the order of
+:func:`valid_cells`.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -18,7 +20,8 @@ def valid_cells(size: int, max_duration: int) -> tuple[np.ndarray, np.ndarray]:
         max_duration: Rows D of the map, in ``[1, T]``.
 
     Returns:
-        Two int arrays ``(V,)``: ``d`` in ``[0, D)`` and ``s`` in ``[0, T)``; ``V = T(T+1)/2`` if D = T.
+        Two int arrays ``(V,)``: ``d`` in ``[0, D)`` and ``s`` in ``[0, T)``; ``V = T(T+1)/2`` if D
+        = T.
 
     Raises:
         ValueError: ``max_duration`` is not in ``[1, T]``.
@@ -38,18 +41,20 @@ def valid_cells(size: int, max_duration: int) -> tuple[np.ndarray, np.ndarray]:
 def interpolation_weights(positions: np.ndarray, size: int) -> csr_array:
     """Weights of linear interpolation at fixed positions.
 
-    A point at ``t + f`` has weight ``1 - f`` on position ``t`` and ``f`` on ``t + 1``; what falls on
-    positions outside ``[0, T)`` is lost, so features fade to zero over one position beyond each edge. A
-    caller that wants the edge value there clips its positions. A sample is the mean of its points.
+    A point at ``t + f`` has weight ``1 - f`` on position ``t`` and ``f`` on ``t + 1``; what falls
+    on positions outside ``[0, T)`` is lost, so features fade to zero over one position beyond each
+    edge. A caller that wants the edge value there clips its positions. A sample is the mean of its
+    points.
 
     Args:
-        positions: ``(V, N, P)`` float64, in units of positions, ``0`` is the first: N samples of every
-            cell, P points for every sample. NaN stands for no point, where samples have different
-            numbers of them.
+        positions: ``(V, N, P)`` float64, in units of positions, ``0`` is the first: N samples of
+            every cell, P points for every sample. NaN stands for no point, where samples have
+            different numbers of them.
         size: Number of temporal positions T.
 
     Returns:
-        Sparse ``(V, T * N)`` float32; column ``t * N + n`` is the weight of position ``t`` in sample ``n``.
+        Sparse ``(V, T * N)`` float32; column ``t * N + n`` is the weight of position ``t`` in
+        sample ``n``.
 
     Example:
         >>> interpolation_weights(np.array([[[0.25], [1.0]]]), size=2).toarray()
@@ -65,19 +70,26 @@ def interpolation_weights(positions: np.ndarray, size: int) -> csr_array:
     inside = (frames >= 0) & (frames < size) & (weights > 0)
     row_ends = np.count_nonzero(inside, axis=(1, 2, 3)).cumsum()
     row_offsets = np.append(0, row_ends).astype(np.int32)
-    matrix = csr_array((weights[inside], columns[inside].astype(np.int32), row_offsets),
-                       shape=(cells, size * samples))
+    matrix = csr_array(
+        (weights[inside], columns[inside].astype(np.int32), row_offsets),
+        shape=(cells, size * samples),
+    )
     matrix.sum_duplicates()
     return matrix.astype(np.float32)
 
 
-def bmn_positions(duration: np.ndarray, start: np.ndarray, num_samples: int, num_samples_per_bin: int,
-                  boundary_ratio: float) -> np.ndarray:
+def bmn_positions(
+    duration: np.ndarray,
+    start: np.ndarray,
+    num_samples: int,
+    num_samples_per_bin: int,
+    boundary_ratio: float,
+) -> np.ndarray:
     """Where BMN (https://arxiv.org/abs/1907.09702) samples the features of a proposal.
 
-    The points are evenly spaced over the proposal, extended on both sides by ``boundary_ratio`` of its
-    length. As in mmaction2, positions are truncated towards zero: a point in ``(-1, 0)`` reads position
-    0 with full weight, while one in ``(T - 1, T)`` fades out.
+    The points are evenly spaced over the proposal, extended on both sides by ``boundary_ratio`` of
+    its length. As in mmaction2, positions are truncated towards zero: a point in ``(-1, 0)`` reads
+    position 0 with full weight, while one in ``(T - 1, T)`` fades out.
 
     Args:
         duration: ``(V,)``, see :func:`valid_cells`.
@@ -94,8 +106,10 @@ def bmn_positions(duration: np.ndarray, start: np.ndarray, num_samples: int, num
     """
     points = num_samples * num_samples_per_bin
     if points < 2:
-        raise ValueError(f'num_samples={num_samples} times num_samples_per_bin={num_samples_per_bin} must be '
-                         'at least 2: one point cannot span a proposal')
+        raise ValueError(
+            f'num_samples={num_samples} times num_samples_per_bin={num_samples_per_bin} must be '
+            'at least 2: one point cannot span a proposal'
+        )
     margin = (duration + 1.0) * boundary_ratio
     first, last = start - margin, start + duration + margin
     step = (last - first) / (points - 1.0)

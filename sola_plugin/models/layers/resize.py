@@ -1,4 +1,5 @@
 """Batches of videos of different lengths, and the one temporal resize of the package."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -30,8 +31,9 @@ def pad_features(features: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
 def resize_features(x: Tensor, size: int, mask: Tensor | None = None) -> Tensor:
     """Resize every video to the same number of cells, by linear interpolation.
 
-    Snippets and cells are intervals that share their outer borders (``align_corners=False``), so that
-    fractions of the video keep their meaning. A video of the right length is returned as it is.
+    Snippets and cells are intervals that share their outer borders (``align_corners=False``), so
+    that fractions of the video keep their meaning. A video of the right length is returned as it
+    is.
 
     Args:
         x: Features ``(N, C, T)``.
@@ -43,5 +45,9 @@ def resize_features(x: Tensor, size: int, mask: Tensor | None = None) -> Tensor:
     """
     if mask is None:
         return x if x.shape[2] == size else F.interpolate(x, size, mode='linear')
-    return torch.cat([resize_features(video[None, :, :length], size)
-                      for video, length in zip(x, mask.sum(1).tolist())])
+    return torch.cat(
+        [
+            resize_features(video[None, :, :length], size)
+            for video, length in zip(x, mask.sum(1).tolist())
+        ]
+    )

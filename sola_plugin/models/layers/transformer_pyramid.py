@@ -1,4 +1,6 @@
-"""Feature pyramid of transformer blocks (ActionFormer, https://arxiv.org/abs/2202.07925, section 3.2)."""
+"""Feature pyramid of transformer blocks (ActionFormer, https://arxiv.org/abs/2202.07925, section
+3.2)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -20,9 +22,9 @@ class Residual(nn.Module):
         scale: First value of the scale; a small one makes a block start near the identity.
     """
 
-    def __init__(self, channels: int, drop_path: float = 0., scale: float = 1e-4) -> None:
+    def __init__(self, channels: int, drop_path: float = 0.0, scale: float = 1e-4) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.full((channels, ), scale))
+        self.scale = nn.Parameter(torch.full((channels,), scale))
         self.drop_path = drop_path
 
     def forward(self, branch: Tensor) -> Tensor:
@@ -47,16 +49,29 @@ class TransformerBlock(nn.Module):
         residual_scale: See :class:`Residual`.
     """
 
-    def __init__(self, channels: int, num_heads: int = 4, window: int | None = None, stride: int = 1,
-                 dropout: float = 0., drop_path: float = 0., residual_scale: float = 1e-4) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int = 4,
+        window: int | None = None,
+        stride: int = 1,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        residual_scale: float = 1e-4,
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.attention_norm = ChannelNorm(channels)
         self.attention = LocalSelfAttention(channels, num_heads, window, stride, dropout)
         self.attention_residual = Residual(channels, drop_path, residual_scale)
         self.mlp = nn.Sequential(
-            ChannelNorm(channels), pointwise(channels, 4 * channels), nn.GELU(), nn.Dropout(dropout),
-            pointwise(4 * channels, channels), nn.Dropout(dropout))
+            ChannelNorm(channels),
+            pointwise(channels, 4 * channels),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            pointwise(4 * channels, channels),
+            nn.Dropout(dropout),
+        )
         self.mlp_residual = Residual(channels, drop_path, residual_scale)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,11 +89,12 @@ class TransformerPyramid(nn.Module):
     """Projection, stem and one halving transformer block for each further level::
 
         x (N, C, T) ─ conv ─ conv ─ (+ position) ─ block ─ block ─┬─ level 0 (N, E, T)
-                                                                  └ block, stride 2 ─┬─ level 1 (N, E, ⌈T/2⌉)
-                                                                                     └ ...
+            ┌─────────────────────────────────────────────────────┘
+            └ block, stride 2 ─┬─ level 1 (N, E, ⌈T/2⌉)
+                               └ ...
 
-    No length needs to be a multiple of anything, and a video's features do not depend on the others in
-    its batch.
+    No length needs to be a multiple of anything, and a video's features do not depend on the others
+    in its batch.
 
     Args:
         in_channels: C.
@@ -97,23 +113,37 @@ class TransformerPyramid(nn.Module):
         ValueError: There are not as many windows as levels.
     """
 
-    def __init__(self, in_channels: int, channels: int = 512, num_levels: int = 6, num_heads: int = 4,
-                 windows: int | None | Sequence[int | None] = None, num_convs: int = 2,
-                 num_stem_blocks: int = 2, position_encoding: bool = False, dropout: float = 0.,
-                 drop_path: float = 0., residual_scale: float = 1e-4) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int = 512,
+        num_levels: int = 6,
+        num_heads: int = 4,
+        windows: int | None | Sequence[int | None] = None,
+        num_convs: int = 2,
+        num_stem_blocks: int = 2,
+        position_encoding: bool = False,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        residual_scale: float = 1e-4,
+    ) -> None:
         super().__init__()
         windows = list(windows) if isinstance(windows, Sequence) else [windows] * num_levels
         if len(windows) != num_levels:
-            raise ValueError(f'expected one window for each of the {num_levels} levels, got {windows}')
+            raise ValueError(
+                f'expected one window for each of the {num_levels} levels, got {windows}'
+            )
         self.channels = channels
         self.num_levels = num_levels
         self.position_encoding = position_encoding
         self.projection = nn.ModuleList(
-            ConvNormReLU(channels if index else in_channels, channels) for index in range(num_convs))
+            ConvNormReLU(channels if index else in_channels, channels) for index in range(num_convs)
+        )
 
         def block(window: int | None, stride: int) -> TransformerBlock:
-            return TransformerBlock(channels, num_heads, window, stride, dropout, drop_path,
-                                    residual_scale)
+            return TransformerBlock(
+                channels, num_heads, window, stride, dropout, drop_path, residual_scale
+            )
 
         self.stem = nn.ModuleList(block(windows[0], 1) for _ in range(num_stem_blocks))
         self.levels = nn.ModuleList(block(window, 2) for window in windows[1:])
@@ -121,7 +151,8 @@ class TransformerPyramid(nn.Module):
 
     @property
     def reach(self) -> int | None:
-        """How many snippets to either side a point of the last level depends on; ``None``: all there are.
+        """How many snippets to either side a point of the last level depends on; ``None``: all
+        there are.
 
         The other levels depend on fewer.
         """
@@ -149,7 +180,7 @@ class TransformerPyramid(nn.Module):
         for conv in self.projection:
             x = conv(x, mask)
         if self.position_encoding:
-            x = x + sinusoids(x.shape[2], x.shape[1]).to(x) / x.shape[1]**0.5
+            x = x + sinusoids(x.shape[2], x.shape[1]).to(x) / x.shape[1] ** 0.5
         for block in self.stem:
             x, mask = block(x, mask)
         pyramid = [(x, mask)]
@@ -168,6 +199,6 @@ def sinusoids(length: int, channels: int) -> Tensor:
     Returns:
         Float32 ``(C, T)`` in ``[-1, 1]``: sines on even channels, cosines on odd ones.
     """
-    rate = 10000**-(torch.arange(channels) // 2 * 2 / channels)
+    rate = 10000 ** -(torch.arange(channels) // 2 * 2 / channels)
     angle = rate[:, None] * torch.arange(length)
     return torch.where((torch.arange(channels) % 2 == 0)[:, None], angle.sin(), angle.cos())

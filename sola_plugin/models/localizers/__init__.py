@@ -1,4 +1,5 @@
 """Localizers: mmaction2's with neck support, and others."""
+
 from .actionformer import ActionFormer
 from .bmn import BMN
 from .gtad import GTAD

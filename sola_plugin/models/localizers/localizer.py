@@ -1,4 +1,5 @@
 """Base of the localizers that mmaction2 does not have."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,8 +15,13 @@ class Localizer(BaseModel):
     ``_forward(inputs)``.
     """
 
-    def forward(self, inputs: Sequence[Tensor], data_samples: Sequence | None = None,
-                mode: str = 'tensor', **kwargs):
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: Sequence | None = None,
+        mode: str = 'tensor',
+        **kwargs,
+    ):
         """Run one of the modes.
 
         Args:

@@ -1,4 +1,5 @@
 """What the heads share that score every pair of a start and an end cell (BMN, G-TAD)."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -30,8 +31,14 @@ class MapHead(NeckMixin):
     feature_extraction_interval: int
     _forward: Callable[..., tuple[Tensor, Tensor, Tensor]]
 
-    def add_map_neck(self, neck: dict | None, feat_dim: int, temporal_dim: int,
-                     similarity_matching: dict | None, windows: dict | None) -> None:
+    def add_map_neck(
+        self,
+        neck: dict | None,
+        feat_dim: int,
+        temporal_dim: int,
+        similarity_matching: dict | None,
+        windows: dict | None,
+    ) -> None:
         """Build neck and windows; to be called at the end of the localizer's ``__init__``.
 
         Args:
@@ -50,19 +57,31 @@ class MapHead(NeckMixin):
         self.add_neck(neck, feat_dim, temporal_dim, similarity_matching, cut)
 
     @torch.no_grad()
-    def candidates(self, inputs: Sequence[Tensor], cores: Sequence | None = None) -> list[np.ndarray]:
-        """See :meth:`NeckMixin.candidates`; a window gives all of its proposals, whatever its core."""
-        confidences, starts, ends = (output.float().cpu().numpy() for output in
-                                     self._forward(torch.stack(list(inputs))))
-        return [proposals_from_maps(*maps, self.boundary_candidates, self.boundary_scores)
-                for maps in zip(starts, ends, confidences)]
+    def candidates(
+        self, inputs: Sequence[Tensor], cores: Sequence | None = None
+    ) -> list[np.ndarray]:
+        """See :meth:`NeckMixin.candidates`; a window gives all of its proposals, whatever its
+        core."""
+        confidences, starts, ends = (
+            output.float().cpu().numpy() for output in self._forward(torch.stack(list(inputs)))
+        )
+        return [
+            proposals_from_maps(*maps, self.boundary_candidates, self.boundary_scores)
+            for maps in zip(starts, ends, confidences)
+        ]
 
     def detections(self, candidates: Sequence[np.ndarray], data_samples: Sequence) -> list[dict]:
         """See :meth:`NeckMixin.detections`."""
-        proposals = soft_nms(candidates, self.soft_nms_alpha, self.soft_nms_low_threshold,
-                             self.soft_nms_high_threshold, self.post_process_top_k)
-        return results_in_seconds(proposals, data_samples, self.feature_extraction_interval,
-                                  self.post_process_top_k)
+        proposals = soft_nms(
+            candidates,
+            self.soft_nms_alpha,
+            self.soft_nms_low_threshold,
+            self.soft_nms_high_threshold,
+            self.post_process_top_k,
+        )
+        return results_in_seconds(
+            proposals, data_samples, self.feature_extraction_interval, self.post_process_top_k
+        )
 
     def predict(self, inputs: Sequence[Tensor], data_samples: Sequence, **kwargs) -> list[dict]:
         """Proposals of a batch.
@@ -73,7 +92,7 @@ class MapHead(NeckMixin):
                 :func:`~sola_plugin.models.postprocessing.covered_span` for the meta information.
 
         Returns:
-            For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, seconds, best
-            first.
+            For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, seconds,
+            best first.
         """
         return self.detections(self.candidates(inputs), data_samples)

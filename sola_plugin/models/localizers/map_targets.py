@@ -1,4 +1,6 @@
-"""What the maps of a boundary-matching head should be (BMN, https://arxiv.org/abs/1907.09702, 4.2)."""
+"""What the maps of a boundary-matching head should be (BMN, https://arxiv.org/abs/1907.09702,
+4.2)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,31 +11,40 @@ from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from torch import Tensor
 
 
-def map_targets(gt_bbox: Sequence[Tensor], size: int, max_duration: int) -> tuple[Tensor, Tensor, Tensor]:
+def map_targets(
+    gt_bbox: Sequence[Tensor], size: int, max_duration: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Targets of a batch, the same numbers as mmaction2's.
 
     Args:
-        gt_bbox: Segments ``(G, 2)`` of each video, fractions of what the features cover; G may be 0.
+        gt_bbox: Segments ``(G, 2)`` of each video, fractions of what the features cover; G may be
+            0.
         size: Number of cells T.
-        max_duration: Rows D of the map; cell ``(d, s)`` is the proposal ``[s, s + d + 1]`` in cells.
+        max_duration: Rows D of the map; cell ``(d, s)`` is the proposal ``[s, s + d + 1]`` in
+            cells.
 
     Returns:
-        Best tIoU of every cell of the map, ``(N, D, T)``; how much of every cell, extended by half a cell
-        on each side, is within 1.5 cells of a start ``(N, T)``, or of an end ``(N, T)``. Float32 in
-        ``[0, 1]``.
+        Best tIoU of every cell of the map, ``(N, D, T)``; how much of every cell, extended by half
+        a cell on each side, is within 1.5 cells of a start ``(N, T)``, or of an end ``(N, T)``.
+        Float32 in ``[0, 1]``.
     """
-    targets = [_of_video(segments.cpu().numpy().reshape(-1, 2), size, max_duration) for segments in gt_bbox]
+    targets = [
+        _of_video(segments.cpu().numpy().reshape(-1, 2), size, max_duration) for segments in gt_bbox
+    ]
     maps, starts, ends = (torch.from_numpy(np.stack(v).astype(np.float32)) for v in zip(*targets))
     return maps, starts, ends
 
 
 def _of_video(segments: np.ndarray, size: int, max_duration: int) -> list[np.ndarray]:
     """Targets ``(D, T)``, ``(T,)`` and ``(T,)`` of the segments ``(G, 2)``."""
-    cell = 1. / size
+    cell = 1.0 / size
     index = np.arange(size)
     first = cell * index
     last = first + cell * np.arange(1, max_duration + 1)[:, None]
     tiou = temporal_iou(first, last, segments[:, :1, None], segments[:, 1:, None])
     anchor, reach = (cell * (index - 0.5), cell * (index + 1.5)), 3 * cell / 2
-    near = [temporal_iop(*anchor, time - reach, time + reach) for time in (segments[:, :1], segments[:, 1:])]
-    return [overlap.max(0, initial=0.) for overlap in (tiou, *near)]
+    near = [
+        temporal_iop(*anchor, time - reach, time + reach)
+        for time in (segments[:, :1], segments[:, 1:])
+    ]
+    return [overlap.max(0, initial=0.0) for overlap in (tiou, *near)]

@@ -1,4 +1,5 @@
 """Neck support for the localizers of mmaction2."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ class NeckMixin(nn.Module):
 
     The neck sees the features at their native stride. Without a neck, and with features that have
     ``temporal_dim`` snippets already, the localizer gets the very inputs that it would get from
-    mmaction2. A localizer for videos of any length has no ``temporal_dim`` and gets each at its own.
+    mmaction2. A localizer for videos of any length has no ``temporal_dim`` and gets each at its
+    own.
 
     Attributes:
         channels: Channels C of the features that it takes.
@@ -36,17 +38,22 @@ class NeckMixin(nn.Module):
     cells: int | None
     windows: SlidingWindows | None
 
-    def add_neck(self, neck: dict | None, feat_dim: int, temporal_dim: int | None,
-                 similarity_matching: dict | None = None,
-                 windows: SlidingWindows | None = None) -> None:
+    def add_neck(
+        self,
+        neck: dict | None,
+        feat_dim: int,
+        temporal_dim: int | None,
+        similarity_matching: dict | None = None,
+        windows: SlidingWindows | None = None,
+    ) -> None:
         """Build the neck; to be called at the end of the localizer's ``__init__``.
 
         Args:
             neck: Config; ``in_channels`` is filled in with ``feat_dim``.
             feat_dim: Channels of the features.
             temporal_dim: Number of cells that the localizer expects; ``None``: any.
-            similarity_matching: Arguments of :class:`SimilarityMatcher` for training with similarity
-                matching as an auxiliary loss ("joint"), and its ``weight`` (default 1).
+            similarity_matching: Arguments of :class:`SimilarityMatcher` for training with
+                similarity matching as an auxiliary loss ("joint"), and its ``weight`` (default 1).
             windows: Windows instead of whole videos, for a localizer with :meth:`candidates` and
                 :meth:`detections`.
 
@@ -61,12 +68,14 @@ class NeckMixin(nn.Module):
         if neck is not None:
             neck = {'in_channels': feat_dim, **neck}
             if neck['in_channels'] != feat_dim:
-                raise ValueError(f'the neck has in_channels={neck["in_channels"]}, the localizer '
-                                 f'expects {feat_dim} channels: leave in_channels out')
+                raise ValueError(
+                    f'the neck has in_channels={neck["in_channels"]}, the localizer '
+                    f'expects {feat_dim} channels: leave in_channels out'
+                )
             self.neck = MODELS.build(neck)
         if similarity_matching is not None:
             if self.neck is None:
-                raise ValueError('similarity_matching needs a neck: add neck=dict(type=\'SoLa\')')
+                raise ValueError("similarity_matching needs a neck: add neck=dict(type='SoLa')")
             options = dict(similarity_matching)
             self._weight = options.pop('weight', 1.0)
             matcher = SimilarityMatcher(self.neck, **options)
@@ -80,8 +89,9 @@ class NeckMixin(nn.Module):
         if self.neck is not None and not self.neck.is_init:
             self.neck.init_weights()
 
-    def extract_features(self, inputs: Sequence[Tensor],
-                         data_samples: Sequence | None) -> Sequence[Tensor]:
+    def extract_features(
+        self, inputs: Sequence[Tensor], data_samples: Sequence | None
+    ) -> Sequence[Tensor]:
         """Pad, apply the neck, and resize or cut off the padding.
 
         Args:
@@ -100,16 +110,21 @@ class NeckMixin(nn.Module):
             x = self.neck(x, mask)
         if self.cells is not None:
             return resize_features(x, self.cells, mask).unbind()
-        return [features[:, :video.shape[1]] for features, video in zip(x, inputs)]
+        return [features[:, : video.shape[1]] for features, video in zip(x, inputs)]
 
-    def forward(self, inputs: Sequence[Tensor], data_samples: Sequence | None = None,
-                mode: str = 'tensor', **kwargs):
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: Sequence | None = None,
+        mode: str = 'tensor',
+        **kwargs,
+    ):
         """The localizer's forward on features that went through the neck.
 
         Args:
-            inputs: Features ``(C, T_i)`` of each video, any lengths. With windows, in mode ``'predict'``,
-                also arrays, or what has ``shape`` and slices ``[:, start:stop]`` as an array: no more
-                than the windows of one batch is read at a time.
+            inputs: Features ``(C, T_i)`` of each video, any lengths. With windows, in mode
+                ``'predict'``, also arrays, or what has ``shape`` and slices ``[:, start:stop]`` as
+                an array: no more than the windows of one batch is read at a time.
             data_samples: Data samples of the videos.
             mode: ``'tensor'``, ``'loss'`` or ``'predict'``.
 
@@ -127,13 +142,15 @@ class NeckMixin(nn.Module):
             outputs['loss_similarity'] = self._weight * self._similarity_loss(inputs)
         return outputs
 
-    def candidates(self, inputs: Sequence[Tensor], cores: Sequence | None = None) -> list[np.ndarray]:
+    def candidates(
+        self, inputs: Sequence[Tensor], cores: Sequence | None = None
+    ) -> list[np.ndarray]:
         """Proposals of a batch before suppression.
 
         Args:
             inputs: Features ``(C, T_i)`` of each video, or window, behind the neck.
-            cores: :attr:`.Window.core` of each window; a head whose outputs belong to points of time
-                gives those of the core only. ``None``: these are whole videos.
+            cores: :attr:`.Window.core` of each window; a head whose outputs belong to points of
+                time gives those of the core only. ``None``: these are whole videos.
 
         Returns:
             ``(P_i, 3)`` or more columns for each: start and end as fractions of the input, score.
@@ -144,8 +161,8 @@ class NeckMixin(nn.Module):
         """What the localizer predicts, from the proposals before suppression.
 
         Args:
-            candidates: See :meth:`candidates`; those of the windows of a video one after the other, as
-                fractions of the video.
+            candidates: See :meth:`candidates`; those of the windows of a video one after the other,
+                as fractions of the video.
             data_samples: Data samples of the videos.
 
         Returns:
@@ -154,16 +171,20 @@ class NeckMixin(nn.Module):
         raise NotImplementedError
 
     @torch.no_grad()
-    def _predict_windows(self, windows: SlidingWindows, inputs: Sequence,
-                         data_samples: Sequence) -> list[dict]:
+    def _predict_windows(
+        self, windows: SlidingWindows, inputs: Sequence, data_samples: Sequence
+    ) -> list[dict]:
         """Predict videos window by window."""
         self._check_channels(inputs, data_samples)
-        return self.detections([self._window_candidates(windows, video) for video in inputs], data_samples)
+        return self.detections(
+            [self._window_candidates(windows, video) for video in inputs], data_samples
+        )
 
     def _window_candidates(self, windows: SlidingWindows, video) -> np.ndarray:
         """Proposals of all windows of a video ``(C, T)``, as fractions of the video."""
         total = video.shape[1]
-        # The neck gives a window what it gives the whole video when it sees so many snippets around it.
+        # The neck gives a window what it gives the whole video when it sees so many snippets around
+        # it.
         reach = 0 if self.neck is None else int(getattr(self.neck, 'reach', total))
         parts = []
         for batch in windows.batches(total):
@@ -172,9 +193,11 @@ class NeckMixin(nn.Module):
             features = self._read(video, first, min(stop + reach, total))
             if self.neck is not None:
                 features = self.neck(features[None])[0]
-            inputs = windows.cut(features[:, start - first:stop - first], batch, start)
+            inputs = windows.cut(features[:, start - first : stop - first], batch, start)
             found = self.candidates(inputs, [window.core for window in batch])
-            parts += [windows.place(proposals, window, total) for proposals, window in zip(found, batch)]
+            parts += [
+                windows.place(proposals, window, total) for proposals, window in zip(found, batch)
+            ]
         return np.concatenate(parts)
 
     def _read(self, video, start: int, stop: int) -> Tensor:
@@ -190,8 +213,10 @@ class NeckMixin(nn.Module):
                 name = data_samples[index].metainfo.get('video_name') if data_samples else index
                 raise ValueError(
                     f'features of {name!r} are {tuple(video.shape)}, the localizer expects '
-                    f'({self.channels}, T): set feat_dim to the channels of the features, or layout '
-                    'of the dataset if the axes are exchanged')
+                    f'({self.channels}, T): set feat_dim to the channels of the features, or '
+                    'layout '
+                    'of the dataset if the axes are exchanged'
+                )
 
     def _similarity_loss(self, inputs: Sequence[Tensor]) -> Tensor:
         """Similarity matching of one random window of every video that is long enough."""
@@ -201,7 +226,7 @@ class NeckMixin(nn.Module):
             room = video.shape[1] - matcher.window
             if room >= 0:
                 start = int(torch.randint(room + 1, ()))
-                windows.append(video[:, start:start + matcher.window])
+                windows.append(video[:, start : start + matcher.window])
         if not windows:
             return inputs[0].new_zeros(())
         matcher.target = matcher.target.to(inputs[0].device)

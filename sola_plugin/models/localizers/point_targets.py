@@ -1,4 +1,6 @@
-"""What the points of a pyramid should predict (ActionFormer, https://arxiv.org/abs/2202.07925, 3.3)."""
+"""What the points of a pyramid should predict (ActionFormer, https://arxiv.org/abs/2202.07925,
+3.3)."""
+
 from __future__ import annotations
 
 import torch
@@ -10,13 +12,14 @@ from ..layers.points import Points
 _SAME_LENGTH = 1e-3
 
 
-def point_targets(points: Points, segments: Tensor, labels: Tensor, num_classes: int,
-                  radius: float | None = 1.5) -> tuple[Tensor, Tensor]:
+def point_targets(
+    points: Points, segments: Tensor, labels: Tensor, num_classes: int, radius: float | None = 1.5
+) -> tuple[Tensor, Tensor]:
     """Classes and distances of every point, for the actions of one video.
 
-    A point belongs to an action when it lies inside it, within ``radius`` strides of its centre, and when
-    its distance to the farther boundary is in the range of its level. Of several actions the shortest
-    counts; when several are equally short, the point gets the classes of all.
+    A point belongs to an action when it lies inside it, within ``radius`` strides of its centre,
+    and when its distance to the farther boundary is in the range of its level. Of several actions
+    the shortest counts; when several are equally short, the point gets the classes of all.
 
     Args:
         points: P points.
@@ -26,8 +29,8 @@ def point_targets(points: Points, segments: Tensor, labels: Tensor, num_classes:
         radius: In strides of the level; ``None``: every point inside an action.
 
     Returns:
-        Float targets ``(P, K)``, 0 or 1, all 0 at a point of the background; distances ``(P, 2)`` to start
-        and end in strides of the level, 0 at a point of the background.
+        Float targets ``(P, K)``, 0 or 1, all 0 at a point of the background; distances ``(P, 2)``
+        to start and end in strides of the level, 0 at a point of the background.
     """
     position = points.position[:, None]
     segments = segments.to(position)
@@ -37,8 +40,11 @@ def point_targets(points: Points, segments: Tensor, labels: Tensor, num_classes:
     start, end = segments.unbind(1)
     distances = torch.stack([position - start, end - position], dim=2)
     farther = distances.amax(2)
-    candidate = ((_distance_inside(points, start, end, radius) > 0)
-                 & (farther >= points.low[:, None]) & (farther <= points.high[:, None]))
+    candidate = (
+        (_distance_inside(points, start, end, radius) > 0)
+        & (farther >= points.low[:, None])
+        & (farther <= points.high[:, None])
+    )
     lengths = (end - start).expand_as(farther).masked_fill(~candidate, torch.inf)
     shortest, chosen = lengths.min(1)
     positive = shortest.isfinite()

@@ -1,4 +1,5 @@
 """Long videos window by window: what a localizer trains on, and predicts in bounded memory."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -15,9 +16,10 @@ class Window(NamedTuple):
 
     Attributes:
         start: First snippet.
-        stop: Behind the last one; with :attr:`SlidingWindows.fixed` it may lie behind the video's end.
-        core: ``(first, behind the last)`` in snippets of the window: the part that no other window has in
-            its core. The cores of all windows cover the video once.
+        stop: Behind the last one; with :attr:`SlidingWindows.fixed` it may lie behind the video's
+            end.
+        core: ``(first, behind the last)`` in snippets of the window: the part that no other window
+            has in its core. The cores of all windows cover the video once.
     """
 
     start: int
@@ -32,13 +34,14 @@ class SlidingWindows:
     Attributes:
         length: Snippets in a window.
         stride: Snippets from one window to the next.
-        fixed: Every window has ``length`` snippets, in training too (BMN, G-TAD): the last one ends with
-            the video, and a shorter video is filled up with zeros. Else (ActionFormer) the last window
-            is as long as the rest of the video, and training is on whole videos.
-        min_coverage: Smallest share of an action that a window must hold to be trained on it; windows
-            without an action are not trained on.
-        top_k: Proposals of a window that take part in the suppression among those of all windows. With
-            it, memory and time grow with the number of windows and not with that of the proposals.
+        fixed: Every window has ``length`` snippets, in training too (BMN, G-TAD): the last one ends
+            with the video, and a shorter video is filled up with zeros. Else (ActionFormer) the
+            last window is as long as the rest of the video, and training is on whole videos.
+        min_coverage: Smallest share of an action that a window must hold to be trained on it;
+            windows without an action are not trained on.
+        top_k: Proposals of a window that take part in the suppression among those of all windows.
+            With it, memory and time grow with the number of windows and not with that of the
+            proposals.
         batch_size: Windows that go through the localizer at the same time when it predicts.
 
     Raises:
@@ -54,11 +57,14 @@ class SlidingWindows:
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.length:
-            raise ValueError(f'stride={self.stride} must be between 1 and the length of a window, '
-                             f'{self.length}')
+            raise ValueError(
+                f'stride={self.stride} must be between 1 and the length of a window, {self.length}'
+            )
         if self.top_k < 1 or self.batch_size < 1:
-            raise ValueError(f'windows expect top_k and batch_size of at least 1, got top_k={self.top_k}, '
-                             f'batch_size={self.batch_size}')
+            raise ValueError(
+                f'windows expect top_k and batch_size of at least 1, got top_k={self.top_k}, '
+                f'batch_size={self.batch_size}'
+            )
 
     def windows(self, total: int) -> list[Window]:
         """The windows of a video.
@@ -74,12 +80,19 @@ class SlidingWindows:
         if not self.fixed:
             starts = [*range(0, rest + self.stride, self.stride)]
         # The overlap of two windows is halved between their cores.
-        borders = [0, *((before + self.length + after) // 2 for before, after in zip(starts, starts[1:])),
-                   total]
-        stops = [start + self.length if self.fixed else min(start + self.length, total)
-                 for start in starts]
-        return [Window(start, stop, (first - start, last - start))
-                for start, stop, first, last in zip(starts, stops, borders, borders[1:])]
+        borders = [
+            0,
+            *((before + self.length + after) // 2 for before, after in zip(starts, starts[1:])),
+            total,
+        ]
+        stops = [
+            start + self.length if self.fixed else min(start + self.length, total)
+            for start in starts
+        ]
+        return [
+            Window(start, stop, (first - start, last - start))
+            for start, stop, first, last in zip(starts, stops, borders, borders[1:])
+        ]
 
     def spans(self, total: int, span: tuple[float, float]) -> list[tuple[float, float]]:
         """Start and end of each window in seconds.
@@ -89,14 +102,16 @@ class SlidingWindows:
             span: ``(start, end)`` in seconds of what they cover.
         """
         begin, seconds = span[0], (span[1] - span[0]) / total
-        return [(begin + window.start * seconds, begin + window.stop * seconds)
-                for window in self.windows(total)]
+        return [
+            (begin + window.start * seconds, begin + window.stop * seconds)
+            for window in self.windows(total)
+        ]
 
     def batches(self, total: int) -> Iterator[list[Window]]:
         """The windows of a video, ``batch_size`` at a time."""
         windows = self.windows(total)
         for first in range(0, len(windows), self.batch_size):
-            yield windows[first:first + self.batch_size]
+            yield windows[first : first + self.batch_size]
 
     def cut(self, features: Tensor, windows: Sequence[Window], begin: int = 0) -> list[Tensor]:
         """Cut windows out of features.
@@ -111,7 +126,7 @@ class SlidingWindows:
         """
         missing = max(windows[-1].stop - begin - features.shape[1], 0)
         features = F.pad(features, (0, missing)) if missing else features
-        return [features[:, window.start - begin:window.stop - begin] for window in windows]
+        return [features[:, window.start - begin : window.stop - begin] for window in windows]
 
     def place(self, proposals: np.ndarray, window: Window, total: int) -> np.ndarray:
         """Proposals of a window on the axis of the video.
@@ -122,18 +137,21 @@ class SlidingWindows:
             total: Number of snippets of the video.
 
         Returns:
-            The best ``top_k`` with start and end as fractions of the video. Of a fixed window, what lies
-            behind the end of the video is cut off.
+            The best ``top_k`` with start and end as fractions of the video. Of a fixed window, what
+            lies behind the end of the video is cut off.
         """
-        proposals = proposals[np.argsort(-proposals[:, 2], kind='stable')[:self.top_k]]
-        proposals[:, :2] = window.start / total + proposals[:, :2] * ((window.stop - window.start) / total)
+        proposals = proposals[np.argsort(-proposals[:, 2], kind='stable')[: self.top_k]]
+        proposals[:, :2] = window.start / total + proposals[:, :2] * (
+            (window.stop - window.start) / total
+        )
         if self.fixed:
             proposals = proposals[proposals[:, 0] < 1]
             proposals[:, 1] = proposals[:, 1].clip(max=1)
         return proposals
 
-    def training_windows(self, features: Sequence[Tensor],
-                         data_samples: Sequence | None) -> tuple[list[Tensor], list | None]:
+    def training_windows(
+        self, features: Sequence[Tensor], data_samples: Sequence | None
+    ) -> tuple[list[Tensor], list | None]:
         """The windows of a batch that hold an action; if there is none, the first of all.
 
         Args:
@@ -147,9 +165,11 @@ class SlidingWindows:
         cut = [self.cut(video, of_video) for video, of_video in zip(features, windows)]
         if data_samples is None:
             return [window for of_video in cut for window in of_video], None
-        pairs = [(inputs, self._truth(sample, window.start, video.shape[1]))
-                 for video, sample, of_video, parts in zip(features, data_samples, windows, cut)
-                 for window, inputs in zip(of_video, parts)]
+        pairs = [
+            (inputs, self._truth(sample, window.start, video.shape[1]))
+            for video, sample, of_video, parts in zip(features, data_samples, windows, cut)
+            for window, inputs in zip(of_video, parts)
+        ]
         kept = [pair for pair in pairs if len(pair[1].gt_instances)] or pairs[:1]
         return [inputs for inputs, _ in kept], [sample for _, sample in kept]
 

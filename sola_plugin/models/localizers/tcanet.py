@@ -1,4 +1,5 @@
 """TCANet with a neck."""
+
 from __future__ import annotations
 
 from mmaction.models.localizers.tcanet import TCANet as StockTCANet
@@ -10,7 +11,8 @@ from .neck_mixin import NeckMixin
 
 @MODELS.register_module(force=True)
 class TCANet(NeckMixin, StockTCANet):
-    """Temporal Context Aggregation Network (https://arxiv.org/abs/2103.13141), mmaction2's, with a neck.
+    """Temporal Context Aggregation Network (https://arxiv.org/abs/2103.13141), mmaction2's, with a
+    neck.
 
     Args:
         feat_dim: Channels of the features.
@@ -22,9 +24,17 @@ class TCANet(NeckMixin, StockTCANet):
         **kwargs: See mmaction2's ``TCANet``.
     """
 
-    def __init__(self, feat_dim: int = 2304, se_sample_num: int = 32, action_sample_num: int = 64,
-                 temporal_dim: int = 100, *args, neck: dict | None = None,
-                 similarity_matching: dict | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        feat_dim: int = 2304,
+        se_sample_num: int = 32,
+        action_sample_num: int = 64,
+        temporal_dim: int = 100,
+        *args,
+        neck: dict | None = None,
+        similarity_matching: dict | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(feat_dim, se_sample_num, action_sample_num, temporal_dim, *args, **kwargs)
         self.add_neck(neck, feat_dim, temporal_dim, similarity_matching)
 
@@ -38,5 +48,10 @@ class TCANet(NeckMixin, StockTCANet):
         Returns:
             For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, seconds.
         """
-        return [result for index in range(len(batch_inputs)) for result in super(TCANet, self).predict(
-            batch_inputs[index:index + 1], batch_data_samples[index:index + 1], **kwargs)]
+        return [
+            result
+            for index in range(len(batch_inputs))
+            for result in super(TCANet, self).predict(
+                batch_inputs[index : index + 1], batch_data_samples[index : index + 1], **kwargs
+            )
+        ]

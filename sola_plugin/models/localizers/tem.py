@@ -1,4 +1,5 @@
 """TEM (the first stage of BSN) with a neck."""
+
 from __future__ import annotations
 
 from mmaction.models.localizers.bsn import TEM as StockTEM
@@ -21,7 +22,13 @@ class TEM(NeckMixin, StockTEM):
 
     feat_dim: int
 
-    def __init__(self, temporal_dim: int, *args, neck: dict | None = None,
-                 similarity_matching: dict | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        temporal_dim: int,
+        *args,
+        neck: dict | None = None,
+        similarity_matching: dict | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(temporal_dim, *args, **kwargs)
         self.add_neck(neck, self.feat_dim, temporal_dim, similarity_matching)

@@ -1,4 +1,5 @@
 """Distance-IoU loss (Zheng et al., https://arxiv.org/abs/1911.08287) in one dimension."""
+
 from __future__ import annotations
 
 import torch
@@ -26,12 +27,15 @@ def diou_loss(distances: Tensor, targets: Tensor) -> Tensor:
         ValueError: The shapes differ, or the last dimension is not 2.
 
     Example:
-        >>> diou_loss(torch.tensor([[1., 1.]]), torch.tensor([[1., 3.]])).tolist()  # 1 - 2/4 + (1/4)^2
+        >>> loss = diou_loss(torch.tensor([[1., 1.]]), torch.tensor([[1., 3.]]))
+        >>> loss.tolist()  # 1 - 2/4 + (1/4)^2
         [0.5625]
     """
-    if distances.shape != targets.shape or distances.shape[-1:] != (2, ):
-        raise ValueError(f'expected two tensors (..., 2), got {tuple(distances.shape)} and '
-                         f'{tuple(targets.shape)}')
+    if distances.shape != targets.shape or distances.shape[-1:] != (2,):
+        raise ValueError(
+            f'expected two tensors (..., 2), got {tuple(distances.shape)} and '
+            f'{tuple(targets.shape)}'
+        )
     distances = at_least_float32(distances)
     targets = targets.to(distances)
     intersection = torch.minimum(distances, targets).sum(-1)

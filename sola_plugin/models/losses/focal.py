@@ -1,4 +1,5 @@
 """Focal loss (Lin et al., https://arxiv.org/abs/1708.02002)."""
+
 from __future__ import annotations
 
 import torch.nn.functional as F
@@ -7,18 +8,19 @@ from torch import Tensor
 from .precision import at_least_float32
 
 
-def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float | None = 0.25,
-                       gamma: float = 2.0) -> Tensor:
+def sigmoid_focal_loss(
+    logits: Tensor, targets: Tensor, alpha: float | None = 0.25, gamma: float = 2.0
+) -> Tensor:
     """Binary cross entropy in which easy entries count little.
 
-    ``-alpha_t (1 - p_t)^gamma log(p_t)`` with ``p_t`` the probability given to the target. Targets between
-    0 and 1 interpolate ``p_t`` and ``alpha_t`` linearly.
+    ``-alpha_t (1 - p_t)^gamma log(p_t)`` with ``p_t`` the probability given to the target. Targets
+    between 0 and 1 interpolate ``p_t`` and ``alpha_t`` linearly.
 
     Args:
         logits: Any shape.
         targets: The same shape, in ``[0, 1]``.
-        alpha: Weight of the positive entries, ``1 - alpha`` is that of the negative ones. ``None``: both
-            weigh 1.
+        alpha: Weight of the positive entries, ``1 - alpha`` is that of the negative ones. ``None``:
+            both weigh 1.
         gamma: Focus; 0 is binary cross entropy.
 
     Returns:
@@ -34,8 +36,9 @@ def sigmoid_focal_loss(logits: Tensor, targets: Tensor, alpha: float | None = 0.
         0.1733
     """
     if logits.shape != targets.shape:
-        raise ValueError(f'expected targets {tuple(logits.shape)} like the logits, got '
-                         f'{tuple(targets.shape)}')
+        raise ValueError(
+            f'expected targets {tuple(logits.shape)} like the logits, got {tuple(targets.shape)}'
+        )
     logits = at_least_float32(logits)
     targets = targets.to(logits)
     probability = logits.sigmoid()

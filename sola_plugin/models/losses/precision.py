@@ -1,4 +1,5 @@
 """Losses are computed in float32 or wider, also under automatic mixed precision."""
+
 from __future__ import annotations
 
 import torch

@@ -1,5 +1,6 @@
-"""Similarity matching: the temporal similarity matrix (TSM) of a window against a target that depends
-on the interval between snippets only (https://arxiv.org/abs/2211.06023, section 3.3)."""
+"""Similarity matching: the temporal similarity matrix (TSM) of a window against a target that
+depends on the interval between snippets only (https://arxiv.org/abs/2211.06023, section 3.3)."""
+
 from __future__ import annotations
 
 import torch
@@ -15,8 +16,8 @@ _MARGIN = 1e-5
 def interval_target(length: int, k: float) -> Tensor:
     """Target similarity of every pair of positions.
 
-    1 on the diagonal, ``sigmoid(k / |i - j|^2)`` elsewhere: near 1 for neighbours, towards 0.5, which is
-    cosine 0, for far pairs.
+    1 on the diagonal, ``sigmoid(k / |i - j|^2)`` elsewhere: near 1 for neighbours, towards 0.5,
+    which is cosine 0, for far pairs.
 
     Args:
         length: Number of positions L.
@@ -50,14 +51,16 @@ def temporal_similarity(z: Tensor, p: Tensor) -> Tensor:
         p: ``(B, L, C)``; its positions are the columns.
 
     Returns:
-        TSM ``(B, L, L)`` with ``tsm[b, i, j] = (1 + cos(z[b, i], p[b, j])) / 2``, in float32 or wider. An
-        entry at the limit passes no gradient.
+        TSM ``(B, L, L)`` with ``tsm[b, i, j] = (1 + cos(z[b, i], p[b, j])) / 2``, in float32 or
+        wider. An entry at the limit passes no gradient.
 
     Raises:
         ValueError: The shapes differ or are not ``(B, L, C)``.
     """
     if z.dim() != 3 or z.shape != p.shape:
-        raise ValueError(f'expected two tensors (B, L, C), got {tuple(z.shape)} and {tuple(p.shape)}')
+        raise ValueError(
+            f'expected two tensors (B, L, C), got {tuple(z.shape)} and {tuple(p.shape)}'
+        )
     # 1 - 1e-5 is 1 in half precision, where the logarithm of the loss would be infinite.
     with torch.autocast(z.device.type, enabled=False):
         z, p = (F.normalize(at_least_float32(v), dim=2) for v in (z, p))
@@ -78,8 +81,9 @@ def similarity_matching_loss(tsm: Tensor, target: Tensor) -> Tensor:
         ValueError: The last two dimensions differ.
     """
     if tsm.shape[-2:] != target.shape:
-        raise ValueError(f'expected a target {tuple(tsm.shape[-2:])} like the TSM, got '
-                         f'{tuple(target.shape)}')
+        raise ValueError(
+            f'expected a target {tuple(tsm.shape[-2:])} like the TSM, got {tuple(target.shape)}'
+        )
     with torch.autocast(tsm.device.type, enabled=False):
         tsm = at_least_float32(tsm)
         return F.binary_cross_entropy(tsm, target.to(tsm).expand_as(tsm))

@@ -1,8 +1,16 @@
 """Necks: what stands between the frozen features and the head, ``(N, C, T)`` in and out."""
+
 from .checkpoint import build_sola, load_sola_weights, read_sola, save_sola
 from .smoothing import TemporalSmoothing
 from .sola import SoLa
 from .standardization import Standardization
 
-__all__ = ['SoLa', 'Standardization', 'TemporalSmoothing', 'build_sola', 'load_sola_weights',
-           'read_sola', 'save_sola']
+__all__ = [
+    'SoLa',
+    'Standardization',
+    'TemporalSmoothing',
+    'build_sola',
+    'load_sola_weights',
+    'read_sola',
+    'save_sola',
+]

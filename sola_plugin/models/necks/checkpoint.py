@@ -1,4 +1,5 @@
 """SoLa checkpoints: plain tensors and the settings that rebuild the neck."""
+
 from __future__ import annotations
 
 import os
@@ -51,21 +52,31 @@ def read_sola(path: str | os.PathLike) -> dict:
     except FileNotFoundError:
         raise FileNotFoundError(f'SoLa checkpoint {path} does not exist') from None
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise ValueError(f'cannot read the SoLa checkpoint {path}: {error}. Is the file complete, and '
-                         'does it hold plain tensors? Make it again with tools/pretrain_sola.py'
-                         ) from error
+        raise ValueError(
+            f'cannot read the SoLa checkpoint {path}: {error}. Is the file complete, and '
+            'does it hold plain tensors? Make it again with tools/pretrain_sola.py'
+        ) from error
     weights = checkpoint.get('state_dict', checkpoint)
-    prefixes = [key[:-len(_MARK)] for key in weights if key.endswith(_MARK)]
+    prefixes = [key[: -len(_MARK)] for key in weights if key.endswith(_MARK)]
     if len(prefixes) != 1:
-        raise ValueError(f'{path} holds the weights of {len(prefixes)} SoLa necks, expected one: no key '
-                         f'ends in {_MARK!r}' if not prefixes else
-                         f'{path} holds the weights of several SoLa necks: {prefixes}')
+        raise ValueError(
+            f'{path} holds the weights of {len(prefixes)} SoLa necks, expected one: no key '
+            f'ends in {_MARK!r}'
+            if not prefixes
+            else f'{path} holds the weights of several SoLa necks: {prefixes}'
+        )
     prefix = prefixes[0]
-    state = {key[len(prefix):]: value for key, value in weights.items()
-             if key[len(prefix):].startswith(('conv_network.', 'alpha', 'standardization.'))
-             and key.startswith(prefix)}
-    return dict(state_dict=state, neck=dict(checkpoint.get('neck', {})),
-                meta=dict(checkpoint.get('meta', {})))
+    state = {
+        key[len(prefix) :]: value
+        for key, value in weights.items()
+        if key[len(prefix) :].startswith(('conv_network.', 'alpha', 'standardization.'))
+        and key.startswith(prefix)
+    }
+    return dict(
+        state_dict=state,
+        neck=dict(checkpoint.get('neck', {})),
+        meta=dict(checkpoint.get('meta', {})),
+    )
 
 
 def load_sola_weights(neck: SoLa, path: str | os.PathLike) -> None:
@@ -76,23 +87,28 @@ def load_sola_weights(neck: SoLa, path: str | os.PathLike) -> None:
         path: See :func:`read_sola`.
 
     Raises:
-        ValueError: The checkpoint is of another size; the message gives both and the config line that
-            fits the checkpoint.
+        ValueError: The checkpoint is of another size; the message gives both and the config line
+            that fits the checkpoint.
     """
     state: dict[str, Tensor] = read_sola(path)['state_dict']
     own = neck.state_dict()
-    wrong = [f'{key}: {tuple(state[key].shape) if key in state else "missing"}, '
-             f'expected {tuple(value.shape)}'
-             for key, value in own.items() if key not in state or state[key].shape != value.shape]
+    wrong = [
+        f'{key}: {tuple(state[key].shape) if key in state else "missing"}, '
+        f'expected {tuple(value.shape)}'
+        for key, value in own.items()
+        if key not in state or state[key].shape != value.shape
+    ]
     wrong += [f'{key}: not expected' for key in state if key not in own]
     if wrong:
         fitting = ', '.join(f'{key}={value}' for key, value in _size(state).items())
-        raise ValueError(f'the SoLa checkpoint {os.fspath(path)} does not fit the neck '
-                         f'({"; ".join(wrong)}). The checkpoint fits neck=dict(type=\'SoLa\', {fitting})')
+        raise ValueError(
+            f'the SoLa checkpoint {os.fspath(path)} does not fit the neck '
+            f"({'; '.join(wrong)}). The checkpoint fits neck=dict(type='SoLa', {fitting})"
+        )
     neck.load_state_dict(state)
     if neck.standardization is not None:
-        # A neck that goes on learning must not average its statistics with those of pretraining, which may
-        # have been on other data. A frozen one keeps them.
+        # A neck that goes on learning must not average its statistics with those of pretraining,
+        # which may have been on other data. A frozen one keeps them.
         neck.standardization.restart()
 
 

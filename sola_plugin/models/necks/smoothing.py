@@ -1,4 +1,5 @@
 """Temporal smoothing: the trivial baseline that a learnt neck must beat to mean anything."""
+
 from __future__ import annotations
 
 import torch
@@ -14,8 +15,8 @@ class TemporalSmoothing(BaseModule):
 
     Args:
         in_channels: Not used; accepted so that it can stand where a :class:`SoLa` stands.
-        kernel_size: Number of snippets averaged, odd. At the ends of a video the average is over the
-            snippets that there are.
+        kernel_size: Number of snippets averaged, odd. At the ends of a video the average is over
+            the snippets that there are.
 
     Example:
         >>> import torch

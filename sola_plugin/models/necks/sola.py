@@ -1,5 +1,6 @@
 """SoLa neck (Kang et al., Soft-Landing Strategy for Alleviating the Task Discrepancy Problem in
 Temporal Action Localization Tasks, CVPR 2023, https://arxiv.org/abs/2211.06023)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -18,10 +19,11 @@ from .standardization import Standardization
 class SoLa(BaseModule):
     """Light network between a frozen encoder and a TAL head.
 
-    ``y = x + tanh(alpha) * f(x)``. ``alpha`` is zero at the start, so that SoLa starts as the identity::
+    ``y = x + tanh(alpha) * f(x)``. ``alpha`` is zero at the start, so that SoLa starts as the
+    identity::
 
-        x (N, C, T) ─┬─ Conv1d C→H, k1 ─ ReLU ─ Conv1d H→H, k2 ─ ReLU ─ Conv1d H→C, 1 ─ × tanh(alpha) ─┐
-                     └───────────────────────────────────────────────────────────────────────────── + ─ y
+        x ─┬─ Conv1d C→H, k1 ─ ReLU ─ Conv1d H→H, k2 ─ ReLU ─ Conv1d H→C, 1 ─ × tanh(alpha) ─┐
+           └───────────────────────────────────────────────────────────────────────────── + ─ y
 
     Module names, hence state-dict keys, are those of the authors' code.
 
@@ -31,10 +33,11 @@ class SoLa(BaseModule):
         hidden_channels: H.
         kernel_sizes: Sizes k1 and k2 of the first two convolutions, odd, in snippets.
         dilations: Dilations of the first two convolutions.
-        standardize: Put a :class:`~.standardization.Standardization` before the network, so that SoLa starts
-            as that instead of as the identity. Not part of the paper.
+        standardize: Put a :class:`~.standardization.Standardization` before the network, so that
+            SoLa starts as that instead of as the identity. Not part of the paper.
         frozen: Keep the weights as they are while the head is trained ("separate" training).
-        init_cfg: ``dict(type='Pretrained', checkpoint='sola.pth')`` starts from similarity matching.
+        init_cfg: ``dict(type='Pretrained', checkpoint='sola.pth')`` starts from similarity
+            matching.
 
     Raises:
         ValueError: ``in_channels`` is missing, or a kernel size is not odd.
@@ -48,21 +51,27 @@ class SoLa(BaseModule):
         True
     """
 
-    def __init__(self,
-                 in_channels: int | None = None,
-                 hidden_channels: int = 512,
-                 kernel_sizes: Sequence[int] = (5, 1),
-                 dilations: Sequence[int] = (1, 1),
-                 standardize: bool = False,
-                 frozen: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int | None = None,
+        hidden_channels: int = 512,
+        kernel_sizes: Sequence[int] = (5, 1),
+        dilations: Sequence[int] = (1, 1),
+        standardize: bool = False,
+        frozen: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         if in_channels is None:
-            raise ValueError('SoLa needs in_channels, the number of channels of the features: inside a '
-                             'localizer it is taken from feat_dim, elsewhere give in_channels=...')
+            raise ValueError(
+                'SoLa needs in_channels, the number of channels of the features: inside a '
+                'localizer it is taken from feat_dim, elsewhere give in_channels=...'
+            )
         if len(kernel_sizes) != 2 or len(dilations) != 2 or any(k % 2 == 0 for k in kernel_sizes):
-            raise ValueError('SoLa expects two odd kernel_sizes and two dilations, got '
-                             f'kernel_sizes={tuple(kernel_sizes)}, dilations={tuple(dilations)}')
+            raise ValueError(
+                'SoLa expects two odd kernel_sizes and two dilations, got '
+                f'kernel_sizes={tuple(kernel_sizes)}, dilations={tuple(dilations)}'
+            )
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.kernel_sizes = tuple(kernel_sizes)
@@ -73,7 +82,8 @@ class SoLa(BaseModule):
             nn.ReLU(inplace=True),
             self._conv(hidden_channels, hidden_channels, kernel_sizes[1], dilations[1]),
             nn.ReLU(inplace=True),
-            nn.Conv1d(hidden_channels, in_channels, 1))
+            nn.Conv1d(hidden_channels, in_channels, 1),
+        )
         self.standardization = Standardization(in_channels) if standardize else None
         self.frozen = False
         if frozen:
@@ -81,20 +91,32 @@ class SoLa(BaseModule):
 
     @staticmethod
     def _conv(in_channels: int, out_channels: int, kernel_size: int, dilation: int) -> nn.Conv1d:
-        return nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation,
-                         padding=dilation * (kernel_size // 2))
+        return nn.Conv1d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            dilation=dilation,
+            padding=dilation * (kernel_size // 2),
+        )
 
     @property
     def settings(self) -> dict:
         """Config that rebuilds a neck of this size: ``dict(type='SoLa', in_channels=..., ...)``."""
-        return dict(type='SoLa', in_channels=self.in_channels, hidden_channels=self.hidden_channels,
-                    kernel_sizes=self.kernel_sizes, dilations=self.dilations,
-                    standardize=self.standardization is not None)
+        return dict(
+            type='SoLa',
+            in_channels=self.in_channels,
+            hidden_channels=self.hidden_channels,
+            kernel_sizes=self.kernel_sizes,
+            dilations=self.dilations,
+            standardize=self.standardization is not None,
+        )
 
     @property
     def reach(self) -> int:
         """How many snippets to either side an output depends on."""
-        return sum(dilation * (size // 2) for size, dilation in zip(self.kernel_sizes, self.dilations))
+        return sum(
+            dilation * (size // 2) for size, dilation in zip(self.kernel_sizes, self.dilations)
+        )
 
     def freeze(self) -> None:
         """Exclude the weights, and the statistics of ``standardize``, from training from now on."""
@@ -129,14 +151,16 @@ class SoLa(BaseModule):
             mask: Bool ``(N, T)``, true where a snippet is real and false where it is padding.
 
         Returns:
-            Tensor ``(N, C, T)``. With a mask, real positions get what they would get without padding,
-            and padded positions are zero.
+            Tensor ``(N, C, T)``. With a mask, real positions get what they would get without
+            padding, and padded positions are zero.
 
         Raises:
             ValueError: The number of channels is not ``in_channels``.
         """
         if x.dim() != 3 or x.shape[1] != self.in_channels:
-            raise ValueError(f'SoLa expects features (N, {self.in_channels}, T), got {tuple(x.shape)}')
+            raise ValueError(
+                f'SoLa expects features (N, {self.in_channels}, T), got {tuple(x.shape)}'
+            )
         if self.standardization is not None:
             x = self.standardization(x, mask)
         if mask is None:
@@ -151,9 +175,9 @@ class SoLa(BaseModule):
     def forward_positions(self, x: Tensor, start: int, step: int, num_positions: int) -> Tensor:
         """Transform features at every ``step``-th position only.
 
-        Equal to ``self(x)[:, :, start::step][:, :, :num_positions]``. When the positions read no padding
-        and only the first convolution looks at neighbours, nothing but these positions is computed: the
-        first convolution takes a stride.
+        Equal to ``self(x)[:, :, start::step][:, :, :num_positions]``. When the positions read no
+        padding and only the first convolution looks at neighbours, nothing but these positions is
+        computed: the first convolution takes a stride.
 
         Args:
             x: Features ``(N, C, T)``.
@@ -169,12 +193,17 @@ class SoLa(BaseModule):
             raise ValueError(f'position {last} is outside a window of {x.shape[2]} snippets')
         reach = self.dilations[0] * (self.kernel_sizes[0] // 2)
         if self.kernel_sizes[1] > 1 or start < reach or last + reach >= x.shape[2]:
-            return self(x)[:, :, start:last + 1:step].transpose(1, 2)
+            return self(x)[:, :, start : last + 1 : step].transpose(1, 2)
         if self.standardization is not None:
             x = self.standardization(x)
         first = self.conv_network[0]
         assert isinstance(first, nn.Conv1d)
-        hidden = F.conv1d(x[:, :, start - reach:last + reach + 1], first.weight, first.bias, stride=step,
-                          dilation=self.dilations[0])
+        hidden = F.conv1d(
+            x[:, :, start - reach : last + reach + 1],
+            first.weight,
+            first.bias,
+            stride=step,
+            dilation=self.dilations[0],
+        )
         hidden = self.conv_network[1:](hidden)
-        return (x[:, :, start:last + 1:step] + torch.tanh(self.alpha) * hidden).transpose(1, 2)
+        return (x[:, :, start : last + 1 : step] + torch.tanh(self.alpha) * hidden).transpose(1, 2)

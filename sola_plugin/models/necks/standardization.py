@@ -1,4 +1,5 @@
 """Standardised features: the other trivial baseline."""
+
 from __future__ import annotations
 
 import torch
@@ -9,11 +10,13 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class Standardization(BaseModule):
-    """Give every channel mean 0 and variance 1 over the training snippets. Nothing is learnt by gradient.
+    """Give every channel mean 0 and variance 1 over the training snippets. Nothing is learnt by
+    gradient.
 
-    Features of a classifier often share one large mean vector, which similarity matching removes as well;
-    this neck shows how much of a gain is due to that. The statistics are those of the batch in training,
-    and their average over all training batches in testing (a batch normalisation without weights).
+    Features of a classifier often share one large mean vector, which similarity matching removes as
+    well; this neck shows how much of a gain is due to that. The statistics are those of the batch
+    in training, and their average over all training batches in testing (a batch normalisation
+    without weights).
 
     Args:
         in_channels: C. ``None`` is filled in by the localizer from its ``feat_dim``.
@@ -27,11 +30,14 @@ class Standardization(BaseModule):
     def __init__(self, in_channels: int | None = None) -> None:
         super().__init__()
         if in_channels is None:
-            raise ValueError('Standardization needs in_channels, the number of channels of the features')
+            raise ValueError(
+                'Standardization needs in_channels, the number of channels of the features'
+            )
         self.norm = nn.BatchNorm1d(in_channels, affine=False, momentum=None)
 
     def restart(self) -> None:
-        """Let the next batch of training replace the statistics; until then they are used as they are."""
+        """Let the next batch of training replace the statistics; until then they are used as they
+        are."""
         assert self.norm.num_batches_tracked is not None
         self.norm.num_batches_tracked.zero_()
 

@@ -1,4 +1,5 @@
 """From the maps of a boundary-matching head to proposals in seconds."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,12 +22,17 @@ def boundary_peaks(scores: np.ndarray) -> np.ndarray:
     return peaks
 
 
-def proposals_from_maps(start: np.ndarray, end: np.ndarray, confidence: np.ndarray,
-                        candidates_only: bool = True, boundary_scores: bool = True) -> np.ndarray:
+def proposals_from_maps(
+    start: np.ndarray,
+    end: np.ndarray,
+    confidence: np.ndarray,
+    candidates_only: bool = True,
+    boundary_scores: bool = True,
+) -> np.ndarray:
     """Every pair of a candidate start and a candidate end (BMN, https://arxiv.org/abs/1907.09702).
 
-    Cell ``(d, s)`` of a map is the proposal ``[s, s + d + 1]`` in cells. As in mmaction2, one that ends
-    with the last cell (``s + d + 1 = T``) is trained but never proposed.
+    Cell ``(d, s)`` of a map is the proposal ``[s, s + d + 1]`` in cells. As in mmaction2, one that
+    ends with the last cell (``s + d + 1 = T``) is trained but never proposed.
 
     Args:
         start: Scores ``(T,)`` that an action starts in a cell.
@@ -47,13 +53,18 @@ def proposals_from_maps(start: np.ndarray, end: np.ndarray, confidence: np.ndarr
     keep[keep] = ends[last[keep]]
     duration, first, last = duration[keep], first[keep], last[keep]
     regression, classification = confidence[:, duration, first]
-    score = start[first] * end[last] if boundary_scores else 1.
+    score = start[first] * end[last] if boundary_scores else 1.0
     score = score * classification * regression
     return np.stack([first / size, last / size, score.astype(np.float64)], axis=1)
 
 
-def proposals_in_seconds(proposals: np.ndarray, span: tuple[float, float], duration: float,
-                         top_k: int, labels: Sequence[str] | None = None) -> list[dict]:
+def proposals_in_seconds(
+    proposals: np.ndarray,
+    span: tuple[float, float],
+    duration: float,
+    top_k: int,
+    labels: Sequence[str] | None = None,
+) -> list[dict]:
     """Best proposals, or detections, on the time axis of the video.
 
     Args:
@@ -69,15 +80,19 @@ def proposals_in_seconds(proposals: np.ndarray, span: tuple[float, float], durat
     order = proposals[:, 2].argsort()[::-1][:top_k]
     proposals = proposals[order]
     segments = times_in_seconds(proposals[:, :2], span, duration)
-    results: list[dict] = [dict(score=float(score), segment=[float(start), float(end)])
-                           for (start, end), score in zip(segments, proposals[:, 2])]
+    results: list[dict] = [
+        dict(score=float(score), segment=[float(start), float(end)])
+        for (start, end), score in zip(segments, proposals[:, 2])
+    ]
     if labels is not None:
         for result, index in zip(results, order):
             result['label'] = labels[index]
     return results
 
 
-def times_in_seconds(fractions: np.ndarray, span: tuple[float, float], duration: float) -> np.ndarray:
+def times_in_seconds(
+    fractions: np.ndarray, span: tuple[float, float], duration: float
+) -> np.ndarray:
     """Starts or ends of proposals on the time axis of the video.
 
     Args:
@@ -96,29 +111,40 @@ def times_in_seconds(fractions: np.ndarray, span: tuple[float, float], duration:
     return (begin + fractions.clip(0, 1) * (end - begin)).clip(0, duration)
 
 
-def results_in_seconds(videos: Sequence[np.ndarray], data_samples: Sequence, interval: int, top_k: int,
-                       classes: Sequence[str] | None = None) -> list[dict]:
+def results_in_seconds(
+    videos: Sequence[np.ndarray],
+    data_samples: Sequence,
+    interval: int,
+    top_k: int,
+    classes: Sequence[str] | None = None,
+) -> list[dict]:
     """What a localizer predicts for a batch.
 
     Args:
-        videos: Proposals of each video, ``(P_i, 3)``: start and end as fractions of what its features
-            cover, score; with ``classes``, ``(P_i, 4)``: the number of the class behind them.
+        videos: Proposals of each video, ``(P_i, 3)``: start and end as fractions of what its
+            features cover, score; with ``classes``, ``(P_i, 4)``: the number of the class behind
+            them.
         data_samples: Their data samples, see :func:`covered_span` for the meta information.
         interval: See there.
         top_k: Number of proposals kept of each.
         classes: Labels in the order of their numbers; ``None``: the proposals have none.
 
     Returns:
-        For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, best first, with
-        ``classes`` also ``label``.
+        For each video ``dict(video_name=str, proposal_list=[dict(score, segment)])``, best first,
+        with ``classes`` also ``label``.
     """
     results = []
     for proposals, sample in zip(videos, data_samples):
         span, duration = covered_span(sample.metainfo, interval)
-        labels = None if classes is None else [classes[number] for number in proposals[:, 3].astype(int)]
-        results.append(dict(
-            video_name=sample.metainfo['video_name'],
-            proposal_list=proposals_in_seconds(proposals, span, duration, top_k, labels)))
+        labels = (
+            None if classes is None else [classes[number] for number in proposals[:, 3].astype(int)]
+        )
+        results.append(
+            dict(
+                video_name=sample.metainfo['video_name'],
+                proposal_list=proposals_in_seconds(proposals, span, duration, top_k, labels),
+            )
+        )
     return results
 
 
@@ -126,8 +152,8 @@ def covered_span(metainfo: dict, interval: int) -> tuple[tuple[float, float], fl
     """What the features of a video cover, and the video's duration, both in seconds.
 
     Args:
-        metainfo: Meta information of a data sample: ``feature_span`` and ``duration`` of this package,
-            or mmaction2's ``duration_frame`` and ``duration_second``.
+        metainfo: Meta information of a data sample: ``feature_span`` and ``duration`` of this
+            package, or mmaction2's ``duration_frame`` and ``duration_second``.
         interval: Frames between two snippets; mmaction2 cuts its videos to a multiple of it.
 
     Raises:
@@ -138,8 +164,10 @@ def covered_span(metainfo: dict, interval: int) -> tuple[tuple[float, float], fl
         return (start, end), metainfo['duration']
     missing = [key for key in ('duration_frame', 'duration_second') if key not in metainfo]
     if missing:
-        raise KeyError(f'the data sample of {metainfo.get("video_name")!r} lacks {missing}: add them to '
-                       'meta_keys of PackLocalizationInputs')
+        raise KeyError(
+            f'the data sample of {metainfo.get("video_name")!r} lacks {missing}: add them to '
+            'meta_keys of PackLocalizationInputs'
+        )
     frames = metainfo['duration_frame']
     covered = float(frames // interval * interval) / frames * metainfo['duration_second']
     return (0.0, covered), covered

@@ -1,4 +1,5 @@
 """From the outputs of a head that classifies to the detections of a video."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -48,8 +49,9 @@ class DetectionSettings:
         return gaussian_decay(self.sigma) if self.nms == 'soft' else hard_decay(self.tiou_threshold)
 
 
-def detect(segments: np.ndarray, scores: np.ndarray,
-           settings: DetectionSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def detect(
+    segments: np.ndarray, scores: np.ndarray, settings: DetectionSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Detections of one video.
 
     Args:
@@ -64,8 +66,9 @@ def detect(segments: np.ndarray, scores: np.ndarray,
     return found[:, :2], found[:, 2], found[:, 3].astype(int)
 
 
-def detection_candidates(segments: np.ndarray, scores: np.ndarray,
-                         settings: DetectionSettings) -> np.ndarray:
+def detection_candidates(
+    segments: np.ndarray, scores: np.ndarray, settings: DetectionSettings
+) -> np.ndarray:
     """What takes part in suppression.
 
     Args:
@@ -83,7 +86,8 @@ def detection_candidates(segments: np.ndarray, scores: np.ndarray,
 
 
 def suppress_candidates(candidates: np.ndarray, settings: DetectionSettings) -> np.ndarray:
-    """Detections from candidates; those of several windows of a video may stand one after the other.
+    """Detections from candidates; those of several windows of a video may stand one after the
+    other.
 
     Args:
         candidates: ``(M, 4)``, see :func:`detection_candidates`; start and end in any unit.
@@ -95,9 +99,10 @@ def suppress_candidates(candidates: np.ndarray, settings: DetectionSettings) -> 
     candidates = _best(candidates, settings.pre_nms_top_k)
     segments, score, label = candidates[:, :2], candidates[:, 2], candidates[:, 3].astype(int)
     groups = label if settings.class_aware else np.zeros_like(label)
-    index, kept_score = grouped_nms(segments, score, groups, settings.decay, settings.top_k,
-                                    settings.min_score)
-    index, kept_score = index[:settings.top_k], kept_score[:settings.top_k]
+    index, kept_score = grouped_nms(
+        segments, score, groups, settings.decay, settings.top_k, settings.min_score
+    )
+    index, kept_score = index[: settings.top_k], kept_score[: settings.top_k]
     kept = segments[index]
     if settings.voting is not None:
         kept = _vote(kept, groups[index], segments, score, groups, settings.voting)
@@ -109,11 +114,19 @@ def _best(candidates: np.ndarray, top_k: int) -> np.ndarray:
     return candidates[np.argsort(-candidates[:, 2], kind='stable')[:top_k]]
 
 
-def _vote(kept: np.ndarray, kept_groups: np.ndarray, candidates: np.ndarray, scores: np.ndarray,
-          groups: np.ndarray, threshold: float) -> np.ndarray:
+def _vote(
+    kept: np.ndarray,
+    kept_groups: np.ndarray,
+    candidates: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+) -> np.ndarray:
     """Voting inside each group."""
     voted = np.empty_like(kept)
     for group in np.unique(kept_groups):
         mine, all_of_it = kept_groups == group, groups == group
-        voted[mine] = vote_boundaries(kept[mine], candidates[all_of_it], scores[all_of_it], threshold)
+        voted[mine] = vote_boundaries(
+            kept[mine], candidates[all_of_it], scores[all_of_it], threshold
+        )
     return voted

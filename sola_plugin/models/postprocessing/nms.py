@@ -1,4 +1,5 @@
 """Greedy suppression of overlapping segments: the one loop behind hard and soft NMS."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -12,22 +13,24 @@ from sola_plugin.evaluation.tiou import aligned_iou, segment_iou
 Decay = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def gaussian_decay(sigma: float, low_threshold: float = 0., high_threshold: float | None = None) -> Decay:
+def gaussian_decay(
+    sigma: float, low_threshold: float = 0.0, high_threshold: float | None = None
+) -> Decay:
     """Decay of soft-NMS (Bodla et al., https://arxiv.org/abs/1704.04503): ``exp(-tIoU^2 / sigma)``.
 
     Args:
         sigma: The smaller, the stronger the decay.
         low_threshold: Scores of segments with at most this tIoU stay.
-        high_threshold: The threshold for a segment taken of width 1, linear between; wide ones suppress
-            less. ``None``: ``low_threshold``.
+        high_threshold: The threshold for a segment taken of width 1, linear between; wide ones
+            suppress less. ``None``: ``low_threshold``.
 
     Returns:
         The decay.
     """
-    slope = 0. if high_threshold is None else high_threshold - low_threshold
+    slope = 0.0 if high_threshold is None else high_threshold - low_threshold
 
     def decay(tiou: np.ndarray, width: np.ndarray) -> np.ndarray:
-        return np.where(tiou > low_threshold + slope * width, np.exp(-np.square(tiou) / sigma), 1.)
+        return np.where(tiou > low_threshold + slope * width, np.exp(-np.square(tiou) / sigma), 1.0)
 
     return decay
 
@@ -44,8 +47,13 @@ def hard_decay(threshold: float) -> Decay:
     return lambda tiou, width: (tiou <= threshold).astype(float)
 
 
-def suppress(segments: np.ndarray, scores: np.ndarray, decay: Decay, max_taken: int,
-             min_score: float = -np.inf) -> tuple[np.ndarray, np.ndarray]:
+def suppress(
+    segments: np.ndarray,
+    scores: np.ndarray,
+    decay: Decay,
+    max_taken: int,
+    min_score: float = -np.inf,
+) -> tuple[np.ndarray, np.ndarray]:
     """Take the best segment again and again, and decay the scores of those that overlap with it.
 
     All groups, such as the classes of a video, go through one loop side by side.
@@ -58,8 +66,8 @@ def suppress(segments: np.ndarray, scores: np.ndarray, decay: Decay, max_taken: 
         min_score: A group ends when no score is above it.
 
     Returns:
-        Indices of the segments taken, ``(G, K)`` with ``K <= max_taken``, in the order taken, and their
-        decayed scores ``(G, K)``, ``-inf`` where a group has ended.
+        Indices of the segments taken, ``(G, K)`` with ``K <= max_taken``, in the order taken, and
+        their decayed scores ``(G, K)``, ``-inf`` where a group has ended.
     """
     rows, left = np.arange(len(segments)), scores.copy()
     indices, taken = [], []
@@ -81,8 +89,14 @@ def suppress(segments: np.ndarray, scores: np.ndarray, decay: Decay, max_taken: 
     return np.stack(indices, axis=1), np.stack(taken, axis=1)
 
 
-def grouped_nms(segments: np.ndarray, scores: np.ndarray, groups: np.ndarray, decay: Decay,
-                max_taken: int, min_score: float = 0.) -> tuple[np.ndarray, np.ndarray]:
+def grouped_nms(
+    segments: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    decay: Decay,
+    max_taken: int,
+    min_score: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Suppression inside each group; segments of different groups do not touch each other.
 
     Args:
@@ -99,8 +113,9 @@ def grouped_nms(segments: np.ndarray, scores: np.ndarray, groups: np.ndarray, de
     if not len(scores):
         return np.zeros(0, dtype=int), np.zeros(0)
     order = np.lexsort((-scores, groups))
-    _, first, row, size = np.unique(groups[order], return_index=True, return_inverse=True,
-                                    return_counts=True)
+    _, first, row, size = np.unique(
+        groups[order], return_index=True, return_inverse=True, return_counts=True
+    )
     column = np.arange(len(order)) - first[row]
     members = np.zeros((len(first), size.max()), dtype=int)
     members[row, column] = order
@@ -113,8 +128,9 @@ def grouped_nms(segments: np.ndarray, scores: np.ndarray, groups: np.ndarray, de
     return index[best_first], kept[best_first]
 
 
-def vote_boundaries(kept: np.ndarray, segments: np.ndarray, scores: np.ndarray,
-                    threshold: float) -> np.ndarray:
+def vote_boundaries(
+    kept: np.ndarray, segments: np.ndarray, scores: np.ndarray, threshold: float
+) -> np.ndarray:
     """Move the boundaries of the segments kept to the mean of all candidates that agree with them.
 
     Each candidate counts with its score times its tIoU (box voting, Gidaris and Komodakis,
@@ -130,7 +146,7 @@ def vote_boundaries(kept: np.ndarray, segments: np.ndarray, scores: np.ndarray,
         ``(K, 2)``.
     """
     tiou = segment_iou(kept, segments)
-    weight = np.where(tiou >= threshold, tiou * scores, 0.)
+    weight = np.where(tiou >= threshold, tiou * scores, 0.0)
     total = weight.sum(1, keepdims=True)
     # A segment of no length agrees with nothing, itself included.
-    return np.where(total > 0, weight @ segments / np.where(total > 0, total, 1.), kept)
+    return np.where(total > 0, weight @ segments / np.where(total > 0, total, 1.0), kept)

@@ -1,4 +1,5 @@
 """Pretext tasks that train a neck before the head: similarity matching, and its rivals."""
+
 from .boundary_sensitive import BoundarySensitive
 from .pretext import Pretext
 from .pseudo_localization import PseudoActionLocalization
@@ -6,5 +7,9 @@ from .similarity_matcher import SimilarityMatcher
 from .temporally_sensitive import TemporallySensitive
 
 __all__ = [
-    'BoundarySensitive', 'Pretext', 'PseudoActionLocalization', 'SimilarityMatcher', 'TemporallySensitive'
+    'BoundarySensitive',
+    'Pretext',
+    'PseudoActionLocalization',
+    'SimilarityMatcher',
+    'TemporallySensitive',
 ]

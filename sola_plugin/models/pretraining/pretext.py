@@ -1,4 +1,5 @@
 """What all pretext tasks have in common."""
+
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -13,8 +14,8 @@ class Pretext(BaseModel):
     """A task on windows of features whose solution trains a neck: neck → (thrown away) head → loss.
 
     Args:
-        neck: Config of a neck with ``in_channels``, or the neck itself. It maps ``(N, C, T)`` to the same
-            shape.
+        neck: Config of a neck with ``in_channels``, or the neck itself. It maps ``(N, C, T)`` to
+            the same shape.
         window: Snippets in a window.
         **settings: The other arguments of the task, kept for :attr:`settings`.
     """
@@ -30,7 +31,8 @@ class Pretext(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """``dict(type=..., window=..., ...)``: plain values that rebuild the task on another neck."""
+        """``dict(type=..., window=..., ...)``: plain values that rebuild the task on another
+        neck."""
         return dict(self._settings)
 
     @property
@@ -38,8 +40,13 @@ class Pretext(BaseModel):
         """Channels C of the neck."""
         return self.neck.in_channels  # type: ignore[return-value]
 
-    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'loss',
-                labels: Tensor | None = None) -> dict[str, Tensor] | Tensor:
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Any = None,
+        mode: str = 'loss',
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor] | Tensor:
         """Losses of a batch of windows.
 
         Args:
@@ -49,8 +56,8 @@ class Pretext(BaseModel):
             labels: ``(B, window)``, for tasks that use labels.
 
         Returns:
-            Scalars by name; those with "loss" in their name are summed and minimised. In mode ``'tensor'``
-            what :meth:`tensor` gives.
+            Scalars by name; those with "loss" in their name are summed and minimised. In mode
+            ``'tensor'`` what :meth:`tensor` gives.
 
         Raises:
             ValueError: The windows have another length, or the mode is not known.
@@ -69,4 +76,5 @@ class Pretext(BaseModel):
 
     @abstractmethod
     def loss(self, inputs: Tensor, *labels: Tensor) -> dict[str, Tensor]:
-        """Losses of windows ``(B, C, window)`` with labels ``(B, window)`` where the task uses them."""
+        """Losses of windows ``(B, C, window)`` with labels ``(B, window)`` where the task uses
+        them."""

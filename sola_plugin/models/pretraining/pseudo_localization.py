@@ -1,5 +1,6 @@
-"""Pseudo action localization, after PAL (Zhang et al., Unsupervised Pre-training for Temporal Action
-Localization Tasks, CVPR 2022, https://arxiv.org/abs/2203.13609)."""
+"""Pseudo action localization, after PAL (Zhang et al., Unsupervised Pre-training for Temporal
+Action Localization Tasks, CVPR 2022, https://arxiv.org/abs/2203.13609)."""
+
 from __future__ import annotations
 
 import math
@@ -17,14 +18,15 @@ from .pretext import Pretext
 class PseudoActionLocalization(Pretext):
     """Recognise a piece of a video after it was pasted into two other videos.
 
-    The piece is a pseudo action. Its representation in the one paste must be nearer to that in the other
-    paste than to those of the other pieces of the batch (InfoNCE in both directions)::
+    The piece is a pseudo action. Its representation in the one paste must be nearer to that in the
+    other paste than to those of the other pieces of the batch (InfoNCE in both directions)::
 
-        piece of window i ─ into window i-1 at s ─ neck ─ mean over the piece ─ projector ─ unit vector ─┐
-        at another speed  └ into window i-2 at t ─ neck ─ mean over the piece ─ projector ─ unit vector ─┴─
+        piece of window i ─ into window i-1 at s ─ neck ─ mean over piece ─ projector ─ unit ─┐
+        at another speed  └ into window i-2 at t ─ neck ─ mean over piece ─ projector ─ unit ─┴─
 
-    Differences from PAL: features of a frozen encoder are pasted instead of frames, and interpolated for
-    another speed; the negatives are the other pieces of the batch, without momentum encoder and queue.
+    Differences from PAL: features of a frozen encoder are pasted instead of frames, and
+    interpolated for another speed; the negatives are the other pieces of the batch, without
+    momentum encoder and queue.
 
     Args:
         neck: See :class:`~.pretext.Pretext`.
@@ -36,26 +38,44 @@ class PseudoActionLocalization(Pretext):
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: A piece does not fit into a window, or a speed or the temperature is not positive.
+        ValueError: A piece does not fit into a window, or a speed or the temperature is not
+            positive.
     """
 
-    def __init__(self, neck: dict | nn.Module, window: int = 32, piece: tuple[int, int] = (6, 16),
-                 speed: tuple[float, float] = (0.5, 2.0), projector_channels: int = 128,
-                 temperature: float = 0.1, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        neck: dict | nn.Module,
+        window: int = 32,
+        piece: tuple[int, int] = (6, 16),
+        speed: tuple[float, float] = (0.5, 2.0),
+        projector_channels: int = 128,
+        temperature: float = 0.1,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
-            neck, window, piece=tuple(piece), speed=tuple(speed), projector_channels=projector_channels,
-            temperature=temperature, init_cfg=init_cfg)
+            neck,
+            window,
+            piece=tuple(piece),
+            speed=tuple(speed),
+            projector_channels=projector_channels,
+            temperature=temperature,
+            init_cfg=init_cfg,
+        )
         if not 1 <= piece[0] <= piece[1] <= window or temperature <= 0:
-            raise ValueError(f'piece={tuple(piece)}, window={window}, temperature={temperature}: expected '
-                             '1 <= shortest <= longest <= window, and temperature > 0')
+            raise ValueError(
+                f'piece={tuple(piece)}, window={window}, temperature={temperature}: expected '
+                '1 <= shortest <= longest <= window, and temperature > 0'
+            )
         if not 0 < speed[0] <= speed[1]:
             raise ValueError(f'speed={tuple(speed)}: expected 0 < slowest <= fastest')
         self.piece = tuple(piece)
         self.speed = tuple(speed)
         self.temperature = temperature
         self.projector = nn.Sequential(
-            nn.Linear(self.channels, projector_channels), nn.ReLU(inplace=True),
-            nn.Linear(projector_channels, projector_channels))
+            nn.Linear(self.channels, projector_channels),
+            nn.ReLU(inplace=True),
+            nn.Linear(projector_channels, projector_channels),
+        )
 
     def loss(self, inputs: Tensor, *labels: Tensor) -> dict[str, Tensor]:
         """InfoNCE between the two pastes.
@@ -71,7 +91,9 @@ class PseudoActionLocalization(Pretext):
         """
         batch = len(inputs)
         if batch < 3:
-            raise ValueError(f'PseudoActionLocalization needs batches of at least 3 windows, got {batch}')
+            raise ValueError(
+                f'PseudoActionLocalization needs batches of at least 3 windows, got {batch}'
+            )
         lengths = torch.randint(self.piece[0], self.piece[1] + 1, (batch,), device=inputs.device)
         low, high = map(math.log, self.speed)
         speed = torch.exp(low + (high - low) * torch.rand(batch, device=inputs.device))
@@ -86,10 +108,13 @@ class PseudoActionLocalization(Pretext):
 
     def _places(self, lengths: Tensor) -> Tensor:
         """Random first snippets of pieces inside a window."""
-        return (torch.rand(len(lengths), device=lengths.device) * (self.window - lengths + 1)).long()
+        return (
+            torch.rand(len(lengths), device=lengths.device) * (self.window - lengths + 1)
+        ).long()
 
-    def _represent(self, windows: Tensor, backgrounds: Tensor, source: Tensor, lengths: Tensor,
-                   resized: Tensor) -> Tensor:
+    def _represent(
+        self, windows: Tensor, backgrounds: Tensor, source: Tensor, lengths: Tensor, resized: Tensor
+    ) -> Tensor:
         """Unit vectors ``(B, projector_channels)`` of the pieces inside their backgrounds."""
         pasted, mask = paste(windows, backgrounds, source, lengths, self._places(resized), resized)
         adapted = self.neck(pasted)
@@ -98,9 +123,16 @@ class PseudoActionLocalization(Pretext):
         return F.normalize(at_least_float32(self.projector(mean)), dim=1)
 
 
-def paste(windows: Tensor, backgrounds: Tensor, source: Tensor, lengths: Tensor, start: Tensor,
-          resized: Tensor) -> tuple[Tensor, Tensor]:
-    """Paste a piece of every window into its background, stretched or shortened by linear interpolation.
+def paste(
+    windows: Tensor,
+    backgrounds: Tensor,
+    source: Tensor,
+    lengths: Tensor,
+    start: Tensor,
+    resized: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Paste a piece of every window into its background, stretched or shortened by linear
+    interpolation.
 
     Args:
         windows: Where the pieces come from, ``(B, C, T)``.
@@ -108,8 +140,8 @@ def paste(windows: Tensor, backgrounds: Tensor, source: Tensor, lengths: Tensor,
         source: First snippet of the piece in its window ``(B,)``.
         lengths: Snippets of the piece in its window ``(B,)``.
         start: First snippet of the piece in the background ``(B,)``.
-        resized: Snippets of the piece in the background ``(B,)``; its first and last snippet are those of
-            the piece.
+        resized: Snippets of the piece in the background ``(B,)``; its first and last snippet are
+            those of the piece.
 
     Returns:
         Pasted features ``(B, C, T)``, and where the piece is, bool ``(B, T)``.
@@ -127,6 +159,8 @@ def paste(windows: Tensor, backgrounds: Tensor, source: Tensor, lengths: Tensor,
     position = (source[:, None] + offset * speed[:, None]).clamp(0, last)
     lower = position.long()
     weight = (position - lower)[:, None].to(windows.dtype)
-    before, after = (windows.gather(2, index.clamp(max=last)[:, None].expand(-1, windows.shape[1], -1))
-                     for index in (lower, lower + 1))
+    before, after = (
+        windows.gather(2, index.clamp(max=last)[:, None].expand(-1, windows.shape[1], -1))
+        for index in (lower, lower + 1)
+    )
     return torch.where(mask[:, None], before + weight * (after - before), backgrounds), mask

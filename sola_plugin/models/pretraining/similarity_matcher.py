@@ -1,4 +1,5 @@
 """Similarity matching (https://arxiv.org/abs/2211.06023): neck → predictor → loss."""
+
 from __future__ import annotations
 
 import torch
@@ -15,8 +16,8 @@ class SimilarityMatcher(Pretext):
     """Similarity matching of windows of unlabelled features (https://arxiv.org/abs/2211.06023)::
 
         window (B, C, window) ─ neck ─ L positions, L2-normalised ─ z (stopped) ─┐
-                                                        └─ predictor ─ p ─────── TSM (B, L, L) ─ loss
-                                                                          target (L, L) ─┘
+                                                          └─ predictor ─ p ─ TSM (B, L, L) ─ loss
+                                                                               target (L, L) ─┘
 
     Args:
         neck: Config of a neck with channels given, or the neck itself.
@@ -35,31 +36,49 @@ class SimilarityMatcher(Pretext):
 
     target: Tensor
 
-    def __init__(self,
-                 neck: dict | nn.Module,
-                 window: int = 23,
-                 start: int = 4,
-                 step: int = 2,
-                 num_positions: int = 8,
-                 k: float = 16.0,
-                 predictor_channels: int | None = 512,
-                 stop_gradient: bool = True,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        neck: dict | nn.Module,
+        window: int = 23,
+        start: int = 4,
+        step: int = 2,
+        num_positions: int = 8,
+        k: float = 16.0,
+        predictor_channels: int | None = 512,
+        stop_gradient: bool = True,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
-            neck, window, start=start, step=step, num_positions=num_positions, k=k,
-            predictor_channels=predictor_channels, stop_gradient=stop_gradient, init_cfg=init_cfg)
+            neck,
+            window,
+            start=start,
+            step=step,
+            num_positions=num_positions,
+            k=k,
+            predictor_channels=predictor_channels,
+            stop_gradient=stop_gradient,
+            init_cfg=init_cfg,
+        )
         last = start + step * (num_positions - 1)
         if start < 0 or step < 1 or num_positions < 2 or last >= window:
-            raise ValueError(f'positions {start}, {start + step}, ..., {last} must lie inside a window '
-                             f'of {window} snippets: change window, start, step or num_positions')
+            raise ValueError(
+                f'positions {start}, {start + step}, ..., {last} must lie inside a window '
+                f'of {window} snippets: change window, start, step or num_positions'
+            )
         self.start = start
         self.step = step
         self.num_positions = num_positions
         self.k = k
         self.stop_gradient = stop_gradient
-        self.predictor = None if predictor_channels is None else nn.Sequential(
-            nn.Linear(self.channels, predictor_channels), nn.ReLU(inplace=True),
-            nn.Linear(predictor_channels, self.channels))
+        self.predictor = (
+            None
+            if predictor_channels is None
+            else nn.Sequential(
+                nn.Linear(self.channels, predictor_channels),
+                nn.ReLU(inplace=True),
+                nn.Linear(predictor_channels, self.channels),
+            )
+        )
         self.register_buffer('target', interval_target(num_positions, k), persistent=False)
 
     def loss(self, inputs: Tensor, *labels: Tensor) -> dict[str, Tensor]:
@@ -76,7 +95,8 @@ class SimilarityMatcher(Pretext):
             ``(B, L, L)``.
         """
         z = self.neck.forward_positions(  # type: ignore[operator]
-            inputs, self.start, self.step, self.num_positions)
+            inputs, self.start, self.step, self.num_positions
+        )
         # The predictor sees unit vectors; half precision keeps too few digits of their length.
         z = F.normalize(z if z.dtype == torch.float64 else z.float(), dim=2)
         p = z if self.predictor is None else self.predictor(z)

@@ -20,6 +20,8 @@ from typing import Any
 
 import wrapt
 
+from ._checkpoint_guard import checkpoints_do_not_act
+
 
 def install() -> None:
     """Arrange for every mend; nothing of the stack is imported by this call."""
@@ -32,6 +34,7 @@ def install() -> None:
         ('mmengine.config.config', repeated_layout),
         ('mmengine.config.utils', list_in_metafile),
         ('mmengine.runner.checkpoint', weights_only_checkpoints),
+        ('mmengine.runner.checkpoint', checkpoints_do_not_act),
     ):
         wrapt.register_post_import_hook(mend, module)
 

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ class Stage:
         folder: Where it is done; its name tells everything that the result depends on.
         settings: The same as text.
         work: Does it.
+        config: Of the run that it is; ``None``: it is none.
     """
 
     kind: str
     folder: Path
     settings: str
     work: Callable[[], dict]
+    config: Config | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -85,7 +87,8 @@ def cell_stages(cell: Cell, seed: int, work_dir: Path) -> list[Stage]:
         neck.init_cfg.checkpoint = str(stages[-1].folder / 'run/sola.pth')
     if data is not None:
         _use_data(head, data)
-    stages.append(_stage('head', settings, work_dir, lambda folder: _run_head(head, folder, seed)))
+    stage = _stage('head', settings, work_dir, lambda folder: _run_head(head, folder, seed))
+    stages.append(replace(stage, config=head))
     return stages
 
 

@@ -11,6 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from sola_plugin.models.necks.checkpoint import changed_necks, weights_of
+
 from .training import build_runner
 
 
@@ -107,7 +109,8 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Keys are missing or not expected, or shapes differ.
+        ValueError: The file holds no weights, keys are missing or not expected, shapes differ, or
+            the neck is another one (:class:`~sola_plugin.models.necks.Neck`).
     """
     path = os.fspath(checkpoint)
     try:
@@ -116,7 +119,7 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
         raise FileNotFoundError(f'checkpoint {path} does not exist') from None
     except Exception as error:  # torch raises many kinds for a torn file
         raise ValueError(f'cannot read the checkpoint {path}: {error}. Is it complete?') from error
-    state = loaded.get('state_dict', loaded)
+    state = weights_of(loaded, path)
     own = model.state_dict()
     problems = [
         f'{key}: {tuple(state[key].shape)}, expected {tuple(value.shape)}'
@@ -131,6 +134,7 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
     problems += [f'{key}: missing' for key in own if key not in state and key not in constant]
     if not part_of:
         problems += [f'{key}: not expected' for key in state if key not in own]
+    problems += changed_necks(model, state)
     if problems:
         more = f' and {len(problems) - 5} more' if len(problems) > 5 else ''
         raise ValueError(

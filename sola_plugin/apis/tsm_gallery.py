@@ -13,12 +13,11 @@ import torch
 from matplotlib.figure import Figure
 from mmaction.registry import DATASETS
 from mmengine.config import Config
-from torch import nn
 
 from sola_plugin.datasets import TALFeatureDataset
 from sola_plugin.datasets.annotations import first_few
 from sola_plugin.models.losses import interval_target
-from sola_plugin.models.necks import build_sola, read_sola
+from sola_plugin.models.necks import Neck, build_sola, read_sola
 from sola_plugin.visualization import cosine_tsm, plot_tsm
 
 _EPOCH = re.compile(r'epoch_(\d+)\.pth')
@@ -140,8 +139,8 @@ def epoch_frames(
         ValueError: See :func:`tsm_figure`.
     """
     final = folder / 'sola.pth'
-    # The checkpoints of the epochs do not tell the neck's dilations.
-    settings = read_sola(final)['neck']
+    # Checkpoints of earlier versions do not tell the neck's dilations.
+    record = read_sola(final)['neck']
     target_of = final if has_target(final) else None
     checkpoints = list(epoch_checkpoints(folder).items())
     chosen = (
@@ -149,14 +148,14 @@ def epoch_frames(
     )
     for title, path in (checkpoints[index] for index in chosen):
         yield _draw(
-            features, meta, {f'SoLa, {title}': build_sola(path, **settings)}, target_of, snippets
+            features, meta, {f'SoLa, {title}': build_sola(path, record)}, target_of, snippets
         )
 
 
 def _draw(
     features: torch.Tensor,
     meta: Mapping[str, Any],
-    necks: Mapping[str, nn.Module],
+    necks: Mapping[str, Neck],
     target_of: Path | None,
     snippets: tuple[int, int] | None,
 ) -> Figure:
@@ -169,7 +168,7 @@ def _draw(
         )
     matrices = {'raw features': cosine_tsm(features[:, first:end].numpy())}
     for title, neck in necks.items():
-        if neck.in_channels != channels:
+        if neck.in_channels not in (None, channels):
             raise ValueError(
                 f'the checkpoint of {title!r} is for features with {neck.in_channels} channels, '
                 f'those of {name!r} have {channels}'
@@ -189,17 +188,18 @@ def _draw(
 
 
 @torch.no_grad()
-def _adapted(features: torch.Tensor, neck: nn.Module) -> np.ndarray:
+def _adapted(features: torch.Tensor, neck: Neck) -> np.ndarray:
     return neck.eval()(features[None])[0].numpy()
 
 
-def _settings(checkpoint: Path) -> dict[str, Any]:
-    return read_sola(checkpoint)['meta'].get('pretext', {})
+def _settings(checkpoint: Path) -> Mapping[str, Any]:
+    settings = read_sola(checkpoint)['meta'].get('pretext', {})
+    return settings if isinstance(settings, Mapping) else {}
 
 
 def _target(checkpoint: Path, length: int) -> np.ndarray:
     settings = _settings(checkpoint)
-    if 'k' not in settings:
+    if not all(isinstance(settings.get(key), (int, float)) for key in ('k', 'step')):
         raise ValueError(
             f'{checkpoint} does not say which target it was trained with; was it written by '
             'tools/pretrain_sola.py with similarity matching?'

@@ -45,10 +45,7 @@ def record_features(features: Any) -> dict[str, Any]:
     names = {str(video): video for video in videos}
     samples, channels = {}, 0
     for name in sorted(names)[:: -(-len(names) // _NUM_SAMPLES) or 1]:
-        values = store.load(names[name])
-        channels, length = values.shape
-        parts = np.array_split(values[:, length // 2].astype(np.float64), _NUM_PARTS)
-        samples[name] = [length, *(float(f'{np.linalg.norm(part):.6g}') for part in parts)]
+        channels, samples[name] = _sample(store.load(names[name]))
     folders: list[str] = []
     if isinstance(store, FeatureStore):
         folders = [path.parent.name for path in store.files(videos[0])]
@@ -71,7 +68,11 @@ def feature_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
 
     Returns:
         What differs, in words; empty for the same features.
+
+    Raises:
+        ValueError: ``before`` is no record.
     """
+    _check_record(before)
     changes = []
     if before['channels'] != now['channels']:
         changes.append(f'features of {before["channels"]} channels, now {now["channels"]}')
@@ -93,3 +94,48 @@ def feature_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             f'{first_few(others)}'
         )
     return changes
+
+
+def other_features(before: Mapping[str, Any], features: Any) -> list[str]:
+    """Compare a record with features of some of the same videos, and perhaps of others.
+
+    Args:
+        before: Result of :func:`record_features`.
+        features: See there.
+
+    Returns:
+        What differs in the videos that both have; empty if nothing does, or if they share none.
+
+    Raises:
+        FeatureError: Features cannot be read.
+        ValueError: ``before`` is no record.
+    """
+    _check_record(before)
+    store, videos = open_videos(features)
+    now = dict(before, samples={})
+    for video in videos:
+        if str(video) in before['samples']:
+            now['channels'], now['samples'][str(video)] = _sample(store.load(video))
+    return feature_changes(before, now)
+
+
+def _sample(values: np.ndarray) -> tuple[int, list]:
+    """Channels of a video ``(C, T)``, and what a record holds of it."""
+    channels, length = values.shape
+    parts = np.array_split(values[:, length // 2].astype(np.float64), _NUM_PARTS)
+    return channels, [length, *(float(f'{np.linalg.norm(part):.6g}') for part in parts)]
+
+
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Refuse what a file may hold in the place of a record."""
+    kinds = dict(channels=int, videos=int, ids=str, samples=Mapping)
+    samples = record.get('samples')
+    if any(not isinstance(record.get(key), kind) for key, kind in kinds.items()) or not all(
+        isinstance(sample, (list, tuple))
+        and len(sample) == 1 + _NUM_PARTS
+        and all(isinstance(number, (int, float)) for number in sample)
+        for sample in (samples or {}).values()
+    ):
+        raise ValueError(
+            'the record of the features that a neck was trained on is damaged: train it again'
+        )

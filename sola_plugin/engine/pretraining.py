@@ -62,7 +62,7 @@ def pretraining_config(
         A config for :func:`pretrain`.
     """
     pretext = dict(type='SimilarityMatcher') | dict(pretext or {})
-    task = _task_of(pretext['type'])
+    task = task_of(pretext['type'])
     window = pretext.get('window', inspect.signature(task).parameters['window'].default)
     dataset = dict(
         type='SoLaWindowDataset',
@@ -96,6 +96,15 @@ def pretraining_config(
     )
 
 
+#: Arguments of :func:`pretraining_config` that say how long and how fast a neck learns, and how
+#: features are read.
+SCHEDULE = tuple(
+    name
+    for name in inspect.signature(pretraining_config).parameters
+    if name not in ('neck', 'features', 'work_dir', 'pretext', 'seed')
+)
+
+
 def pretrain(cfg: Config) -> Path:
     """Train a neck by similarity matching, or another pretext task, and write it to
     ``<work_dir>/sola.pth``.
@@ -112,7 +121,7 @@ def pretrain(cfg: Config) -> Path:
     Raises:
         TypeError: The model is not a pretext task.
     """
-    _task_of(cfg.model.type)
+    task_of(cfg.model.type)
     path = Path(cfg.work_dir) / 'sola.pth'
     if cfg.get('resume') and not cfg.get('load_from'):
         resume_from_newest(cfg)
@@ -143,8 +152,11 @@ def pretrain(cfg: Config) -> Path:
     return path
 
 
-def _task_of(name: str) -> type[Pretext]:
+def task_of(name: str) -> type[Pretext]:
     """The class of a pretext task.
+
+    Args:
+        name: Its registered name.
 
     Raises:
         TypeError: There is none of that name.

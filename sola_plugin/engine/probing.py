@@ -49,15 +49,15 @@ def check_channels(
 
     Args:
         dataset: Features.
-        neck: ``None``, or one without ``in_channels``, takes any.
+        neck: ``None``, or one whose ``in_channels`` are ``None``, takes any.
         what: Name of the neck in the message.
 
     Raises:
         ValueError: The numbers of channels differ.
     """
     channels = dataset.feature_store.channels
-    expected = getattr(neck, 'in_channels', channels)
-    if channels != expected:
+    expected = getattr(neck, 'in_channels', None)
+    if expected not in (None, channels):
         raise ValueError(
             f'the features in {dataset.feature_store.name} have {channels} channels, {what} '
             f'expects {expected}: the linear probe needs the features that it was trained on'

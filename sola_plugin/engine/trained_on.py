@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import print_log
 
-from sola_plugin.datasets.feature_record import feature_changes, record_features
+from sola_plugin.datasets.feature_record import (
+    feature_changes,
+    other_features,
+    record_features,
+)
+from sola_plugin.models.necks import read_sola
 
 from .random_state import keep_random_state
 
@@ -57,17 +65,68 @@ def changes_since(checkpoint: Mapping[str, Any], cfg: Config) -> list[str]:
     with keep_random_state():
         task = MODELS.build(cfg.model)
     meta = checkpoint['meta']
-    changes = []
+    changes = task.neck.changes_since(checkpoint['neck'])
     for before, now in (
-        (checkpoint['neck'], task.neck.settings),
-        (meta.get('pretext', {}), task.settings),
-        (meta.get('schedule', {}), schedule_of(cfg)),
+        (_plain(meta, 'pretext'), task.settings),
+        (_plain(meta, 'schedule'), schedule_of(cfg)),
     ):
         changes += [
             f'{key}={before[key]!r}, now {value!r}'
             for key, value in now.items()
             if key in before and json.dumps(before[key]) != json.dumps(value)
         ]
-    if meta.get('features') and (now := features_of(cfg)):
-        changes += feature_changes(meta['features'], now)
+    if (before := _plain(meta, 'features')) and (now := features_of(cfg)):
+        changes += feature_changes(before, now)
     return changes
+
+
+def warn_of_other_features(path: str | os.PathLike, features: Any) -> None:
+    """Log it when a neck that the user chose was trained on other features of the same videos.
+
+    The neck may be used on other videos than it was trained on, or on some of them.
+
+    Args:
+        path: File of the neck, see :func:`~sola_plugin.models.necks.read_sola`.
+        features: What it is used on: a ``TALFeatureDataset`` or its config.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be read.
+    """
+    before = _plain(read_sola(path)['meta'], 'features')
+    if not before:
+        return
+    with keep_random_state():
+        changes = other_features(before, features)
+    if changes:
+        print_log(
+            f'{os.fspath(path)} was trained otherwise than it is used now: {"; ".join(changes)}',
+            'current',
+            logging.WARNING,
+        )
+
+
+def warn_of_pretrained_neck(cfg: Config) -> None:
+    """:func:`warn_of_other_features` for the neck that a localizer starts from.
+
+    Args:
+        cfg: Runner config. Nothing is compared without ``init_cfg=dict(type='Pretrained', ...)`` of
+            the neck, with another dataset than ``TALFeatureDataset``, or when the run is resumed.
+    """
+    neck = cfg.model.get('neck') or {}
+    init = neck.get('init_cfg') or {}
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    known = isinstance(dataset, dict) and dataset.get('type') == 'TALFeatureDataset'
+    if known and not cfg.get('resume') and init.get('type') == 'Pretrained':
+        warn_of_other_features(init['checkpoint'], dataset)
+
+
+def _plain(meta: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A dict in what a file says; empty if there is none."""
+    content = meta.get(key) or {}
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            f'the file of the neck holds a {type(content).__name__} as {key}, expected a dict: '
+            'train it again'
+        )
+    return content

@@ -17,6 +17,7 @@ from torch import nn
 
 from sola_plugin.datasets.tal_feature_dataset import TALFeatureDataset
 from sola_plugin.engine.probing import build_probe_dataset, check_channels, read_probe_data
+from sola_plugin.engine.trained_on import warn_of_other_features
 from sola_plugin.evaluation.boundary_distance import KINDS, check_edges
 from sola_plugin.evaluation.linear_probe import METRICS, SeededProbe, linear_probe, probe_over_seeds
 from sola_plugin.evaluation.probe_data import DEFAULT_C, ProbeData
@@ -116,6 +117,7 @@ def compare_methods(
     for name, sola in loaded.items():
         for dataset in datasets:
             check_channels(dataset, sola, f'the SoLa checkpoint {paths[name]}')
+            warn_of_other_features(paths[name], dataset)
     methods: dict[str, nn.Module | None] = {BASELINE: None}
     for neck in necks:
         name, kind = NECKS[neck]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmaction.registry import HOOKS
 from mmengine.config import Config
@@ -14,12 +16,14 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from sola_plugin.models.necks import SoLa, load_sola_weights, read_sola
+from sola_plugin.models.necks import Neck, load_sola_weights, read_sola
+from sola_plugin.models.necks.neck import constructor_arguments
 
 from ..distributed import prepare_cpu_ranks
-from ..pretraining import nested_run, pretrain, pretraining_config
+from ..pretraining import SCHEDULE, nested_run, pretrain, pretraining_config, task_of
 from ..resume import newest_checkpoint
 from ..trained_on import changes_since
+from .linear_probe_hook import LinearProbeHook
 
 
 @HOOKS.register_module()
@@ -50,8 +54,10 @@ class SoLaPretrainHook(Hook):
             ``in_memory`` of :func:`~sola_plugin.engine.pretraining.pretraining_config`.
 
     Raises:
-        ValueError: The model has no SoLa neck, the checkpoint is of another size, or the neck in
-            the work dir was trained on other features or with other settings.
+        TypeError: ``pretext`` is no pretext task.
+        ValueError: An argument, or a key of ``pretext`` or ``probe``, is not known. At the start of
+            training: the model has no neck that can be trained, the checkpoint is of another neck,
+            or the neck in the work dir was trained on other features or with other settings.
     """
 
     # Before hooks that look at the model at the start of training, such as EMAHook.
@@ -66,6 +72,10 @@ class SoLaPretrainHook(Hook):
         probe: dict | None = None,
         **schedule,
     ) -> None:
+        _check_keys(schedule, type(self), 'SoLaPretrainHook', SCHEDULE)
+        task = task_of((pretext or {}).get('type', 'SimilarityMatcher'))
+        _check_keys(pretext, task, 'pretext of SoLaPretrainHook', ('type',), ('neck',))
+        _check_keys(probe, LinearProbeHook, 'probe of SoLaPretrainHook')
         self.checkpoint = checkpoint
         self.freeze = freeze
         self.features = features
@@ -82,7 +92,7 @@ class SoLaPretrainHook(Hook):
         wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if wrapped else runner.model
         neck = getattr(model, 'neck', None)
-        if not isinstance(neck, SoLa):
+        if not isinstance(neck, Neck):
             raise ValueError(
                 "SoLaPretrainHook needs a model with a SoLa neck: add neck=dict(type='SoLa') "
                 f'to model (the neck is {type(neck).__name__})'
@@ -146,3 +156,27 @@ class SoLaPretrainHook(Hook):
                 f'neck: SoLaPretrainHook with checkpoint={str(path)!r}'
             )
         print_log(message, 'current', logging.WARNING)
+
+
+def _check_keys(
+    given: Mapping[str, Any] | None,
+    taker: type,
+    what: str,
+    also: Collection[str] = (),
+    but: Collection[str] = (),
+) -> None:
+    """Refuse keys that would fail only when the training begins.
+
+    Args:
+        given: What was given; ``None``: nothing.
+        taker: The class whose arguments are known keys.
+        what: Name for the message.
+        also: Other known keys.
+        but: Arguments that are not the user's to give.
+    """
+    known = [*also, *(name for name in constructor_arguments(taker) if name not in but)]
+    unknown = [str(key) for key in given or {} if key not in known]
+    if unknown:
+        raise ValueError(
+            f'{what}: unknown key {", ".join(unknown)}, expected some of {", ".join(known)}'
+        )

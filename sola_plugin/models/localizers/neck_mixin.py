@@ -58,7 +58,8 @@ class NeckMixin(nn.Module):
                 :meth:`detections`.
 
         Raises:
-            ValueError: The neck has other channels than the features, or there is no neck to match.
+            ValueError: The neck has other channels than the features, or there is no neck to match,
+                or it has no weights.
         """
         self.channels = feat_dim
         self.cells = temporal_dim if windows is None else None
@@ -185,7 +186,8 @@ class NeckMixin(nn.Module):
         total = video.shape[1]
         # The neck gives a window what it gives the whole video when it sees so many snippets around
         # it.
-        reach = 0 if self.neck is None else int(getattr(self.neck, 'reach', total))
+        reach = 0 if self.neck is None else getattr(self.neck, 'reach', None)
+        reach = total if reach is None else int(reach)
         parts = []
         for batch in windows.batches(total):
             start, stop = batch[0].start, min(batch[-1].stop, total)

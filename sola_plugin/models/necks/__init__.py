@@ -1,11 +1,13 @@
 """Necks: what stands between the frozen features and the head, ``(N, C, T)`` in and out."""
 
 from .checkpoint import build_sola, load_sola_weights, read_sola, save_sola
+from .neck import Neck
 from .smoothing import TemporalSmoothing
 from .sola import SoLa
 from .standardization import Standardization
 
 __all__ = [
+    'Neck',
     'SoLa',
     'Standardization',
     'TemporalSmoothing',

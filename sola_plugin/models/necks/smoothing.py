@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor
+
+from .neck import Neck
 
 
 @MODELS.register_module()
-class TemporalSmoothing(BaseModule):
+class TemporalSmoothing(Neck):
     """Average every snippet with its neighbours. No weights.
 
     Args:
@@ -25,7 +26,7 @@ class TemporalSmoothing(BaseModule):
     """
 
     def __init__(self, in_channels: int | None = None, kernel_size: int = 3) -> None:
-        super().__init__()
+        super().__init__(in_channels)
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f'TemporalSmoothing expects an odd kernel_size, got {kernel_size}')
         self.kernel_size = kernel_size

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .checkpoint import load_sola_weights
+from .neck import Neck
 from .standardization import Standardization
 
 
 @MODELS.register_module()
-class SoLa(BaseModule):
+class SoLa(Neck):
     """Light network between a frozen encoder and a TAL head.
 
     ``y = x + tanh(alpha) * f(x)``. ``alpha`` is zero at the start, so that SoLa starts as the
@@ -61,7 +60,7 @@ class SoLa(BaseModule):
         frozen: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(in_channels, init_cfg)
         if in_channels is None:
             raise ValueError(
                 'SoLa needs in_channels, the number of channels of the features: inside a '
@@ -72,10 +71,12 @@ class SoLa(BaseModule):
                 'SoLa expects two odd kernel_sizes and two dilations, got '
                 f'kernel_sizes={tuple(kernel_sizes)}, dilations={tuple(dilations)}'
             )
-        self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.kernel_sizes = tuple(kernel_sizes)
         self.dilations = tuple(dilations)
+        self.reach = sum(
+            dilation * (size // 2) for size, dilation in zip(self.kernel_sizes, self.dilations)
+        )
         self.alpha = nn.Parameter(torch.zeros(1))
         self.conv_network = nn.Sequential(
             self._conv(in_channels, hidden_channels, kernel_sizes[0], dilations[0]),
@@ -85,7 +86,6 @@ class SoLa(BaseModule):
             nn.Conv1d(hidden_channels, in_channels, 1),
         )
         self.standardization = Standardization(in_channels) if standardize else None
-        self.frozen = False
         if frozen:
             self.freeze()
 
@@ -98,50 +98,6 @@ class SoLa(BaseModule):
             dilation=dilation,
             padding=dilation * (kernel_size // 2),
         )
-
-    @property
-    def settings(self) -> dict:
-        """Config that rebuilds a neck of this size: ``dict(type='SoLa', in_channels=..., ...)``."""
-        return dict(
-            type='SoLa',
-            in_channels=self.in_channels,
-            hidden_channels=self.hidden_channels,
-            kernel_sizes=self.kernel_sizes,
-            dilations=self.dilations,
-            standardize=self.standardization is not None,
-        )
-
-    @property
-    def reach(self) -> int:
-        """How many snippets to either side an output depends on."""
-        return sum(
-            dilation * (size // 2) for size, dilation in zip(self.kernel_sizes, self.dilations)
-        )
-
-    def freeze(self) -> None:
-        """Exclude the weights, and the statistics of ``standardize``, from training from now on."""
-        self.frozen = True
-        self.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> SoLa:
-        """See ``nn.Module.train``; the statistics of a frozen SoLa stay as they are."""
-        super().train(mode)
-        if self.frozen and self.standardization is not None:
-            self.standardization.eval()
-        return self
-
-    def init_weights(self) -> None:
-        """Load the checkpoint of ``init_cfg=dict(type='Pretrained', checkpoint=...)``, if any.
-
-        Raises:
-            ValueError: The checkpoint holds no SoLa weights, or weights of another size.
-        """
-        if self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
-            load_sola_weights(self, self.init_cfg['checkpoint'])
-            self._is_init = True
-        else:
-            super().init_weights()
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Transform features.
@@ -189,11 +145,9 @@ class SoLa(BaseModule):
             Tensor ``(N, L, C)``.
         """
         last = start + step * (num_positions - 1)
-        if last >= x.shape[2]:
-            raise ValueError(f'position {last} is outside a window of {x.shape[2]} snippets')
         reach = self.dilations[0] * (self.kernel_sizes[0] // 2)
         if self.kernel_sizes[1] > 1 or start < reach or last + reach >= x.shape[2]:
-            return self(x)[:, :, start : last + 1 : step].transpose(1, 2)
+            return super().forward_positions(x, start, step, num_positions)
         if self.standardization is not None:
             x = self.standardization(x)
         first = self.conv_network[0]

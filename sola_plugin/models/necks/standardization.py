@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from mmaction.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from .neck import Neck
 
 
 @MODELS.register_module()
-class Standardization(BaseModule):
+class Standardization(Neck):
     """Give every channel mean 0 and variance 1 over the training snippets. Nothing is learnt by
     gradient.
 
     Features of a classifier often share one large mean vector, which similarity matching removes as
     well; this neck shows how much of a gain is due to that. The statistics are those of the batch
     in training, and their average over all training batches in testing (a batch normalisation
-    without weights).
+    without weights). A batch of a single snippet has no statistics: it is standardised by those of
+    the batches before it, and does not count.
 
     Args:
         in_channels: C. ``None`` is filled in by the localizer from its ``feat_dim``.
@@ -28,7 +31,7 @@ class Standardization(BaseModule):
     reach = 0
 
     def __init__(self, in_channels: int | None = None) -> None:
-        super().__init__()
+        super().__init__(in_channels)
         if in_channels is None:
             raise ValueError(
                 'Standardization needs in_channels, the number of channels of the features'
@@ -52,8 +55,15 @@ class Standardization(BaseModule):
             Tensor ``(N, C, T)``; padded positions are zero and do not count in the statistics.
         """
         if mask is None:
-            return self.norm(x)
+            return self._standardised(x)
         snippets = x.transpose(1, 2)
         y = torch.zeros_like(snippets)
-        y[mask] = self.norm(snippets[mask])
+        y[mask] = self._standardised(snippets[mask])
         return y.transpose(1, 2)
+
+    def _standardised(self, x: Tensor) -> Tensor:
+        """Standardise ``(N, C)`` or ``(N, C, T)``."""
+        if x.numel() <= self.norm.num_features:  # BatchNorm refuses one snippet in training
+            mean, variance = self.norm.running_mean, self.norm.running_var
+            return F.batch_norm(x, mean, variance, eps=self.norm.eps)
+        return self.norm(x)

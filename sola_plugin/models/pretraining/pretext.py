@@ -18,6 +18,9 @@ class Pretext(BaseModel):
             the same shape.
         window: Snippets in a window.
         **settings: The other arguments of the task, kept for :attr:`settings`.
+
+    Raises:
+        ValueError: The neck has no weights that a task could train, or does not tell its channels.
     """
 
     #: Whether batches need ``labels``: a class for every snippet.
@@ -26,6 +29,18 @@ class Pretext(BaseModel):
     def __init__(self, neck: dict | nn.Module, window: int, **settings: Any) -> None:
         super().__init__(init_cfg=settings.pop('init_cfg', None))
         self.neck = neck if isinstance(neck, nn.Module) else MODELS.build(neck)
+        kind = type(self.neck).__name__
+        if next(self.neck.parameters(), None) is None:
+            raise ValueError(
+                f'{type(self).__name__} trains the weights of the neck, and {kind} has none: take '
+                f"neck=dict(type='SoLa'), or leave {type(self).__name__} (similarity_matching, "
+                'SoLaPretrainHook) out'
+            )
+        if not isinstance(getattr(self.neck, 'in_channels', None), int):
+            raise ValueError(
+                f'{type(self).__name__} needs a neck with in_channels, and {kind} has none: '
+                'make it a sola_plugin.models.necks.Neck, and give it in_channels'
+            )
         self.window = window
         self._settings = dict(type=type(self).__name__, window=window, **settings)
 

@@ -110,7 +110,7 @@ def _problem_of(content: dict[str, Any]) -> str | None:
     names = {field.name for field in dataclasses.fields(PackedIndex)}
     if set(content) != names:
         return f'expected the keys {sorted(names)}, got {sorted(content)}'
-    if content['dtype'] not in DTYPES:
+    if content['dtype'] not in list(DTYPES):  # it may be a list or a dict
         return f'expected a dtype of {", ".join(DTYPES)}, got {content["dtype"]!r}'
     columns = {key: content[key] for key in ('ids', 'lengths', 'crc32', 'stamps')}
     if not all(isinstance(column, list) for column in columns.values()):

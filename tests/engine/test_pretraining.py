@@ -14,11 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmaction.registry import HOOKS
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 
 from sola_plugin.apis import train_localizer
-from sola_plugin.engine import newest_checkpoint, pretrain, pretraining_config
+from sola_plugin.engine import (
+    SoLaPretrainHook,
+    newest_checkpoint,
+    pretrain,
+    pretraining_config,
+)
+from sola_plugin.engine.pretraining import SCHEDULE
 from sola_plugin.models.necks import build_sola, read_sola
 from tests.conftest import (
     CHANNELS,
@@ -259,6 +266,90 @@ class TestHook:
             'was trained otherwise than the config says: step=2, now 1; other features in 4 of 4'
             in log
         )
+
+    @pytest.mark.parametrize(
+        ('options', 'message'),
+        [
+            (
+                dict(max_epoch=3),
+                r'SoLaPretrainHook: unknown key max_epoch, .* batch_size, max_epochs',
+            ),
+            (
+                dict(pretext=dict(K=4)),
+                r'pretext of SoLaPretrainHook: unknown key K, .*type, window',
+            ),
+            (dict(pretext=dict(neck=NECK)), 'unknown key neck, expected some of type, window'),
+            (dict(probe=dict(every=4)), 'probe of SoLaPretrainHook: unknown key every, .*interval'),
+        ],
+        ids=['schedule', 'pretext', 'neck', 'probe'],
+    )
+    def test_unknown_keys_are_refused_when_it_is_built(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            HOOKS.build(dict(type='SoLaPretrainHook', **options))
+
+    def test_every_known_key_is_taken(self):
+        pretext = dict(type='BoundarySensitive', window=24, margin=3)
+        probe = dict(train={}, test={}, interval=2, C=1.0)
+        schedule = dict.fromkeys(SCHEDULE, 1)
+        hook = SoLaPretrainHook(None, True, None, pretext, probe, **schedule)
+        assert hook.schedule == schedule and 'lr' in schedule and 'neck' not in schedule
+
+    def test_a_task_that_is_none(self):
+        with pytest.raises(TypeError, match='expected a pretext task .* got BMN'):
+            SoLaPretrainHook(pretext=dict(type='BMN'))
+
+    def test_a_neck_without_weights(self, data_root, tmp_path):
+        cfg = hook_config(data_root, tmp_path / 'work')
+        cfg.model.neck = dict(type='Standardization')
+        with pytest.raises(ValueError, match='weights of the neck, and Standardization has none'):
+            trained(cfg)
+
+
+class TestPretrainedNeck:
+    """``init_cfg=dict(type='Pretrained', ...)``: a neck that was chosen."""
+
+    @pytest.fixture
+    def sola(self, data_root, tmp_path) -> Path:
+        return pretrain(tiny_pretraining(data_root, tmp_path / 'pretraining'))
+
+    @staticmethod
+    def config(root: Path, work_dir: Path, sola: Path, **neck) -> Config:
+        cfg = Config(localization_config(root, work_dir))
+        cfg.model.neck = dict(
+            NECK, frozen=True, init_cfg=dict(type='Pretrained', checkpoint=str(sola)), **neck
+        )
+        cfg.train_cfg.max_epochs = 1
+        return cfg
+
+    @staticmethod
+    def log_of(cfg: Config) -> str:
+        runner = train_localizer(cfg)
+        return Path(runner._log_dir, f'{runner.timestamp}.log').read_text()
+
+    def test_some_of_the_same_videos_are_fine(self, data_root, tmp_path, sola):
+        log = self.log_of(self.config(data_root, tmp_path / 'work', sola))
+        assert 'was trained otherwise' not in log
+
+    def test_other_features_are_logged(self, data_root, tmp_path, sola):
+        change_features(data_root)
+        log = self.log_of(self.config(data_root, tmp_path / 'work', sola))
+        message = 'sola.pth was trained otherwise than it is used now: other features in 4 of 4 vid'
+        assert message in log
+
+    def test_other_settings_are_refused(self, data_root, tmp_path, sola):
+        cfg = self.config(data_root, tmp_path / 'work', sola, dilations=(2, 1))
+        with pytest.raises(ValueError, match=r'dilations=\(1, 1\), now \(2, 1\)'):
+            train_localizer(cfg)
+
+    @pytest.mark.parametrize(
+        'record', [[1], dict(channels=3), dict(channels=3, videos=1, ids='', samples=dict(v=[1]))]
+    )
+    def test_a_damaged_record(self, data_root, tmp_path, sola, record):
+        content = torch.load(sola)
+        content['meta']['features'] = record
+        torch.save(content, sola)
+        with pytest.raises(ValueError, match='train it again'):
+            train_localizer(self.config(data_root, tmp_path / 'work', sola))
 
 
 def change_features(root: Path) -> None:

@@ -24,6 +24,8 @@ from sola_plugin.evaluation.probe_data import DEFAULT_C, ProbeData
 from sola_plugin.models.necks import build_sola
 from sola_plugin.visualization import Cell, Difference
 
+from ..testing import check_fits
+
 #: The method that differences are taken to.
 BASELINE = 'raw features'
 #: Necks that need no training: name on the command line → name in results and type.
@@ -71,6 +73,7 @@ def probe_localizer(cfg: Config, checkpoint: str | os.PathLike, **options: Any) 
         See there.
     """
     model = MODELS.build(cfg.model)
+    check_fits(model, checkpoint)
     load_checkpoint(model, os.fspath(checkpoint), map_location='cpu', strict=True)
     train, test = (
         read_probe_data(build_probe_dataset(loader.dataset, part), model.neck)

@@ -215,7 +215,9 @@ def _part(checkpoint: Any, key: str, path: str) -> dict:
 
 def _records(weights: Mapping[str, Tensor]) -> dict[str, dict]:
     """Records of necks in the metadata of a state dict, by the name of the module."""
-    metadata = getattr(weights, '_metadata', None) or {}
+    metadata = getattr(weights, '_metadata', None)
+    if not isinstance(metadata, Mapping):
+        return {}
     return {
         name: dict(entry[RECORD_KEY])
         for name, entry in metadata.items()

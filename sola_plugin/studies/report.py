@@ -127,9 +127,14 @@ def _has_content(section: Section) -> bool:
 
 def _head_config(rows: Mapping[str, Row]) -> Config:
     """What the first seed of the first row was run with: not the program that its folder holds."""
-    config = next(iter(rows.values())).outcomes[0].stages[-1].config
-    assert config is not None  # the last stage is a head's
-    return config
+    stage = next(iter(rows.values())).outcomes[0].stages[-1]
+    if not (stage.folder / 'run').is_dir():
+        raise FileNotFoundError(
+            f'{stage.folder}/run is missing, which the report needs: remove {stage.folder} to do '
+            'this stage again'
+        )
+    assert stage.config is not None  # the last stage is a head's
+    return stage.config
 
 
 def _seeds(group: str, rows: Mapping[str, Row], baseline: str) -> FigureBlock:

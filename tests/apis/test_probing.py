@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from sola_plugin.apis.probing.methods import (
     Comparison,
@@ -25,8 +26,9 @@ from sola_plugin.apis.probing.report import (
     write_probe_figure,
     write_probe_report,
 )
+from sola_plugin.datasets.feature_record import record_features
 from sola_plugin.evaluation.linear_probe import METRICS, linear_probe
-from sola_plugin.models.necks import save_sola
+from sola_plugin.models.necks import SoLa, save_sola
 from tests.conftest import (
     CHANNELS,
     ROOT,
@@ -102,6 +104,19 @@ def test_every_method_on_the_same_snippets(setting):
     )
     # Two actions a video, and the snippets at hand of each boundary.
     assert raw.counts['start'][1:3].tolist() == raw.counts['end'][1:3].tolist() == [4, 4]
+
+
+def test_a_neck_of_other_features_of_the_same_videos_is_logged(tmp_path, caplog, monkeypatch):
+    root = make_dataset(tmp_path / 'data')
+    record = record_features(dict(root=str(root / 'features'), layout='TC'))
+    save_sola(tmp_path / 'sola.pth', SoLa(CHANNELS, 4), dict(features=record))
+    logger = MMLogger.get_instance('probing')
+    monkeypatch.setattr(logger, 'handlers', [caplog.handler])
+    for scale, logged in ((1, 0), (2, 2)):  # once for the training, once for the test videos
+        for path in (root / 'features').iterdir():
+            np.save(path, scale * np.load(path))
+        compare_methods(*datasets(root), [str(tmp_path / 'sola.pth')], seeds=range(2))
+        assert caplog.text.count('was trained otherwise than it is used now: other fea') == logged
 
 
 def test_standardised_by_hand(setting):

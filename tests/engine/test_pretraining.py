@@ -77,6 +77,14 @@ def test_resume_continues_the_same_run(data_root, tmp_path):
         torch.testing.assert_close(parts['state_dict'][key], value)
 
 
+def test_resuming_with_another_neck_is_refused(data_root, tmp_path):
+    pretrain(tiny_pretraining(data_root, tmp_path))
+    cfg = tiny_pretraining(data_root, tmp_path)
+    cfg.resume, cfg.model.neck.dilations = True, (2, 1)
+    with pytest.raises(ValueError, match=r'another SoLa: dilations=\(1, 1\), now \(2, 1\)'):
+        pretrain(cfg)
+
+
 def test_a_torn_checkpoint_is_passed_over(data_root, tmp_path):
     cfg = tiny_pretraining(data_root, tmp_path)
     pretrain(cfg)

@@ -260,7 +260,7 @@ def test_report_without_what_the_runs_left(finished, tmp_path):
         shutil.rmtree(folder)
     result = tool(tmp_path, str(study.path), '--work-dir', 'work')
     assert result.returncode == 1 and re.match(
-        r'error: work/head-\w+/run holds no config', result.stderr
+        r'error: work/head-\w+/run is missing', result.stderr
     )
     assert (tmp_path / 'work/results.md').is_file()  # the figures are there all the same
 

@@ -4,6 +4,10 @@ STUDY``."""
 
 from __future__ import annotations
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
+
 import argparse
 import sys
 from pathlib import Path
@@ -114,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

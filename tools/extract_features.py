@@ -2,6 +2,10 @@
 """Frozen features: ``python tools/extract_features.py VIDEOS OUT --recognizer CONFIG
 CHECKPOINT``."""
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
+
 import argparse
 import sys
 
@@ -97,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
+
 import argparse
 import sys
 from pathlib import Path
@@ -109,8 +113,6 @@ def main() -> None:
             index = run(args, bar)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-        sys.exit('stopped: the same command goes on')
     print(
         f'{args.paths[-1]}: {len(index.ids)} videos, {index.num_snippets} snippets x '
         f'{index.channels} '
@@ -121,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -25,24 +25,28 @@ class BusyError(OSError):
 
 @contextlib.contextmanager
 def hold_lock(
-    target: str | os.PathLike, wait: Callable[[str], None] | None = None
+    target: str | os.PathLike,
+    wait: Callable[[str], None] | None = None,
+    inside: bool = False,
 ) -> Iterator[None]:
     """Be the only process that writes to a file or folder.
 
-    The lock is a file beside it, ``.<name>.lock``, that names its holder. The system releases it
-    when the holder dies, however that comes about; a file that stays behind means nothing. Where
-    the file system knows no locks, a warning says so, and nothing is locked.
+    The lock is a file beside it, ``.<name>.lock``, or ``.lock`` in the folder, that names its
+    holder. The system releases it when the holder dies, however that comes about; a file that
+    stays behind means nothing. Where the file system knows no locks, a warning says so, and nothing
+    is locked.
 
     Args:
         target: File or folder; it need not exist.
         wait: Wait for another holder, after this was called with who it is. ``None``: refuse.
+        inside: Put the lock into the folder, which is then neither removed nor renamed meanwhile.
 
     Raises:
         BusyError: Another process has the lock, and ``wait`` is ``None``.
-        OSError: The folder of ``target`` cannot be written.
+        OSError: The lock cannot be written.
     """
     target = Path(target)
-    path = target.with_name(f'.{target.name}.lock')
+    path = target / '.lock' if inside else target.with_name(f'.{target.name}.lock')
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _acquire(target, path, wait)
     try:
@@ -50,7 +54,8 @@ def hold_lock(
     finally:
         if descriptor is not None:
             # First the name: whoever waits finds that it is gone, and makes a new file.
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # child processes may have it open too
             os.close(descriptor)
 

@@ -86,7 +86,7 @@ class ProgressLines:
         self._name, self._interval = name, interval
         self._stream, self._clock = stream, clock
         self._start = self._last = clock()
-        self._before = 0
+        self._before = self._done = 0
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Write a line if it is time.
@@ -97,6 +97,9 @@ class ProgressLines:
             total: Of how much.
         """
         now = self._clock()
+        if done < self._done:  # the next part of the job
+            self._start, self._before = now, done
+        self._done = done
         seconds = now - self._start
         if seconds < 1:
             self._before = done

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -80,6 +81,8 @@ class _Worker:
     def __init__(self) -> None:
         self._connection, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(theirs,))
+        # It unblocks the signal when it begins, which is at the first process otherwise.
+        resource_tracker.ensure_running()
         # The process begins with the signals blocked that are blocked here, and leaves them so.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

@@ -84,6 +84,8 @@ def read_json(path: str | os.PathLike, **options: Any) -> Any:
         ValueError: This is not JSON, or it is cut short.
     """
     data = read_bytes(path)
+    # Python code that is called now and then: without it, nothing hears Ctrl-C until the end.
+    options.setdefault('object_hook', _as_it_is)
     try:
         return json.loads(data, **options)
     except ValueError as error:
@@ -91,6 +93,10 @@ def read_json(path: str | os.PathLike, **options: Any) -> Any:
             f'{path}: not complete JSON ({error}): the file may be truncated; '
             'write or download it again'
         ) from error
+
+
+def _as_it_is(content: dict) -> dict:
+    return content
 
 
 def first_few(items: Iterable[Any], count: int = 3) -> str:

@@ -4,12 +4,15 @@ STUDY``."""
 
 from __future__ import annotations
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
+
 import argparse
 import sys
 from pathlib import Path
 
 from mmengine.config import DictAction
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 
@@ -69,6 +72,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the command."""
     args = parse_args()
+    from sola_plugin.progress import show_progress
     from sola_plugin.studies.document import update_document
     from sola_plugin.studies.output import write_study
     from sola_plugin.studies.runner import run_study
@@ -81,22 +85,9 @@ def main() -> None:
     except (StudyError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem
-    columns = (
-        TextColumn('{task.description:<24}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task(f'{len(study.cells)} cells x {len(study.seeds)} seeds')
-        outcomes = run_study(
-            study,
-            work_dir,
-            args.jobs,
-            lambda what, done, total: progress.update(
-                task, description=what, completed=done, total=total
-            ),
-        )
+    name = f'{len(study.cells)} cells x {len(study.seeds)} seeds'
+    with show_progress(name, transient=False) as show:
+        outcomes = run_study(study, work_dir, args.jobs, show)
     block = ' '.join(
         [study.path.stem, *(f'{key}={value}' for key, value in (args.embedded or {}).items())]
     )
@@ -114,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

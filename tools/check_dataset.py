@@ -1,6 +1,10 @@
 #!/usr/bin/env python
 """Check a data set before training: ``python tools/check_dataset.py CONFIG``."""
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__)  # before the imports: they take seconds
+
 import argparse
 import json
 import sys
@@ -117,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__)  # before the imports: they take seconds
+
 import argparse
 import sys
 from pathlib import Path
@@ -96,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

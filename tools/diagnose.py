@@ -1,6 +1,10 @@
 #!/usr/bin/env python
 """Find out why detections are wrong: ``python tools/diagnose.py GROUND_TRUTH DETECTIONS``."""
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__)  # before the imports: they take seconds
+
 import argparse
 import json
 import shlex
@@ -71,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,17 +2,20 @@
 """Frozen features: ``python tools/extract_features.py VIDEOS OUT --recognizer CONFIG
 CHECKPOINT``."""
 
-import argparse
-import sys
+from sola_plugin.apis.tool import run_tool, stoppable
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
+
+import argparse
+import contextlib
+import sys
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.apis.extraction.folder import ExtractionResult
 from sola_plugin.apis.extraction.job import extract_features, find_videos
 from sola_plugin.apis.extraction.options import add_encoder_arguments, choose_encoder
 from sola_plugin.engine.distributed import divide_among_ranks
+from sola_plugin.progress import show_progress
 
 #: Exit code when some videos were skipped.
 SKIPPED = 3
@@ -43,21 +46,8 @@ def parse_args() -> argparse.Namespace:
 def extract(args: argparse.Namespace, is_main: bool) -> ExtractionResult:
     videos = find_videos(args.videos)
     choice = choose_encoder(args)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not (is_main and console.is_terminal)
-    ) as bar:
-        task = bar.add_task('starting', total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
+    # Each rank has its share; the first one tells how far it is.
+    with show_progress('extract') if is_main else contextlib.nullcontext() as show:
         return extract_features(
             videos,
             args.out,
@@ -97,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -4,6 +4,10 @@ CHECKPOINT``."""
 
 from __future__ import annotations
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__)  # before the imports: they take seconds
+
 import argparse
 import json
 import shlex
@@ -131,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,6 +2,10 @@
 """Localize actions in own videos: ``python tools/localize.py CONFIG CHECKPOINT INPUT... --out
 DIR``."""
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__)  # before the imports: they take seconds
+
 import argparse
 import functools
 import sys
@@ -83,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
+
 import argparse
+import functools
 import sys
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import Progress
 
 from sola_plugin.datasets.annotations import choose_subset, load_annotations
 from sola_plugin.datasets.feature_description import describe_source
 from sola_plugin.datasets.feature_sources import open_features
 from sola_plugin.datasets.packed_features import DTYPES, PackedIndex
 from sola_plugin.datasets.packing import pack_features, verify_packed
+from sola_plugin.progress import Show, show_progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,15 +80,11 @@ def chosen_ids(args: argparse.Namespace) -> list[str] | None:
     return [args.prefix + video_id for video_id in ids]
 
 
-def run(args: argparse.Namespace, bar: Progress) -> PackedIndex:
+def run(args: argparse.Namespace, show: Show) -> PackedIndex:
     """Pack, or compare checksums."""
-    task = bar.add_task('verify' if args.verify else 'pack')
-
-    def show(done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total)
-
+    progress = functools.partial(show, '')
     if args.verify:
-        return verify_packed(args.paths[0], show)
+        return verify_packed(args.paths[0], progress)
     *sources, out = args.paths
     paths = sources if len(sources) > 1 else sources[0]
     source = open_features(
@@ -97,7 +96,7 @@ def run(args: argparse.Namespace, bar: Progress) -> PackedIndex:
         max_stretch=args.max_stretch,
     )
     return pack_features(
-        source, out, chosen_ids(args), args.dtype, args.missing, show, describe_source(paths)
+        source, out, chosen_ids(args), args.dtype, args.missing, progress, describe_source(paths)
     )
 
 
@@ -105,12 +104,10 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     try:
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            index = run(args, bar)
+        with show_progress('verify' if args.verify else 'pack') as show:
+            index = run(args, show)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-        sys.exit('stopped: the same command goes on')
     print(
         f'{args.paths[-1]}: {len(index.ids)} videos, {index.num_snippets} snippets x '
         f'{index.channels} '
@@ -121,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

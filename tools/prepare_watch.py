@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__)  # before the imports: they take seconds
+
 import argparse
 import sys
 
-from rich.progress import Progress
-
 from sola_plugin.datasets.watch import VALIDATION, WatchSettings, WatchSummary, prepare_watch
 from sola_plugin.datasets.watch_streams import EXERCISES
+from sola_plugin.progress import show_progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,14 +65,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> WatchSummary:
-    with Progress(transient=True) as bar:
-        tasks = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
+    with show_progress('prepare') as show:
         return prepare_watch(
             args.out,
             args.seed,
@@ -110,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

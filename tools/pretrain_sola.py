@@ -1,6 +1,10 @@
 #!/usr/bin/env python
 """Train a SoLa neck by similarity matching: ``python tools/pretrain_sola.py CONFIG``."""
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__, '--resume goes on')  # before the imports: they take seconds
+
 import argparse
 
 from mmengine.dist import is_main_process
@@ -31,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,6 +1,10 @@
 #!/usr/bin/env python
 """Test a localizer: ``python tools/test.py CONFIG CHECKPOINT``."""
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__)  # before the imports: they take seconds
+
 import argparse
 
 from mmengine.dist import is_main_process
@@ -40,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,6 +1,10 @@
 #!/usr/bin/env python
 """Train a localizer: ``python tools/train.py CONFIG``."""
 
+from sola_plugin.apis.tool import run_tool, stoppable
+
+stoppable(__name__, '--resume goes on')  # before the imports: they take seconds
+
 import argparse
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
@@ -40,4 +44,4 @@ def train(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,6 +14,7 @@ from mmengine.config import Config, DictAction
 from sola_plugin.datasets.annotations import AnnotationError
 from sola_plugin.datasets.feature_readers import FeatureError
 from sola_plugin.engine.distributed import prepare_cpu_ranks
+from sola_plugin.locking import BusyError
 
 
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,5 +109,5 @@ def data_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (AnnotationError, FeatureError, FileNotFoundError) as error:
+    except (AnnotationError, BusyError, FeatureError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')

@@ -11,6 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from sola_plugin.engine.running import run_test
 from sola_plugin.models.necks.checkpoint import changed_necks, weights_of
 
 from .training import build_runner
@@ -53,7 +54,7 @@ def test_localizer(
     cfg.load_from, cfg.resume = os.fspath(checkpoint), False
     runner = build_runner(cfg)
     check_fits(runner.model.module if is_model_wrapper(runner.model) else runner.model, checkpoint)
-    return runner.test()
+    return run_test(runner)
 
 
 def _tal_metric(cfg: Config) -> dict:

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from sola_plugin.engine import name_run, resume_from_newest
+from sola_plugin.engine.running import run_training
 from sola_plugin.engine.trained_on import warn_of_pretrained_neck
 
 
@@ -32,10 +33,13 @@ def train_localizer(cfg: Config) -> Runner:
 
     Returns:
         The Runner after training.
+
+    Raises:
+        BusyError: Another process trains in this work dir.
     """
     if cfg.get('resume') and not cfg.get('load_from'):
         resume_from_newest(cfg)
     runner = build_runner(cfg)
     warn_of_pretrained_neck(cfg)
-    runner.train()
+    run_training(runner)
     return runner

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from sola_plugin.locking import hold_lock
 from sola_plugin.utils import atomic_write, first_few
 
 from .feature_description import DESCRIPTION_NAME
@@ -60,6 +61,7 @@ def pack_features(
     Raises:
         FeatureError: A video is missing or cannot be read, ids are repeated, a value is beyond the
             range of float16, or ``out`` exists and holds something else.
+        BusyError: Another process is packing to ``out``.
         OSError: The disk is full, or the folder cannot be written.
         ValueError: ``dtype`` or ``missing`` is none of the known ones.
     """
@@ -68,8 +70,22 @@ def pack_features(
     if missing not in ('error', 'skip'):
         raise ValueError(f"missing is {missing!r}, expected 'error' or 'skip'")
     out, ids = Path(out), _check_ids(source, source.ids() if ids is None else ids, missing)
-    if (out / INDEX_NAME).is_file():
-        return _check_complete(source, out, ids, dtype)
+    if not (out / INDEX_NAME).is_file():
+        with hold_lock(out):
+            if not (out / INDEX_NAME).is_file():  # another process may have ended meanwhile
+                return _pack(source, out, ids, dtype, progress, description)
+    return _check_complete(source, out, ids, dtype)
+
+
+def _pack(
+    source: FeatureStore,
+    out: Path,
+    ids: list[str],
+    dtype: str,
+    progress: Progress | None,
+    description: Mapping[str, Any] | None,
+) -> PackedIndex:
+    """Write the folder, or go on with it."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FeatureError(f'{out} exists and is no packed folder: choose another name')
     partial = partial_folder(out)
@@ -87,7 +103,6 @@ def pack_features(
             [entry.crc32 for entry in entries],
             [entry.stamps for entry in entries],
         ).write(partial)
-    # It opens only if no other process has written to the same file.
     index = PackedFeatures(partial).index
     partial.rename(out)
     (out / JOURNAL_NAME).unlink()

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..locking import hold_lock
 from ..utils import atomic_write
 from .watch_encoder import (
     FEATURE_CHANNELS,
@@ -105,14 +106,23 @@ def prepare_watch(
         **settings: The other fields of `WatchSettings`.
 
     Raises:
+        BusyError: Another process is writing to the folder.
         ValueError: Bad settings; or the folder is complete, but was written with other settings.
         ModuleNotFoundError: seglearn, whose wheel holds the recordings, is not installed.
     """
     wanted = WatchSettings(seed=seed, **settings)
     out_dir = Path(out_dir)
     marker = out_dir / 'dataset.json'
-    if marker.exists() and not force:
-        return _found(out_dir, marker, wanted)
+    if force or not marker.exists():
+        with hold_lock(out_dir, inside=True):
+            if force or not marker.exists():  # another process may have ended meanwhile
+                return _write(out_dir, marker, wanted, progress)
+    return _found(out_dir, marker, wanted)
+
+
+def _write(
+    out_dir: Path, marker: Path, wanted: WatchSettings, progress: Progress | None
+) -> WatchSummary:
     source = find_watch_file()
     recordings = read_recordings(source)
     subjects = draw_subjects(wanted, recordings)

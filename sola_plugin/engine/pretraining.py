@@ -24,6 +24,7 @@ from sola_plugin.models.pretraining import Pretext
 from .naming import name_run
 from .random_state import keep_random_state
 from .resume import resume_from_newest
+from .running import run_training
 from .trained_on import features_of, schedule_of
 
 _RECORD = 'features of similarity matching'
@@ -120,6 +121,7 @@ def pretrain(cfg: Config) -> Path:
 
     Raises:
         TypeError: The model is not a pretext task.
+        BusyError: Another process trains in this work dir.
     """
     task_of(cfg.model.type)
     path = Path(cfg.work_dir) / 'sola.pth'
@@ -130,7 +132,7 @@ def pretrain(cfg: Config) -> Path:
     # Part of the checkpoints: a run that is resumed keeps the record of the features that it began
     # with.
     runner.message_hub.update_info(_RECORD, features_of(cfg))
-    runner.train()
+    run_training(runner)
     task = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if is_main_process():
         losses = _epoch_losses(runner)

@@ -211,12 +211,16 @@ def _peak_bytes(step: Callable[[], None], device: torch.device) -> int | None:
 
 
 def _median_seconds(step: Callable[[], None], steps: int, device: torch.device) -> float:
+    def wait() -> None:
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
+
     times = []
+    wait()  # for what was begun before
     for _ in range(steps):
         begin = time.perf_counter()
         step()
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
+        wait()
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
 

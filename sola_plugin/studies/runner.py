@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
+
+from sola_plugin.locking import hold_lock
 
 from .cells import Stage, cell_stages
 from .stages import finished_stage
 from .study import Cell, Study
+from .workers import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,16 @@ def run_study(
 ) -> list[Outcome]:
     """Run what is not done yet. A stage that fails stops the cells that need it, and no others.
 
+    That holds for a stage whose process dies, too. The processes end with this one, however it
+    ends. A stage that another run in the same folder is doing is waited for.
+
     Args:
         study: The study.
         work_dir: Folder of the stages and of ``logs/<stage>.txt``. Studies may share one: equal
             stages are done once.
         jobs: Stages that run at the same time, in processes of one thread each.
-        report: Called as ``report(what, done, total)`` after every stage.
+        report: Called as ``report(what, done, total)`` after every stage, and for those that
+            cannot be done.
 
     Returns:
         Every cell with every seed, in the order of the study.
@@ -63,14 +70,22 @@ def run_study(
         for seed in study.seeds
     ]
     errors: dict[Path, str] = {}
-    total, done = len({stage.folder for _, _, stages in plan for stage in stages}), 0
-    for layer in _layers(plan, errors):
-        for name, error in _run_layer(layer, jobs):
-            done += 1
-            if error:
-                errors[work_dir / name] = error
-            if report is not None:
-                report(name, done, total)
+    left = {stage.folder for _, _, stages in plan for stage in stages}
+    total = len(left)
+
+    def tell(folder: Path) -> None:
+        left.discard(folder)
+        if report is not None:
+            report(folder.name, total - len(left), total)
+
+    with _single_threaded(), WorkerPool(jobs) as pool:
+        for layer in _layers(plan, errors):
+            for folder, error in _run_layer(layer, pool):
+                if error:
+                    errors[folder] = f'{error} (log: {_log_file(folder)})'
+                tell(folder)
+    for folder in sorted(left):  # they need one that failed
+        tell(folder)
     return [_outcome(cell, seed, stages, errors) for cell, seed, stages in plan]
 
 
@@ -91,47 +106,58 @@ def _layers(
         }
 
 
-def _run_layer(layer: dict[Path, _Task], jobs: int) -> Iterator[tuple[str, str]]:
-    """Run stages side by side; yield name and error of each as it ends."""
+def _run_layer(layer: dict[Path, _Task], pool: WorkerPool) -> Iterator[tuple[Path, str]]:
+    """Run stages side by side; yield folder and error of each as it ends."""
     todo = {}
     for folder, task in layer.items():
         if finished_stage(folder) is None:
-            todo[folder] = task
+            todo[folder] = functools.partial(_work, *task)
         else:
-            yield folder.name, ''
-    if not todo:
-        return
-    context = multiprocessing.get_context('spawn')
-    with _single_threaded(), ProcessPoolExecutor(min(jobs, len(todo)), mp_context=context) as pool:
-        names: dict[Future, str] = {
-            pool.submit(_work, *task): folder.name for folder, task in todo.items()
-        }
-        waiting = set(names)
-        while waiting:
-            ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in ended:
-                error = future.exception()
-                yield names[future], '' if error is None else f'{type(error).__name__}: {error}'
+            yield folder, ''
+    yield from pool.run(todo)
 
 
 def _work(cell: Cell, seed: int, work_dir: Path, place: int) -> None:
     """Run one stage in a process of its own; its log goes to a file."""
-    stage = cell_stages(cell, seed, work_dir)[place]
-    log = work_dir / 'logs' / f'{stage.name}.txt'
-    log.parent.mkdir(exist_ok=True)
-    with open(log, 'a', encoding='utf-8') as file:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(file.fileno(), stream.fileno())
     import torch
 
     torch.set_num_threads(1)
-    try:
+    stage = cell_stages(cell, seed, work_dir)[place]
+
+    def say(holder: str) -> None:
+        print(f'{stage.name}: {holder} is doing it; waiting', file=sys.stderr, flush=True)
+
+    with hold_lock(stage.folder, say), _output_to(_log_file(stage.folder)):
         stage.run()
-    except Exception as error:
-        traceback.print_exc()
-        # The log has the whole of it; not every exception can be sent to another process.
-        raise RuntimeError(f'{type(error).__name__}: {error} (log: {log})') from None
+
+
+def _log_file(stage_folder: Path) -> Path:
+    return stage_folder.parent / 'logs' / f'{stage_folder.name}.txt'
+
+
+@contextlib.contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Append what this process writes, and the traceback of an error, to a file."""
+    log.parent.mkdir(exist_ok=True)
+    streams = (sys.stdout, sys.stderr)
+    with open(log, 'a', encoding='utf-8') as file:
+        before = [os.dup(stream.fileno()) for stream in streams]
+        _redirect(streams, [file.fileno()] * len(streams))
+        try:
+            yield
+        except Exception:
+            traceback.print_exc()
+            raise
+        finally:
+            _redirect(streams, before)
+            for descriptor in before:
+                os.close(descriptor)
+
+
+def _redirect(streams: Iterable[TextIO], descriptors: Iterable[int]) -> None:
+    for stream, descriptor in zip(streams, descriptors):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shutil
@@ -15,6 +16,7 @@ import pytest
 
 from sola_plugin.datasets.packed_features import DATA_NAME, PackedFeatures
 from sola_plugin.datasets.packing import verify_packed
+from sola_plugin.locking import hold_lock
 from tests.conftest import ROOT
 
 C = 6
@@ -156,3 +158,15 @@ def test_the_commands_of_the_documentation(root, monkeypatch, capsys):
     }
     assert sizes == dict(packed=(5, C), packed16=(5, C), both=(5, 2 * C), train=(3, C))
     assert 'checksums right' in capsys.readouterr().out
+
+
+def test_two_at_the_same_time(root):
+    """The second says who is packing and harms nothing; afterwards it finds all done."""
+    with hold_lock(root / 'packed'):
+        result = tool(root / 'features', root / 'packed')
+        assert result.returncode == 1 and not result.stdout and not (root / 'packed').exists()
+        assert re.fullmatch(
+            rf'error: .*/packed: process {os.getpid()} on \S+ is writing to it: .*\n', result.stderr
+        )
+    assert tool(root / 'features', root / 'packed').returncode == 0
+    assert not list(root.glob('.*'))

@@ -291,3 +291,14 @@ def test_tool_usage(tool, capsys, option):
     with pytest.raises(SystemExit) as exit_:
         tool('a.py', option, 0)
     assert exit_.value.code == 2 and 'expect at least 1' in capsys.readouterr().err
+
+
+def test_a_gpu_is_waited_for_before_and_after_each_timed_step(monkeypatch):
+    """Without one: only the order of the calls is looked at."""
+    calls: list[str] = []
+    monkeypatch.setattr(torch.cuda, 'synchronize', lambda device: calls.append('wait'))
+    complexity._median_seconds(lambda: calls.append('step'), 2, torch.device('cuda'))
+    assert calls == ['wait', 'step', 'wait', 'step', 'wait']
+    calls.clear()
+    complexity._median_seconds(lambda: calls.append('step'), 2, torch.device('cpu'))
+    assert calls == ['step', 'step']

@@ -19,6 +19,7 @@ from torch import nn
 from sola_plugin.datasets.annotation_formats.tables import write_table
 from sola_plugin.datasets.feature_description import DESCRIPTION_NAME
 from sola_plugin.datasets.videos import VideoError
+from sola_plugin.locking import hold_lock
 from sola_plugin.utils import atomic_write
 
 from .encoding import Encoder, VideoFeatures
@@ -63,17 +64,18 @@ class ExtractionFolder:
         self.settings = json.loads(json.dumps(dict(settings)))  # as they come back from the file
         self._state = root / '.extraction'
         self._stride: float | None = None
-        begun = self._state / 'settings.json'
-        if begun.is_file():
-            self._refuse_others(json.loads(begun.read_text(encoding='utf-8')))
-        elif any(root.glob('*.npy')):
-            raise ValueError(
-                f'{root} holds .npy files that this tool did not write: write to another folder'
-            )
+        self._begun = self._state / 'settings.json'
+        self._check()
 
     def begin(self) -> None:
-        """Write the settings down."""
-        _write_json(self._state / 'settings.json', self.settings)
+        """Write the settings down.
+
+        Raises:
+            ValueError: Another process has begun with other settings meanwhile.
+        """
+        with hold_lock(self._begun, wait=lambda holder: None):
+            self._check()
+            _write_json(self._begun, self.settings)
 
     def has(self, video_id: str, path: Path) -> bool:
         """Whether a video is finished. Features of a file that now has another size are removed."""
@@ -162,6 +164,15 @@ class ExtractionFolder:
 
     def _record_file(self, video_id: str) -> Path:
         return self._state / 'videos' / f'{video_id}.json'
+
+    def _check(self) -> None:
+        if self._begun.is_file():
+            self._refuse_others(json.loads(self._begun.read_text(encoding='utf-8')))
+        elif any(self.root.glob('*.npy')):
+            raise ValueError(
+                f'{self.root} holds .npy files that this tool did not write: write to another '
+                'folder'
+            )
 
     def _refuse_others(self, begun: Mapping[str, Any]) -> None:
         others = [

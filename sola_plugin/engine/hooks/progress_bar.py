@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import logging
+from collections.abc import Iterator
 
 from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
@@ -51,7 +54,7 @@ class ProgressBarHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Remove the bar."""
-        self._stop()
+        self.stop()
 
     def before_test(self, runner: Runner) -> None:
         """Start the bar."""
@@ -66,12 +69,14 @@ class ProgressBarHook(Hook):
 
     def after_test(self, runner: Runner) -> None:
         """Remove the bar."""
-        self._stop()
+        self.stop()
 
     def _start(self, runner: Runner, description: str, total: int, completed: int) -> None:
         console = Console(stderr=True)
         if not (is_main_process() and console.is_terminal):
             return
+        self.stop()  # of a run that was left by an exception
+        atexit.register(self.stop)
         for handler in runner.logger.handlers:
             if isinstance(handler, logging.StreamHandler) and not isinstance(
                 handler, logging.FileHandler
@@ -92,10 +97,23 @@ class ProgressBarHook(Hook):
         )
         self._progress.start()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Remove the bar, if there is one, and let the log be seen again."""
+        atexit.unregister(self.stop)
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
         for handler, level in self._silenced:
             handler.setLevel(level)
         self._silenced.clear()
+
+
+@contextlib.contextmanager
+def removing_bars(runner: Runner) -> Iterator[None]:
+    """Remove the bars of a run where an exception leaves it: mmengine does not tell its hooks."""
+    try:
+        yield
+    finally:
+        for hook in runner.hooks:
+            if isinstance(hook, ProgressBarHook):
+                hook.stop()

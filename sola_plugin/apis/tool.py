@@ -1,0 +1,130 @@
+"""How a tool begins and ends: with one line and an exit code wherever it is stopped.
+
+Light: tools import it before all that takes seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+#: Seconds that a stopped tool has to clean up, then it ends all the same.
+_GRACE = 0.7
+_SHOW_CURSOR = '\x1b[?25h'
+
+
+class _Stop:
+    """What the signals of this process do."""
+
+    def __init__(self, advice: str) -> None:
+        self.code: int | None = None
+        self._said = False
+        self._line = f'stopped: {advice}' if advice else 'stopped'
+        self._process = os.getpid()
+        self._stopped = threading.Event()
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background
+                signal.signal(number, self._handle)
+        threading.Thread(target=self._end_late, name='stop', daemon=True).start()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked process, such as a worker that reads data
+            self._as_by_default(number)
+            return
+        if self.code is not None:
+            return  # once is enough: cleaning up is not to be disturbed
+        self.code = 128 + number
+        self._stopped.set()
+        atexit.register(self._say_at_exit)
+        raise SystemExit(self.code)
+
+    def _as_by_default(self, number: int) -> None:
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _end_late(self) -> None:
+        """End a process that does not end itself: it waits for others, or frees its memory."""
+        self._stopped.wait()
+        time.sleep(_GRACE)
+        self._say()
+        assert self.code is not None
+        os._exit(self.code)
+
+    def _say_at_exit(self) -> None:
+        """After everything else was said, and bars were removed."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # Python is about to give up its handlers
+        self._say()
+
+    def _say(self) -> None:
+        if self._said:
+            return
+        self._said = True
+        text = f'{self._line}\n'
+        if os.isatty(2):
+            text = _SHOW_CURSOR + text  # a bar that was not removed hides it
+        os.write(2, text.encode())
+
+
+_stop: _Stop | None = None
+
+
+def stoppable(name: str, advice: str = '') -> None:
+    """From here on Ctrl-C and SIGTERM end the process with one line, exit code 130 or 143.
+
+    A tool calls it before the imports that take seconds. Code that is running is left by
+    ``SystemExit``, so that it can clean up, within a second.
+
+    Args:
+        name: ``__name__`` of the tool. Nothing is done where it is not the main program: in the
+            processes that it starts, or when it is imported.
+        advice: What the user may want to know then, such as how to go on.
+    """
+    global _stop
+    if name == '__main__' and _stop is None:
+        _stop = _Stop(advice)
+        _stop.install()
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Run the ``main`` of a tool.
+
+    Output that nobody reads any more (``| head``) ends it silently, with exit code 141.
+
+    Args:
+        main: Runs the command; ends with ``SystemExit`` on errors.
+    """
+    try:
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BaseException as error:
+        if _stop is not None and _stop.code is not None:
+            # Whatever came of it, such as the complaint that a worker was killed too.
+            raise SystemExit(_stop.code) from None
+        # Some tools make an error message of it.
+        broken = any(isinstance(e, BrokenPipeError) for e in (error, error.__context__))
+        if broken and _is_unread():
+            raise SystemExit(128 + signal.SIGPIPE) from None
+        raise
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads the output; then what is left of it is thrown away."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

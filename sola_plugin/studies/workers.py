@@ -1,0 +1,158 @@
+"""Processes that do one task after another, and that end with the process that started them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+_CONTEXT = multiprocessing.get_context('spawn')
+_Key = TypeVar('_Key', bound=Hashable)
+
+#: Seconds that idle workers have to end.
+_PATIENCE = 10
+
+
+class WorkerPool:
+    """Up to ``jobs`` processes. One that dies fails the task that it was doing, and no other.
+
+    They do not outlive this process, however it ends. Ctrl-C in a terminal, which reaches all
+    processes, is left to this one.
+
+    Args:
+        jobs: Tasks that are done at the same time.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._idle: list[_Worker] = []
+        self._busy: dict[_Worker, Any] = {}  # and the keys of their tasks
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
+        workers = (*self._busy, *self._idle)
+        for worker in workers:
+            worker.dismiss() if kind is None else worker.kill()
+        for worker in workers:
+            worker.join()
+
+    def run(self, tasks: Mapping[_Key, Callable[[], None]]) -> Iterator[tuple[_Key, str]]:
+        """Do tasks side by side.
+
+        Args:
+            tasks: What to call, by a key; it must be possible to pickle it.
+
+        Yields:
+            Key of a task as it ends, and what went wrong: the exception, or how its process died;
+            empty if nothing did.
+        """
+        todo = dict(tasks)
+        while todo or self._busy:
+            while todo and len(self._busy) < self._jobs:
+                key = next(iter(todo))
+                worker = self._free_worker()
+                self._busy[worker] = key
+                worker.begin(todo.pop(key))
+            for worker in _Worker.ended(self._busy):
+                key = self._busy.pop(worker)
+                error = worker.result()
+                self._idle.append(worker)
+                yield key, error
+
+    def _free_worker(self) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive():
+                return worker
+        return _Worker()
+
+
+class _Worker:
+    """One process, as its parent sees it."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs,))
+        # It unblocks the signal when it begins, which is at the first process otherwise.
+        resource_tracker.ensure_running()
+        # The process begins with the signals blocked that are blocked here, and leaves them so.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    @staticmethod
+    def ended(workers: Iterable[_Worker]) -> list[_Worker]:
+        """Wait until some have an answer or are dead."""
+        of: dict[Any, _Worker] = {}
+        for worker in workers:
+            of[worker._connection] = of[worker._process.sentinel] = worker
+        return list(dict.fromkeys(of[ready] for ready in wait(list(of))))
+
+    def begin(self, task: Callable[[], None]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it is dead: so says the result
+            self._connection.send(task)
+
+    def result(self) -> str:
+        """What went wrong in the task."""
+        try:
+            return self._connection.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            return _cause(self._process.exitcode)
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def dismiss(self) -> None:
+        self._connection.close()
+
+    def join(self) -> None:
+        self._process.join(_PATIENCE)
+        self._process.kill()
+        self._process.join()
+
+
+def _cause(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f'its process ended with exit code {code}'
+    name = signal.Signals(-code).name
+    hint = ', perhaps for lack of memory' if name == 'SIGKILL' else ''
+    return f'its process was ended by signal {-code} ({name}{hint})'
+
+
+def _serve(connection: Connection) -> None:
+    """Do tasks until nobody asks for more."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        try:
+            task()
+            error = ''
+        except Exception as exception:
+            # As text: not every exception can be sent to another process.
+            error = f'{type(exception).__name__}: {exception}'
+        connection.send(error)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

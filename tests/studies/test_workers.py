@@ -1,0 +1,133 @@
+"""Processes of a study, with real kills."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sola_plugin.studies.workers import WorkerPool
+from tests.conftest import ROOT
+from tests.studies.worker_tasks import die, fail, note, sleep_noted
+
+
+def test_a_worker_does_several_tasks_and_is_kept(tmp_path):
+    with WorkerPool(2) as pool:
+        first = {name: functools.partial(note, tmp_path / name) for name in 'abcd'}
+        assert sorted(pool.run(first)) == [(name, '') for name in 'abcd']
+        assert dict(pool.run({'e': functools.partial(note, tmp_path / 'e')})) == {'e': ''}
+        processes = {name: (tmp_path / name).read_text() for name in 'abcde'}
+    assert 1 <= len(set(processes.values())) <= 2
+    assert not any(is_running(int(process)) for process in processes.values())
+
+
+def test_what_fails_fails_alone(tmp_path):
+    tasks = {
+        'raises': fail,
+        'killed': functools.partial(die, signal.SIGKILL),
+        'terminated': functools.partial(die, signal.SIGTERM),
+        'exits': functools.partial(os._exit, 5),
+        'unknown': functools.partial(sys.exit, 6),
+        'good': functools.partial(note, tmp_path / 'good'),
+    }
+    with WorkerPool(2) as pool:
+        assert dict(pool.run(tasks)) == {
+            'raises': 'ValueError: no such thing',
+            'killed': 'its process was ended by signal 9 (SIGKILL, perhaps for lack of memory)',
+            'terminated': 'its process was ended by signal 15 (SIGTERM)',
+            'exits': 'its process ended with exit code 5',
+            'unknown': 'its process ended with exit code 6',
+            'good': '',
+        }
+    assert (tmp_path / 'good').is_file()
+
+
+def test_an_idle_worker_that_was_killed_is_replaced(tmp_path):
+    with WorkerPool(1) as pool:
+        assert dict(pool.run({'a': functools.partial(note, tmp_path / 'a')})) == {'a': ''}
+        process = int((tmp_path / 'a').read_text())
+        os.kill(process, signal.SIGKILL)
+        wait_for(lambda: not is_running(process))
+        assert dict(pool.run({'b': functools.partial(note, tmp_path / 'b')})) == {'b': ''}
+
+
+def test_what_is_running_ends_with_an_exception(tmp_path):
+    tasks = {
+        'slow': functools.partial(sleep_noted, tmp_path / 'slow', 60),
+        'quick': functools.partial(sleep_noted, tmp_path / 'quick', 0),
+    }
+    with pytest.raises(RuntimeError), WorkerPool(2) as pool:
+        for _ in pool.run(tasks):
+            wait_for((tmp_path / 'slow').is_file)
+            raise RuntimeError
+    assert not is_running(int((tmp_path / 'slow').read_text()))
+    assert not (tmp_path / 'slow.end').exists()
+
+
+PARENT = """
+import functools, sys
+from pathlib import Path
+from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.studies.workers import WorkerPool
+from tests.studies.worker_tasks import sleep_noted
+
+def main():
+    tasks = {n: functools.partial(sleep_noted, Path(sys.argv[1]) / n, 4) for n in ('0', '1', '2')}
+    with WorkerPool(2) as pool:
+        list(pool.run(tasks))
+
+stoppable(__name__, 'the same command goes on')
+if __name__ == '__main__':
+    run_tool(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ('number', 'code'),
+    [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)],
+    ids=['kill', 'term', 'int'],
+)
+def test_workers_end_with_their_parent(tmp_path, number, code):
+    (tmp_path / 'parent.py').write_text(PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / 'parent.py'), str(tmp_path)],
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    wait_for(lambda: (tmp_path / '0').is_file() and (tmp_path / '1').is_file())
+    workers = [int((tmp_path / name).read_text() or 0) for name in '01']
+    # As a terminal does it: Ctrl-C reaches the workers, too.
+    (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
+    _, errors = parent.communicate(timeout=10)
+    assert parent.returncode == code
+    assert errors == ('' if code < 0 else 'stopped: the same command goes on\n')
+    wait_for(lambda: not any(map(is_running, workers)), seconds=3)
+    time.sleep(0.1)
+    assert not list(tmp_path.glob('*.end')) and not (tmp_path / '2').exists()
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, 'too late'
+        time.sleep(0.02)
+
+
+def is_running(process: int) -> bool:
+    """Whether it is there and no zombie."""
+    try:
+        os.kill(process, 0)
+        state = Path(f'/proc/{process}/stat')
+        return not (state.is_file() and state.read_text().rpartition(')')[2].split()[0] == 'Z')
+    except (ProcessLookupError, FileNotFoundError):
+        return False

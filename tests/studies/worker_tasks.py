@@ -1,0 +1,25 @@
+"""What the workers of the tests do; without torch, so that they begin at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def note(path: Path, text: str = '') -> None:
+    path.write_text(text or str(os.getpid()))
+
+
+def fail() -> None:
+    raise ValueError('no such thing')
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def sleep_noted(path: Path, seconds: float) -> None:
+    note(path)
+    time.sleep(seconds)
+    note(path.with_suffix('.end'))

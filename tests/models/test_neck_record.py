@@ -311,3 +311,14 @@ def test_a_first_batch_of_a_single_snippet():
     """There are no statistics yet: the features stay as they are."""
     neck, x = Standardization(6), torch.randn(1, 6, 1)
     torch.testing.assert_close(neck(x), x, rtol=1e-4, atol=1e-4)
+
+
+def test_building_from_a_file_draws_what_the_constructor_draws(tmp_path):
+    """Figures of runs with a seed do not depend on how the file was checked."""
+    path = saved(tmp_path / 'sola.pth', SoLa(6, 4))
+    states = []
+    for make in (lambda: SoLa(6, 4), lambda: build_sola(path)):
+        torch.manual_seed(3)
+        make()
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)

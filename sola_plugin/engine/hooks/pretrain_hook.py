@@ -17,7 +17,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sola_plugin.models.necks import Neck, load_sola_weights, read_sola
-from sola_plugin.models.necks.neck import constructor_arguments
+from sola_plugin.models.necks.record import constructor_arguments
 
 from ..distributed import prepare_cpu_ranks
 from ..pretraining import SCHEDULE, nested_run, pretrain, pretraining_config, task_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +10,10 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from .record import bound_arguments, plain_record, plain_value, recorded_arguments
+
 #: Where the metadata of a state dict keep the record of a neck.
 RECORD_KEY = 'neck'
-
-#: Dicts and lists in a record are nested no deeper.
-_MAX_DEPTH = 8
 
 
 class Neck(BaseModule):
@@ -53,7 +51,7 @@ class Neck(BaseModule):
         given: dict[str, Any] = {}
         # Without fitting arguments __init__ says so, or a copy is made, which brings its own.
         with contextlib.suppress(TypeError):
-            given = _bound(cls, args, kwargs)
+            given = bound_arguments(cls, args, kwargs)
         neck.__dict__['_given'] = {
             name: plain_value(value, f'{cls.__name__}: argument {name}')
             for name, value in given.items()
@@ -90,7 +88,7 @@ class Neck(BaseModule):
             return []
         if record.get('type', now['type']) != now['type']:
             return [f'type={record["type"]!r}, now {now["type"]!r}']
-        before = now | recorded_arguments(type(self)) | _plain_record(record, 'the record')
+        before = now | recorded_arguments(type(self)) | plain_record(record, 'the record')
         return [
             f'{key}={value!r}, now {now.get(key, "unknown")!r}'
             for key, value in before.items()
@@ -171,31 +169,6 @@ class Neck(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
-def constructor_arguments(cls: type) -> dict[str, inspect.Parameter]:
-    """Arguments of a class by name; of its base class too if it hands ``**kwargs`` on."""
-    found: dict[str, inspect.Parameter] = {}
-    for base in cls.__mro__:
-        if '__init__' not in vars(base):
-            continue
-        _, *parameters = inspect.signature(vars(base)['__init__']).parameters.values()
-        hands_on = [each for each in parameters if each.kind is each.VAR_KEYWORD]
-        found = {each.name: each for each in parameters if each not in hands_on} | found
-        if not hands_on:
-            break
-    return found
-
-
-def recorded_arguments(cls: type[Neck]) -> dict[str, Any]:
-    """Arguments that a record of a neck holds, and their defaults (``None`` without one)."""
-    return {
-        name: None
-        if parameter.default is parameter.empty
-        else plain_value(parameter.default, f'{cls.__name__}: default of {name}')
-        for name, parameter in constructor_arguments(cls).items()
-        if name not in cls.not_recorded
-    }
-
-
 def build_recorded(record: Mapping[str, Any], where: str, **options: Any) -> Neck:
     """Build the neck of a record that was read from a file. Nothing in it is imported or run.
 
@@ -219,53 +192,12 @@ def build_recorded(record: Mapping[str, Any], where: str, **options: Any) -> Nec
             f'{where}: {cls.__name__} takes no {", ".join(unknown)} from a file, expected some of '
             f'{", ".join(known)}'
         )
-    arguments = _plain_record(record, where)
+    arguments = plain_record(record, where)
     arguments.pop('type')
     try:
         return cls(**{**arguments, **options})
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise ValueError(f'{where}: {cls.__name__} cannot be built: {error}') from error
-
-
-def plain_value(value: Any, what: str, _depth: int = 0) -> Any:
-    """Return numbers, text, ``None``, and tuples and dicts of them, as builtin types.
-
-    Args:
-        value: The value; lists become tuples.
-        what: Its name, for the message.
-
-    Raises:
-        ValueError: It is, or holds, something else.
-    """
-    if _depth > _MAX_DEPTH:
-        raise ValueError(f'{what}: expected at most {_MAX_DEPTH} levels of lists and dicts')
-    if isinstance(value, Mapping):
-        return {
-            str(key): plain_value(part, f'{what}[{key!r}]', _depth + 1)
-            for key, part in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return tuple(plain_value(part, what, _depth + 1) for part in value)
-    for kind in (bool, int, float, str):  # of bool and int, bool first: it is an int
-        if isinstance(value, kind):
-            return kind(value)
-    if value is not None:
-        raise ValueError(
-            f'{what}: expected numbers, text, None, or lists and dicts of them, got a '
-            f'{type(value).__name__}'
-        )
-    return None
-
-
-def _bound(cls: type, args: tuple, kwargs: dict) -> dict[str, Any]:
-    """Name the arguments of a call."""
-    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
-    given = dict(signature.bind_partial(None, *args, **kwargs).arguments)
-    given.pop(next(iter(signature.parameters)), None)
-    for parameter in signature.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            given |= given.pop(parameter.name, {})
-    return given
 
 
 def _neck_class(name: Any, where: str) -> type[Neck]:
@@ -284,23 +216,3 @@ def _neck_class(name: Any, where: str) -> type[Neck]:
             'module must be imported'
         )
     return necks[name]
-
-
-def _plain_record(record: Mapping[str, Any], where: str) -> dict[str, Any]:
-    plain = {str(key): plain_value(value, f'{where}: {key}') for key, value in record.items()}
-    for key, value in plain.items():
-        if key != 'type':
-            _refuse_imports(value, f'{where}: {key}')
-    return plain
-
-
-def _refuse_imports(value: Any, what: str) -> None:
-    """Refuse a config inside of a record that a registry would import by its dotted name."""
-    if isinstance(value, dict):
-        name = value.get('type')
-        if isinstance(name, str) and '.' in name:
-            raise ValueError(f'{what}: expected the type of a registered class, got {name!r:.80}')
-        value = tuple(value.values())
-    if isinstance(value, tuple):
-        for part in value:
-            _refuse_imports(part, what)

@@ -6,7 +6,7 @@ from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from sola_plugin.engine import name_run, resume_from_newest
+from sola_plugin.engine import RandomStateHook, name_run, resume_run
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -27,13 +27,14 @@ def train_localizer(cfg: Config) -> Runner:
 
     Args:
         cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the
-            newest checkpoint of its ``work_dir`` that can be read.
+            newest checkpoint of its ``work_dir`` that can be read. A run by epochs that is resumed
+            ends with the weights that it would have had without the stop.
 
     Returns:
         The Runner after training.
     """
-    if cfg.get('resume') and not cfg.get('load_from'):
-        resume_from_newest(cfg)
+    resume_run(cfg)
     runner = build_runner(cfg)
+    runner.register_hook(RandomStateHook())
     runner.train()
     return runner

@@ -21,9 +21,10 @@ from mmengine.visualization import Visualizer
 from sola_plugin.models.necks import save_sola
 from sola_plugin.models.pretraining import Pretext
 
+from .hooks.random_state_hook import RandomStateHook
 from .naming import name_run
 from .random_state import keep_random_state
-from .resume import resume_from_newest
+from .resume import resume_run
 from .trained_on import features_of, schedule_of
 
 _RECORD = 'features of similarity matching'
@@ -114,10 +115,10 @@ def pretrain(cfg: Config) -> Path:
     """
     _task_of(cfg.model.type)
     path = Path(cfg.work_dir) / 'sola.pth'
-    if cfg.get('resume') and not cfg.get('load_from'):
-        resume_from_newest(cfg)
+    resume_run(cfg)
     name_run(cfg)
     runner = Runner.from_cfg(cfg)
+    runner.register_hook(RandomStateHook())
     # Part of the checkpoints: a run that is resumed keeps the record of the features that it began
     # with.
     runner.message_hub.update_info(_RECORD, features_of(cfg))

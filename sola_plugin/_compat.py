@@ -20,6 +20,8 @@ from typing import Any
 
 import wrapt
 
+from ._file_writing import config_copies, log_errors, whole_files
+
 
 def install() -> None:
     """Arrange for every mend; nothing of the stack is imported by this call."""
@@ -31,6 +33,9 @@ def install() -> None:
         ('mmengine.utils.package_utils', pkg_resources_gone),
         ('mmengine.config.config', repeated_layout),
         ('mmengine.config.utils', list_in_metafile),
+        ('mmengine.config.config', config_copies),
+        ('mmengine.fileio.backends.local_backend', whole_files),
+        ('mmengine.logging.logger', log_errors),
         ('mmengine.runner.checkpoint', weights_only_checkpoints),
     ):
         wrapt.register_post_import_hook(mend, module)

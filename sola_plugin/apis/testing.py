@@ -11,6 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
+from sola_plugin.utils import naming_file
+
 from .training import build_runner
 
 
@@ -49,9 +51,11 @@ def test_localizer(
         evaluators.append(dict(type='DumpResults', out_file_path=dump))
     cfg.test_evaluator = evaluators
     cfg.load_from, cfg.resume = os.fspath(checkpoint), False
-    runner = build_runner(cfg)
-    check_fits(runner.model.module if is_model_wrapper(runner.model) else runner.model, checkpoint)
-    return runner.test()
+    with naming_file(cfg.work_dir):
+        runner = build_runner(cfg)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_fits(model, checkpoint)
+        return runner.test()
 
 
 def _tal_metric(cfg: Config) -> dict:

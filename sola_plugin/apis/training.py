@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from sola_plugin.engine import RandomStateHook, name_run, resume_run
+from sola_plugin.utils import naming_file
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -34,7 +35,8 @@ def train_localizer(cfg: Config) -> Runner:
         The Runner after training.
     """
     resume_run(cfg)
-    runner = build_runner(cfg)
-    runner.register_hook(RandomStateHook())
-    runner.train()
+    with naming_file(cfg.work_dir):
+        runner = build_runner(cfg)
+        runner.register_hook(RandomStateHook())
+        runner.train()
     return runner

@@ -20,6 +20,7 @@ from mmengine.visualization import Visualizer
 
 from sola_plugin.models.necks import save_sola
 from sola_plugin.models.pretraining import Pretext
+from sola_plugin.utils import naming_file
 
 from .hooks.random_state_hook import RandomStateHook
 from .naming import name_run
@@ -117,12 +118,13 @@ def pretrain(cfg: Config) -> Path:
     path = Path(cfg.work_dir) / 'sola.pth'
     resume_run(cfg)
     name_run(cfg)
-    runner = Runner.from_cfg(cfg)
-    runner.register_hook(RandomStateHook())
-    # Part of the checkpoints: a run that is resumed keeps the record of the features that it began
-    # with.
-    runner.message_hub.update_info(_RECORD, features_of(cfg))
-    runner.train()
+    with naming_file(cfg.work_dir):
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(RandomStateHook())
+        # Part of the checkpoints: a run that is resumed keeps the record of the features that it
+        # began with.
+        runner.message_hub.update_info(_RECORD, features_of(cfg))
+        runner.train()
     task = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if is_main_process():
         losses = _epoch_losses(runner)

@@ -21,6 +21,7 @@ from typing import Any
 import wrapt
 
 from ._checkpoint_guard import checkpoints_do_not_act
+from ._file_writing import config_copies, log_errors, whole_files
 
 
 def install() -> None:
@@ -33,6 +34,9 @@ def install() -> None:
         ('mmengine.utils.package_utils', pkg_resources_gone),
         ('mmengine.config.config', repeated_layout),
         ('mmengine.config.utils', list_in_metafile),
+        ('mmengine.config.config', config_copies),
+        ('mmengine.fileio.backends.local_backend', whole_files),
+        ('mmengine.logging.logger', log_errors),
         ('mmengine.runner.checkpoint', weights_only_checkpoints),
         ('mmengine.runner.checkpoint', checkpoints_do_not_act),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import importlib
 import json
@@ -12,6 +13,29 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+#: Errors of the system that come of a disk which takes no more.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+@contextlib.contextmanager
+def naming_file(path: str | os.PathLike) -> Iterator[None]:
+    """Let errors of a full or read-only disk that are raised inside name a file.
+
+    The system does not name the file that was open when there was no more room.
+
+    Args:
+        path: Name for errors that have none.
+
+    Raises:
+        OSError: What was raised inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in DISK_ERRORS:
+            error.filename = os.fspath(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -29,16 +53,21 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
         The open temporary file.
 
     Raises:
-        OSError: The write failed (no space, no permission); the temporary file is removed.
+        OSError: The write failed (no space, no permission), with the final name; the temporary file
+            is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     encoding = None if 'b' in mode else 'utf-8'
-    descriptor, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp'
-    )
     try:
-        with os.fdopen(descriptor, mode, encoding=encoding) as file:
+        descriptor, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp'
+        )
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
+    try:
+        with naming_file(path), os.fdopen(descriptor, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

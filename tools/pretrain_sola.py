@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.apis.cli import (
+    GO_ON,
     add_runner_arguments,
     add_training_arguments,
     data_errors,
@@ -25,7 +26,7 @@ def main() -> None:
     add_runner_arguments(parser)
     add_training_arguments(parser)
     args = parser.parse_args()
-    with data_errors():
+    with data_errors(GO_ON):
         path = pretrain(load_config(args))
     if is_main_process():
         print(

@@ -9,6 +9,7 @@ import argparse
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.apis.cli import (
+    GO_ON,
     add_runner_arguments,
     add_training_arguments,
     data_errors,
@@ -29,7 +30,7 @@ def main() -> None:
         help='scale the learning rate to the total batch size',
     )
     args = parser.parse_args()
-    with data_errors():
+    with data_errors(GO_ON):
         train(args)
 
 

@@ -15,6 +15,10 @@ from sola_plugin.datasets.annotations import AnnotationError
 from sola_plugin.datasets.feature_readers import FeatureError
 from sola_plugin.engine.distributed import prepare_cpu_ranks
 from sola_plugin.locking import BusyError
+from sola_plugin.utils import DISK_ERRORS
+
+#: Of a training that ended because the disk takes no more.
+GO_ON = 'make room, then the same command with --resume goes on'
 
 
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,12 +106,32 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 @contextlib.contextmanager
-def data_errors() -> Iterator[None]:
+def data_errors(advice: str = '') -> Iterator[None]:
     """End with ``error: ...`` and exit code 1 where the user's data or files are at fault.
 
     Other errors keep their traceback: they may be ours.
+
+    Args:
+        advice: What the user can do when the disk takes no more.
     """
     try:
         yield
     except (AnnotationError, BusyError, FeatureError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.filename is None:  # such as a connection that another rank has closed
+            raise
+        sys.exit(f'error: {explain_os_error(error, advice)}')
+
+
+def explain_os_error(error: OSError, advice: str = '') -> str:
+    """One line about a file that cannot be read or written.
+
+    Args:
+        error: It names the file.
+        advice: Added when the disk is full or read-only.
+
+    Returns:
+        The line.
+    """
+    return f'{error}; {advice}' if advice and error.errno in DISK_ERRORS else str(error)

@@ -13,6 +13,7 @@ from torch import nn
 
 from sola_plugin.engine.running import run_test
 from sola_plugin.models.necks.checkpoint import changed_necks, weights_of
+from sola_plugin.utils import naming_file
 
 from .training import build_runner
 
@@ -52,9 +53,11 @@ def test_localizer(
         evaluators.append(dict(type='DumpResults', out_file_path=dump))
     cfg.test_evaluator = evaluators
     cfg.load_from, cfg.resume = os.fspath(checkpoint), False
-    runner = build_runner(cfg)
-    check_fits(runner.model.module if is_model_wrapper(runner.model) else runner.model, checkpoint)
-    return run_test(runner)
+    with naming_file(cfg.work_dir):
+        runner = build_runner(cfg)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_fits(model, checkpoint)
+        return run_test(runner)
 
 
 def _tal_metric(cfg: Config) -> dict:

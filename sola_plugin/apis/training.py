@@ -6,9 +6,10 @@ from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from sola_plugin.engine import name_run, resume_from_newest
+from sola_plugin.engine import RandomStateHook, name_run, resume_run
 from sola_plugin.engine.running import run_training
 from sola_plugin.engine.trained_on import warn_of_pretrained_neck
+from sola_plugin.utils import naming_file
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -29,7 +30,8 @@ def train_localizer(cfg: Config) -> Runner:
 
     Args:
         cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the
-            newest checkpoint of its ``work_dir`` that can be read.
+            newest checkpoint of its ``work_dir`` that can be read. A run by epochs that is resumed
+            ends with the weights that it would have had without the stop.
 
     Returns:
         The Runner after training.
@@ -37,9 +39,10 @@ def train_localizer(cfg: Config) -> Runner:
     Raises:
         BusyError: Another process trains in this work dir.
     """
-    if cfg.get('resume') and not cfg.get('load_from'):
-        resume_from_newest(cfg)
-    runner = build_runner(cfg)
-    warn_of_pretrained_neck(cfg)
-    run_training(runner)
+    resume_run(cfg)
+    with naming_file(cfg.work_dir):
+        runner = build_runner(cfg)
+        runner.register_hook(RandomStateHook())
+        warn_of_pretrained_neck(cfg)
+        run_training(runner)
     return runner

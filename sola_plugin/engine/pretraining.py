@@ -20,10 +20,12 @@ from mmengine.visualization import Visualizer
 
 from sola_plugin.models.necks import save_sola
 from sola_plugin.models.pretraining import Pretext
+from sola_plugin.utils import naming_file
 
+from .hooks.random_state_hook import RandomStateHook
 from .naming import name_run
 from .random_state import keep_random_state
-from .resume import resume_from_newest
+from .resume import resume_run
 from .running import run_training
 from .trained_on import features_of, schedule_of
 
@@ -125,14 +127,15 @@ def pretrain(cfg: Config) -> Path:
     """
     task_of(cfg.model.type)
     path = Path(cfg.work_dir) / 'sola.pth'
-    if cfg.get('resume') and not cfg.get('load_from'):
-        resume_from_newest(cfg)
+    resume_run(cfg)
     name_run(cfg)
-    runner = Runner.from_cfg(cfg)
-    # Part of the checkpoints: a run that is resumed keeps the record of the features that it began
-    # with.
-    runner.message_hub.update_info(_RECORD, features_of(cfg))
-    run_training(runner)
+    with naming_file(cfg.work_dir):
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(RandomStateHook())
+        # Part of the checkpoints: a run that is resumed keeps the record of the features that it
+        # began with.
+        runner.message_hub.update_info(_RECORD, features_of(cfg))
+        run_training(runner)
     task = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if is_main_process():
         losses = _epoch_losses(runner)

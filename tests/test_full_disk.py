@@ -1,0 +1,208 @@
+"""A disk that takes no more: one line that names the file, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import multiprocessing
+import resource
+import runpy
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from mmengine.config import Config
+from mmengine.fileio import dump
+
+from sola_plugin.apis.cli import data_errors, explain_os_error
+from sola_plugin.evaluation.results_io import write_detections
+from sola_plugin.models.necks import SoLa, save_sola
+from sola_plugin.utils import atomic_write, naming_file
+from tests.conftest import CHANNELS, ROOT, localization_config, make_dataset
+from tests.engine.test_pretraining import tiny_pretraining
+
+
+@contextlib.contextmanager
+def room(size: int):
+    """No file can grow beyond some bytes, as on a full disk."""
+    assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN  # Python's: an error, not a kill
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class Result(NamedTuple):
+    code: int
+    stderr: str
+
+
+def run_tool(size: int, name: str, *arguments: object) -> Result:
+    """Run a tool whose files cannot grow beyond some bytes; forked, it need not import torch."""
+    context = multiprocessing.get_context('fork')
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(sender, size, name, *map(str, arguments)))
+    process.start()
+    sender.close()
+    result = Result(*receiver.recv())
+    process.join()
+    return result
+
+
+def _run(sender: Connection, size: int, name: str, *arguments: str) -> None:
+    sys.argv = [f'tools/{name}.py', *arguments]
+    stderr, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr), room(size):
+        try:
+            runpy.run_path(str(ROOT / sys.argv[0]), run_name='__main__')
+        except SystemExit as end:
+            code = 1 if isinstance(end.code, str) else end.code
+            print(end.code, file=stderr)
+        except BaseException:
+            code = 2
+            traceback.print_exc()
+    sender.send((code, stderr.getvalue()))
+
+
+def write_text(path: Path) -> None:
+    with atomic_write(path) as file:
+        file.write('x' * 1000)
+
+
+@pytest.mark.parametrize(
+    'write',
+    [
+        pytest.param(write_text, id='text'),
+        pytest.param(
+            lambda path: write_detections(
+                path, {'v': [dict(segment=[0.0, 1.0], score=0.5, label='a')] * 20}
+            ),
+            id='detections',
+        ),
+        pytest.param(lambda path: save_sola(path, SoLa(CHANNELS, 4), {}), id='neck'),
+        pytest.param(lambda path: dump([0.0] * 1000, path, file_format='pkl'), id='mmengine'),
+    ],
+)
+def test_the_error_names_the_file_and_the_old_one_stays(tmp_path, write):
+    path = tmp_path / 'file.json'
+    path.write_text('old')
+    with room(100), pytest.raises(OSError) as raised:
+        write(path)
+    assert raised.value.errno == errno.EFBIG and str(path) in str(raised.value)
+    assert path.read_text() == 'old'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_file_can_be_made(monkeypatch, tmp_path):
+    def mkstemp(**options):
+        raise OSError(errno.EROFS, 'Read-only file system', 'temporary name')
+
+    monkeypatch.setattr('tempfile.mkstemp', mkstemp)
+    with pytest.raises(OSError, match=r"Read-only file system: '.*/final\.json'"):
+        write_text(tmp_path / 'final.json')
+
+
+@pytest.mark.parametrize(
+    ('error', 'name'),
+    [
+        (OSError(errno.ENOSPC, 'full'), 'folder'),
+        (OSError(errno.ENOSPC, 'full', 'file'), 'file'),
+        (ConnectionResetError(errno.ECONNRESET, 'reset'), None),
+        (OSError('of a library'), None),
+    ],
+    ids=['without a name', 'with a name', 'connection', 'without a number'],
+)
+def test_only_errors_of_a_disk_get_a_name(error, name):
+    with pytest.raises(type(error)), naming_file('folder'):
+        raise error
+    assert error.filename == name
+
+
+def test_advice_for_a_full_disk_only():
+    full, missing = OSError(errno.ENOSPC, 'full', 'x'), OSError(errno.ENOENT, 'missing', 'x')
+    assert explain_os_error(full, 'make room').endswith("full: 'x'; make room")
+    assert explain_os_error(missing, 'make room').endswith("missing: 'x'")
+    with pytest.raises(ConnectionResetError), data_errors('make room'):
+        raise ConnectionResetError(errno.ECONNRESET, 'reset')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    """Data, and configs of a training and of a pretraining."""
+    folder = tmp_path_factory.mktemp('full')
+    root = make_dataset(folder / 'data')
+    Config(localization_config(root, folder / 'unused')).dump(folder / 'train.py')
+    cfg = tiny_pretraining(root, folder / 'unused')
+    cfg.custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)
+    cfg.dump(folder / 'pretrain.py')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('size', 'tool', 'config', 'file'),
+    [
+        (20_000, 'train', 'train.py', '/epoch_1.pth'),
+        (4_000, 'pretrain_sola', 'pretrain.py', '.log'),
+        (100, 'train', 'train.py', ''),  # the folder of temporary files
+    ],
+    ids=['checkpoint', 'log', 'config'],
+)
+def test_training_says_how_to_go_on(folder, tmp_path, size, tool, config, file):
+    result = run_tool(size, tool, folder / config, '--work-dir', tmp_path / 'work')
+    (line,) = result.stderr.splitlines()
+    assert result.code == 1 and line.startswith('error: [Errno 27] File too large: ')
+    assert line.endswith(f"{file}'; make room, then the same command with --resume goes on")
+    assert not list(tmp_path.glob('work/*.pth'))
+
+
+def test_testing_names_the_file(folder, tmp_path):
+    from tests.apis.localizers import save_random
+
+    cfg = Config.fromfile(folder / 'train.py')
+    checkpoint = save_random(cfg, tmp_path / 'epoch_1.pth')
+    scores = tmp_path / 'scores.json'
+    scores.write_text(json.dumps({name: dict(jump=0.75, run=0.25) for name in ('v_04', 'v_05')}))
+    arguments = (
+        '--work-dir',
+        tmp_path / 'work',
+        '--scores',
+        scores,
+        '--dump',
+        tmp_path / 'raw.pkl',
+    )
+    options = ('--cfg-options', 'log_level=ERROR')  # no log
+    result = run_tool(2_000, 'test', folder / 'train.py', checkpoint, *arguments, *options)
+    last = result.stderr.splitlines()[-1]
+    assert result.code == 1 and 'Traceback' not in result.stderr
+    assert last.startswith('error: [Errno 27] File too large: ') and str(tmp_path) in last
+
+
+@pytest.mark.parametrize('tool', ['evaluate', 'diagnose', 'convert_annotations', 'check_dataset'])
+def test_tools_name_the_file(folder, tmp_path, tool):
+    out = tmp_path / 'out.json'
+    truth = folder / 'data/annotations.json'
+    found = {
+        f'v_{index:02d}': [dict(segment=[0.0, 5.0], score=0.5, label='jump')] for index in (4, 5)
+    }
+    write_detections(tmp_path / 'found.json', found)
+    arguments = {
+        'evaluate': [truth, tmp_path / 'found.json', '--subset', 'validation', '--json', out],
+        'diagnose': [truth, tmp_path / 'found.json', '--subset', 'validation', '--json', out],
+        'convert_annotations': [truth, out, '--to', 'activitynet'],
+        'check_dataset': [
+            *('--annotations', truth, '--features', folder / 'data/features'),
+            *('--layout', 'TC', '--stride', 0.5, '--json', out),
+        ],
+    }
+    result = run_tool(50, tool, *arguments[tool])
+    (line,) = result.stderr.splitlines()
+    assert result.code == 1 and line == f"error: [Errno 27] File too large: '{out}'"
+    assert not out.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 import sola_plugin  # noqa: F401  (mends the stack and registers the classes)
+from tests.annotation_sets import write_set
+from tests.reference import MADE_SETS, PUBLIC_SETS, reference_file
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,6 +49,23 @@ def reference_sola() -> dict[str, np.ndarray]:
     """Inputs, weights and results of the authors' SoLa code."""
     with np.load(ROOT / 'tests/data/sola_official.npz') as file:
         return dict(file)
+
+
+@pytest.fixture(scope='session')
+def reference_dir() -> Path:
+    """Folder of the public annotation files; skips the test where it is not there."""
+    return reference_file(next(iter(PUBLIC_SETS.values()))).parent
+
+
+@pytest.fixture(scope='session')
+def annotation_file(tmp_path_factory) -> Callable[[str], Path]:
+    """Function of a name of ``tests.reference.ALL_SETS`` that returns the annotation file.
+
+    Made sets are written once; a test of a public one is skipped where the file is missing.
+    """
+    folder = tmp_path_factory.mktemp('annotation_sets')
+    made = {name: write_set(folder / f'{name}.json.gz', make()) for name, make in MADE_SETS.items()}
+    return lambda name: made[name] if name in made else reference_file(PUBLIC_SETS[name])
 
 
 def make_dataset(root: Path, num_videos: int = 6, seed: int = 0) -> Path:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import runpy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -42,6 +46,40 @@ TINY_MATCHER = dict(window=9, start=2, step=2, num_positions=3, predictor_channe
 def _one_thread():
     """Tiny tensors are slower on several threads, and sums depend on their number."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys) -> Callable[..., subprocess.CompletedProcess]:
+    """Function that runs a script of the project in this process, as its command line would.
+
+    ``run_script('tools/evaluate.py', *arguments)`` returns exit code, output and error output; an
+    exception, which would be a traceback there, is raised here. A process of its own takes seconds
+    to import torch and mmaction2: it is for what only a process can show.
+    """
+
+    def run(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+        command, code = [script, *map(str, arguments)], 0
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, 'argv', command)
+            patch.setattr(sys, 'path', [str((ROOT / script).parent), *sys.path])
+            patch.chdir(cwd)
+            capsys.readouterr()
+            try:
+                runpy.run_path(str(ROOT / script), run_name='__main__')
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+                if isinstance(stop.code, str):
+                    print(stop.code, file=sys.stderr)
+        return subprocess.CompletedProcess(command, code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _unformatted_configs():
+    """mmengine formats the text of each config for its log, which takes longer than tiny runs."""
+    with mock.patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)):
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
@@ -20,19 +19,21 @@ def action(start: float, end: float, label: str = 'run') -> dict:
     return dict(segment=[start, end], label=label)
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, 'tools/convert_annotations.py', *map(str, arguments)],
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-    )
+@pytest.fixture
+def run(run_script):
+    return partial(run_script, 'tools/convert_annotations.py')
 
 
-def refused(*arguments: object, code: int = 1) -> str:
-    process = run(*arguments)
-    assert process.returncode == code and 'Traceback' not in process.stderr
-    return process.stderr
+@pytest.fixture
+def refused(run):
+    """Function of arguments that are refused; returns what is said."""
+
+    def _refused(*arguments: object, code: int = 1) -> str:
+        process = run(*arguments)
+        assert process.returncode == code and 'Traceback' not in process.stderr
+        return process.stderr
+
+    return _refused
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -46,7 +47,7 @@ def refused(*arguments: object, code: int = 1) -> str:
     ],
     ids=THUMOS14_SETS,
 )
-def test_there_and_back(tmp_path, annotation_file, name, contents, subsets):
+def test_there_and_back(run, tmp_path, annotation_file, name, contents, subsets):
     """THUMOS14 as ActivityNet's JSON, to its official text files, and back with the config's subset
     names."""
     thumos = annotation_file(name)
@@ -79,7 +80,7 @@ def test_there_and_back(tmp_path, annotation_file, name, contents, subsets):
     )
 
 
-def test_own_csv(tmp_path):
+def test_own_csv(run, tmp_path):
     (tmp_path / 'mine.csv').write_text(CSV)
     (tmp_path / 'durations.csv').write_text('video,duration,fps\nv_1,10,25\nv_2,20,\n')
     process = run(
@@ -122,7 +123,7 @@ def test_own_csv(tmp_path):
     )
 
 
-def test_bad_input_is_an_error_and_nothing_is_written(tmp_path, annotation_file):
+def test_bad_input_is_an_error_and_nothing_is_written(refused, tmp_path, annotation_file):
     (tmp_path / 'mine.csv').write_text(CSV)
     out = tmp_path / 'out.json'
     assert refused(tmp_path / 'mine.csv', out, '--to', 'activitynet').startswith(
@@ -152,7 +153,7 @@ def test_nothing_is_written_over(tmp_path, annotation_file):
         convert_annotations([thumos], tmp_path, 'thumos14', force=True)
 
 
-def test_the_commands_of_the_page(tmp_path):
+def test_the_commands_of_the_page(run, tmp_path):
     """docs/own_data.md, on made files; the paths are put into a folder, nothing else is changed."""
     page = (ROOT / 'docs/own_data.md').read_text(encoding='utf-8')
     commands = [

@@ -273,10 +273,11 @@ def test_repeated_ids_and_keys(tmp_path):
         (b'{"database": {', 'not complete JSON'),
         (b'', 'the file is empty'),
         (b'\xff\xfe\x00', 'expected JSON, a CSV with the header'),
-        (gzip.compress(b'{"database": {}}')[:-6], 'not complete gzip data'),
+        (gzip.compress(b'{"database": {}}', mtime=0)[:-6], 'not complete gzip data'),
         (b'[1]', 'expected a JSON object, got list'),
         (b'{"database": 3}', "expected an object under 'database'"),
     ],
+    ids=['cut', 'empty', 'no text', 'cut gzip', 'list', 'number'],
 )
 def test_files_that_cannot_be_read_at_all(tmp_path, content, message):
     path = tmp_path / 'a.json'

@@ -12,8 +12,10 @@ demo: $(INSTALLED)
 	$(BIN)/python tools/ablate.py configs/studies/demo.py --work-dir work_dirs/demo --jobs $(JOBS) \
 		--seeds $$(seq 0 $$(($(SEEDS) - 1)))
 
+# One thread a process: workers must not take the cores from each other. A worker begins with a run of
+# whole files, so that what the tests of a file share is made once.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

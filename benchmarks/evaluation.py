@@ -1,17 +1,18 @@
 """Our evaluation against that of mmaction2, ActionFormer and ActivityNet, interleaved in one run.
 
-    python benchmarks/evaluation.py --actionformer PATH --activitynet PATH
+    python benchmarks/evaluation.py --reference DIR --actionformer PATH --activitynet PATH
 
 mmaction2's evaluator is installed with this package. The others are optional. ActionFormer: ``pip
 download --no-deps --no-binary :all: actionformer==1.5.0`` and unpack, or a clone of
 happyharrycn/actionformer_release; it needs pandas and joblib. ActivityNet: a clone of
 activitynet/ActivityNet; it needs pandas.
 
-The data are ActivityNet-1.3's validation set and the pseudo-detections of
-tests/data/make_detections.py, 10 a video. What is timed is the evaluation, each from the form in
-which it holds its input after reading a file: ours the dicts of the JSON file, mmaction2 its lists
-of dicts, ActionFormer and ActivityNet data frames. The table ends with the largest difference
-between the figures of each pair.
+The data are ActivityNet-1.3's validation set and generated detections, 10 a video: DIR holds
+``activitynet-1.3_annotations.json.gz`` and ``make_detections.py``, which are not part of this
+project. Without it a made set of the same size takes their place. What is timed is the evaluation,
+each from the form in which it holds its input after reading a file: ours the dicts of the JSON
+file, mmaction2 its lists of dicts, ActionFormer and ActivityNet data frames. The table ends with
+the largest difference between the figures of each pair.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from measure import HEADER, Row, machine, milliseconds
 
 from sola_plugin.evaluation import average_precision, average_recall, drop_duplicates, topk_recall
 
-DATA = Path(__file__).resolve().parents[1] / 'tests' / 'data'
+ROOT = Path(__file__).resolve().parents[1]
+#: Videos of ActivityNet's validation set.
+NUM_VIDEOS = 4728
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,23 @@ class Comparison:
     bar: float
 
 
-def load(per_video: int, num_videos: int | None) -> tuple[dict, dict]:
-    """Ground truth and detections of the first videos of ActivityNet's validation set."""
-    sys.path.insert(0, str(DATA))
-    import make_detections
+def load(per_video: int, num_videos: int | None, reference: Path | None) -> tuple[dict, dict]:
+    """Ground truth and detections of the first videos of a validation set."""
+    if reference is None:
+        sys.path.insert(0, str(ROOT))
+        from tests.annotation_sets import activitynet_like, made_detections
 
-    database = make_detections.load_annotations(DATA / 'activitynet-1.3_annotations.json.gz')
-    database = {video: database[video] for video in sorted(database)[:num_videos]}
-    detections = make_detections.make_detections(database, 'validation', per_video, seed=1)
+        database = activitynet_like(training=0, validation=NUM_VIDEOS)['database']
+        generate = made_detections
+    else:
+        sys.path.insert(0, str(reference))
+        from make_detections import load_annotations, make_detections
+
+        database = load_annotations(reference / 'activitynet-1.3_annotations.json.gz')
+        generate = make_detections
+    validation = sorted(video for video in database if database[video]['subset'] == 'validation')
+    database = {video: database[video] for video in validation[:num_videos]}
+    detections = generate(database, 'validation', per_video, seed=1)
     return {video: entry['annotations'] for video, entry in database.items()}, detections
 
 
@@ -115,6 +127,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        '--reference', type=Path, help='folder of the real annotations (default: a made set)'
+    )
     parser.add_argument('--actionformer', type=Path, help='folder of its source')
     parser.add_argument('--activitynet', type=Path, help='folder of its repository')
     parser.add_argument(
@@ -122,7 +137,7 @@ def main() -> None:
     )
     parser.add_argument('--videos', type=int, help='take only so many videos (default: all 4,728)')
     args = parser.parse_args()
-    truth, found = load(10, args.videos)
+    truth, found = load(10, args.videos, args.reference)
     np.seterr(invalid='ignore')  # of the others, where two segments have no length
     print(
         f'{machine()}; median of {args.repeats}, interleaved; {sum(map(len, found.values())):,} '
@@ -144,7 +159,7 @@ def main() -> None:
             ).markdown(),
             flush=True,
         )
-    many = load(100, args.videos)[1]
+    many = load(100, args.videos, args.reference)[1]
     for what, ours in (('mAP', precision), ('AR@AN', recall)):
         few_ms, many_ms = milliseconds(
             partial(ours, truth, found), partial(ours, truth, many), 2 * args.repeats + 1

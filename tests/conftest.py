@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
 import sola_plugin  # noqa: F401  (mends the stack and registers the classes)
+from tests.annotation_sets import write_set
+from tests.reference import MADE_SETS, PUBLIC_SETS, reference_file
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,11 +48,62 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def run_script(monkeypatch, capsys) -> Callable[..., subprocess.CompletedProcess]:
+    """Function that runs a script of the project in this process, as its command line would.
+
+    ``run_script('tools/evaluate.py', *arguments)`` returns exit code, output and error output; an
+    exception, which would be a traceback there, is raised here. A process of its own takes seconds
+    to import torch and mmaction2: it is for what only a process can show.
+    """
+
+    def run(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+        command, code = [script, *map(str, arguments)], 0
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, 'argv', command)
+            patch.setattr(sys, 'path', [str((ROOT / script).parent), *sys.path])
+            patch.chdir(cwd)
+            capsys.readouterr()
+            try:
+                runpy.run_path(str(ROOT / script), run_name='__main__')
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+                if isinstance(stop.code, str):
+                    print(stop.code, file=sys.stderr)
+        return subprocess.CompletedProcess(command, code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _unformatted_configs():
+    """mmengine formats the text of each config for its log, which takes longer than tiny runs."""
+    with mock.patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)):
+        yield
+
+
 @pytest.fixture(scope='session')
 def reference_sola() -> dict[str, np.ndarray]:
     """Inputs, weights and results of the authors' SoLa code."""
     with np.load(ROOT / 'tests/data/sola_official.npz') as file:
         return dict(file)
+
+
+@pytest.fixture(scope='session')
+def reference_dir() -> Path:
+    """Folder of the public annotation files; skips the test where it is not there."""
+    return reference_file(next(iter(PUBLIC_SETS.values()))).parent
+
+
+@pytest.fixture(scope='session')
+def annotation_file(tmp_path_factory) -> Callable[[str], Path]:
+    """Function of a name of ``tests.reference.ALL_SETS`` that returns the annotation file.
+
+    Made sets are written once; a test of a public one is skipped where the file is missing.
+    """
+    folder = tmp_path_factory.mktemp('annotation_sets')
+    made = {name: write_set(folder / f'{name}.json.gz', make()) for name, make in MADE_SETS.items()}
+    return lambda name: made[name] if name in made else reference_file(PUBLIC_SETS[name])
 
 
 def make_dataset(root: Path, num_videos: int = 6, seed: int = 0) -> Path:

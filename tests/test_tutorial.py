@@ -80,15 +80,21 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def printed(project) -> str:
-    """What the commands of the page print, run in one shell, which stops at the first that
-    fails."""
-    # `python` of the page is the one that runs the tests, whether its environment is activated or
-    # not.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
-    environment = dict(os.environ, PATH=path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    done = subprocess.run(
+    """What the commands of the page print, run in its order up to the first that fails."""
+    # The shell takes the page apart; what it would run as `python` is then run, process by process.
+    shell = ['python() { printf "%s\\n" "$@"; echo; }', *blocks('bash')]
+    commands = subprocess.run(
         ['bash', '-e'],
-        input='\n'.join(blocks('bash')),
+        input='\n'.join(shell),
+        cwd=project,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tests/run_commands.py'],
+        input=commands,
         cwd=project,
         env=environment,
         capture_output=True,

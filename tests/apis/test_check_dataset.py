@@ -21,8 +21,8 @@ from sola_plugin.datasets.findings import Finding
 from sola_plugin.models.localizers import BMN
 from tests.conftest import CHANNELS, ROOT, STRIDE, TINY_BMN, localization_config
 
-ACTIVITYNET = ROOT / 'tests/data/activitynet-1.3_annotations.json.gz'
-THUMOS14 = ROOT / 'tests/data/thumos14_annotations.json.gz'
+#: Stands for the file of a made set in parametrised arguments.
+MADE_SET = 'thumos14-like'
 
 
 def config(root: Path, tmp_path: Path) -> Config:
@@ -434,13 +434,15 @@ def test_features_of_other_size_in_one_part(data_root):
     ]
 
 
-# --- the real annotations -------------------------------------------------------------------------
+# --- whole annotation sets ------------------------------------------------------------------------
 
 
-def test_activitynet_with_100_cells():
+def test_activitynet_with_100_cells(annotation_file):
     """Figures of docs/evaluation.md; the file holds the validation videos that features exist
     for."""
-    report = check_files(ACTIVITYNET, reach=map_reach(100))
+    report = check_files(
+        annotation_file('activitynet-1.3'), subsets=['validation'], reach=map_reach(100)
+    )
     result = report.oracles['validation']
     assert not report.of_level('error') and len(result.names) == 7293
     assert result.oracle.precision.average == pytest.approx(0.9378, abs=1e-4)
@@ -450,21 +452,40 @@ def test_activitynet_with_100_cells():
     assert short.count == np.sum(result.lengths < result.cells) == 127
 
 
+def test_activitynet_like_with_100_cells(annotation_file):
+    report = check_files(
+        annotation_file('activitynet-like'), subsets=['validation'], reach=map_reach(100)
+    )
+    result = report.oracles['validation']
+    assert not report.of_level('error') and len(result.names) == 431
+    # A cell is a hundredth of the video: nearly all of the segments are within reach.
+    assert 0.8 < result.oracle.precision.average < 0.95
+    assert result.missed.sum() == sum(row['missed'] for row in result.by_length()) > 16
+    short = findings(report, 'info', 'warning')['shorter-than-a-cell']
+    assert short.count == np.sum(result.lengths < result.cells) > 16  # those without length
+
+
+@pytest.mark.parametrize(
+    ('annotations', 'segments', 'least'),
+    [
+        ('thumos14-like', dict(train=933, test=766), 0.96),
+        ('thumos14', dict(train=3007, test=3311), 0.97),
+    ],
+    ids=['thumos14-like', 'thumos14'],
+)
 @pytest.mark.parametrize('name', ['bmn', 'actionformer'])
-def test_public_configs_with_annotations_only(name):
+def test_public_configs_with_annotations_only(annotation_file, name, annotations, segments, least):
     """THUMOS14's windows and points, from the config; one error says that there are no features."""
     cfg = Config.fromfile(ROOT / f'configs/localization/{name}_thumos14.py')
     for part, subset in (('train', 'train'), ('test', 'test')):
         cfg[f'{part}_dataloader'].dataset.update(
-            data_root='', ann_file=str(THUMOS14), subset=subset
+            data_root='', ann_file=str(annotation_file(annotations)), subset=subset
         )
     report = check_config(cfg)
     assert {one.kind for one in report.of_level('error')} == {'features'}
-    assert {part: len(result.names) for part, result in report.oracles.items()} == dict(
-        train=3007, test=3311
-    )
+    assert {part: len(result.names) for part, result in report.oracles.items()} == segments
     assert report.oracles['test'].oracle.precision.average > (
-        0.99 if name == 'actionformer' else 0.97
+        0.99 if name == 'actionformer' else least
     )
     assert ('longer-than-a-proposal' in findings(report)) == (name != 'actionformer')
 
@@ -552,10 +573,10 @@ def test_command_with_a_config(command, data_root, tmp_path):
             'expected either CONFIG or --annotations FILE',
         ),
         (('nowhere.py',), 'error: ', 'nowhere.py'),
-        (('--annotations', THUMOS14, '--window', 8, '--temporal-dim', 8), 'error: ', 'got both'),
-        (('--annotations', THUMOS14, '--classes', 'nowhere.txt'), 'error: ', 'nowhere.txt'),
+        (('--annotations', MADE_SET, '--window', 8, '--temporal-dim', 8), 'error: ', 'got both'),
+        (('--annotations', MADE_SET, '--classes', 'nowhere.txt'), 'error: ', 'nowhere.txt'),
         (
-            ('--annotations', THUMOS14, '--temporal-dim', 8, '--tiou', 'hmm'),
+            ('--annotations', MADE_SET, '--temporal-dim', 8, '--tiou', 'hmm'),
             'error: ',
             "tIoU thresholds 'hmm'",
         ),
@@ -565,19 +586,20 @@ def test_command_with_a_config(command, data_root, tmp_path):
             'nowhere.json: No such file or directory: check the path',
         ),
         (
-            ('--annotations', THUMOS14, '--stride', -1),
+            ('--annotations', MADE_SET, '--stride', -1),
             1,
             'feature_stride is -1.0, expected seconds above 0',
         ),
         (
-            ('--annotations', THUMOS14, '--subset', 'training'),
+            ('--annotations', MADE_SET, '--subset', 'training'),
             1,
             "expected one of the subsets 'test'",
         ),
     ],
 )
-def test_bad_arguments(command, arguments, code, message):
-    stopped, text = command(*arguments)
+def test_bad_arguments(command, annotation_file, arguments, code, message):
+    path = annotation_file(MADE_SET)
+    stopped, text = command(*(path if one == MADE_SET else one for one in arguments))
     if isinstance(code, str):
         assert stopped.startswith(code) and message in stopped
     else:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
 from sola_plugin.datasets.annotation_conversion import Changes, apply_changes, convert_annotations
 from sola_plugin.datasets.annotations import AnnotationError, Video, load_annotations
 from tests.conftest import ROOT
+from tests.reference import THUMOS14_SETS
 
-THUMOS = ROOT / 'tests/data/thumos14_annotations.json.gz'
 CSV = 'video,start,end,label\nv_1,1,2,run\nv_1,4,5,jump\nv_2,3,3,run\n'
 
 
@@ -20,31 +19,42 @@ def action(start: float, end: float, label: str = 'run') -> dict:
     return dict(segment=[start, end], label=label)
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, 'tools/convert_annotations.py', *map(str, arguments)],
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-    )
+@pytest.fixture
+def run(run_script):
+    return partial(run_script, 'tools/convert_annotations.py')
 
 
-def refused(*arguments: object, code: int = 1) -> str:
-    process = run(*arguments)
-    assert process.returncode == code and 'Traceback' not in process.stderr
-    return process.stderr
+@pytest.fixture
+def refused(run):
+    """Function of arguments that are refused; returns what is said."""
+
+    def _refused(*arguments: object, code: int = 1) -> str:
+        process = run(*arguments)
+        assert process.returncode == code and 'Traceback' not in process.stderr
+        return process.stderr
+
+    return _refused
 
 
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_there_and_back(tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'contents', 'subsets'),
+    [
+        ('thumos14-like', '70 videos, 1699 segments, 6 labels', 'test 40, val 30'),
+        ('thumos14', '410 videos, 6318 segments, 20 labels', 'test 210, val 200'),
+    ],
+    ids=THUMOS14_SETS,
+)
+def test_there_and_back(run, tmp_path, annotation_file, name, contents, subsets):
     """THUMOS14 as ActivityNet's JSON, to its official text files, and back with the config's subset
     names."""
-    process = run(THUMOS, tmp_path / 'th14', '--to', 'thumos14', '--rename-subset', 'train=val')
+    thumos = annotation_file(name)
+    process = run(thumos, tmp_path / 'th14', '--to', 'thumos14', '--rename-subset', 'train=val')
     assert process.stdout.splitlines() == [
-        f'{tmp_path}/th14: 410 videos, 6318 segments, 20 labels, from activitynet to thumos14',
-        'subsets: test 210, val 200',
+        f'{tmp_path}/th14: {contents}, from activitynet to thumos14',
+        f'subsets: {subsets}',
     ]
     assert {path.name for path in (tmp_path / 'th14').iterdir()} > {
         'BaseballPitch_val.txt',
@@ -59,7 +69,7 @@ def test_there_and_back(tmp_path):
         'val=Validation',
         'test=Test',
     )
-    videos, back = load_annotations(THUMOS), load_annotations(tmp_path / 'th14.json')
+    videos, back = load_annotations(thumos), load_annotations(tmp_path / 'th14.json')
     names = dict(train='Validation', test='Test')
     assert {video_id: (video.duration, video.subset) for video_id, video in back.items()} == {
         video_id: (video.duration, names[video.subset]) for video_id, video in videos.items()
@@ -70,7 +80,7 @@ def test_there_and_back(tmp_path):
     )
 
 
-def test_own_csv(tmp_path):
+def test_own_csv(run, tmp_path):
     (tmp_path / 'mine.csv').write_text(CSV)
     (tmp_path / 'durations.csv').write_text('video,duration,fps\nv_1,10,25\nv_2,20,\n')
     process = run(
@@ -113,35 +123,37 @@ def test_own_csv(tmp_path):
     )
 
 
-def test_bad_input_is_an_error_and_nothing_is_written(tmp_path):
+def test_bad_input_is_an_error_and_nothing_is_written(refused, tmp_path, annotation_file):
     (tmp_path / 'mine.csv').write_text(CSV)
     out = tmp_path / 'out.json'
     assert refused(tmp_path / 'mine.csv', out, '--to', 'activitynet').startswith(
         f"error: {tmp_path}/mine.csv: no duration is known for 2 of 2 videos: 'v_1', 'v_2'. "
         'Add a column'
     )
+    thumos = annotation_file('thumos14-like')
     assert 'nothing.csv' in refused(tmp_path / 'nothing.csv', out, '--to', 'csv')
     for options, message in (
         (('--rename-subset', 'a'), '--rename-subset expects OLD=NEW'),
         (('--fps', 0), '--fps expects a number above 0'),
         (('--labels', 'word'), "invalid choice: 'word'"),
     ):
-        assert message in refused(THUMOS, out, '--to', 'csv', *options, code=2)
+        assert message in refused(thumos, out, '--to', 'csv', *options, code=2)
     assert list(tmp_path.iterdir()) == [tmp_path / 'mine.csv']
 
 
-def test_nothing_is_written_over(tmp_path):
+def test_nothing_is_written_over(tmp_path, annotation_file):
+    thumos = annotation_file('thumos14-like')
     out = tmp_path / 'there'
     out.write_text('mine')
     with pytest.raises(FileExistsError, match='there is there: choose another name, or --force'):
-        convert_annotations([THUMOS], out, 'csv')
+        convert_annotations([thumos], out, 'csv')
     assert out.read_text() == 'mine'
-    assert len(convert_annotations([THUMOS], out, 'csv', force=True).videos) == 410
+    assert len(convert_annotations([thumos], out, 'csv', force=True).videos) == 70
     with pytest.raises(FileExistsError, match='choose a new folder'):
-        convert_annotations([THUMOS], tmp_path, 'thumos14', force=True)
+        convert_annotations([thumos], tmp_path, 'thumos14', force=True)
 
 
-def test_the_commands_of_the_page(tmp_path):
+def test_the_commands_of_the_page(run, tmp_path):
     """docs/own_data.md, on made files; the paths are put into a folder, nothing else is changed."""
     page = (ROOT / 'docs/own_data.md').read_text(encoding='utf-8')
     commands = [

@@ -1,4 +1,4 @@
-"""``tools/diagnose.py`` on small data and on real annotations, and what it says to bad input."""
+"""``tools/diagnose.py`` on small data and on whole annotation sets, and its words on bad input."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sola_plugin.evaluation import average_precision, read_detections, write_det
 from sola_plugin.evaluation.false_positives import KINDS
 from sola_plugin.utils import read_json
 from tests.conftest import ROOT
+from tests.reference import THUMOS14_SETS, database_of, detections_of
 
 TOOL = ROOT / 'tools/diagnose.py'
-DATA = ROOT / 'tests/data'
 
 
 @pytest.fixture
@@ -38,16 +38,14 @@ def diagnose(monkeypatch, capsys):
     return run
 
 
-@pytest.fixture(scope='module')
-def thumos(tmp_path_factory) -> Path:
-    """Detections over THUMOS14 as a result file."""
-    spec = importlib.util.spec_from_file_location('make_detections', DATA / 'make_detections.py')
-    generator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generator)
-    database = generator.load_annotations(DATA / 'thumos14_annotations.json.gz')
+@pytest.fixture(scope='module', params=THUMOS14_SETS)
+def thumos(request, annotation_file, tmp_path_factory) -> tuple[Path, Path, list[dict]]:
+    """Annotation file, detections as a result file, and the annotated segments."""
     path = tmp_path_factory.mktemp('thumos') / 'detections.json'
-    write_detections(path, generator.make_detections(database, 'test', 20, 3))
-    return path
+    write_detections(path, detections_of(request.param, 'test', 20, 3))
+    videos = database_of(request.param).values()
+    actions = [a for x in videos if x['subset'] == 'test' for a in x['annotations']]
+    return annotation_file(request.param), path, actions
 
 
 @pytest.fixture
@@ -102,9 +100,10 @@ def test_small_data(diagnose, files, tmp_path):
 
 
 def test_real_annotations(diagnose, thumos, tmp_path):
+    annotations, detections, actions = thumos
     printed = diagnose(
-        DATA / 'thumos14_annotations.json.gz',
-        thumos,
+        annotations,
+        detections,
         '--tiou',
         '0.5',
         '--buckets',
@@ -112,7 +111,9 @@ def test_real_annotations(diagnose, thumos, tmp_path):
         '--json',
         tmp_path / 'out.json',
     )
-    assert 'subset test: 210 videos, 3,311 segments, 20 classes' in printed  # no --subset
+    classes = len({one['label'] for one in actions})
+    # Without --subset.
+    assert re.search(rf'subset test: \d+ videos, {len(actions):,} segments, {classes} cl', printed)
     figures = read_json(tmp_path / 'out.json')
     assert set(figures) == {
         'tiou_thresholds',
@@ -130,7 +131,7 @@ def test_real_annotations(diagnose, thumos, tmp_path):
     assert len(figures['false_positives']['splits']) == 10
     length = figures['by_characteristic']['length']
     assert [bucket['up_to'] for bucket in length] == [3, 6, 12, 18, None]
-    assert sum(bucket['segments'] for bucket in length) == 3311
+    assert sum(bucket['segments'] for bucket in length) == len(actions)
 
 
 @pytest.mark.parametrize(
@@ -148,16 +149,17 @@ def test_buckets_follow_the_data_set_of_the_thresholds(diagnose, files, tmp_path
 
 
 def test_thresholds_as_numbers_go_with_quantiles(diagnose, thumos, tmp_path):
+    annotations, detections, actions = thumos
     diagnose(
-        DATA / 'thumos14_annotations.json.gz',
-        thumos,
+        annotations,
+        detections,
         '--tiou',
         '0.5',
         '--json',
         tmp_path / 'out.json',
     )
     for name, buckets in read_json(tmp_path / 'out.json')['by_characteristic'].items():
-        shares = [bucket['segments'] / 3311 for bucket in buckets]
+        shares = [bucket['segments'] / len(actions) for bucket in buckets]
         # Many segments are of one length (a tenth of a second) or of one crowded video.
         assert max(shares) < (0.3 if name == 'instances' else 0.22) and min(shares) > 0.1
 

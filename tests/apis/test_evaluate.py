@@ -17,9 +17,7 @@ import pytest
 from sola_plugin.apis import read_pair
 from sola_plugin.evaluation import TALEvaluator
 from tests.conftest import ROOT
-
-DATA = ROOT / 'tests/data'
-ACTIVITYNET = DATA / 'activitynet-1.3_annotations.json.gz'
+from tests.reference import ACTIVITYNET_CASES, load_case
 
 
 def load_module(path: Path):
@@ -90,19 +88,17 @@ def found(write) -> Path:
     return write('found.json', {'results': FOUND})
 
 
-@pytest.fixture(scope='module')
-def activitynet(tmp_path_factory) -> Path:
-    """The detections of the reference figures, as a file."""
-    generator = load_module(DATA / 'make_detections.py')
-    database = generator.load_annotations(ACTIVITYNET)
+@pytest.fixture(scope='module', params=ACTIVITYNET_CASES)
+def activitynet(request, annotation_file, tmp_path_factory) -> tuple[str, Path, Path]:
+    """Name of the case, annotations, and the detections of the expected figures as a file."""
+    case, _, detections = load_case('map', request.param)
     path = tmp_path_factory.mktemp('activitynet') / 'detections.json'
-    path.write_text(
-        json.dumps({'results': generator.make_detections(database, 'validation', 10, 1)})
-    )
-    return path
+    path.write_text(json.dumps({'results': detections}))
+    return request.param, annotation_file(case['annotations']), path
 
 
 def test_reference_figures_without_torch_and_openmmlab(activitynet, tmp_path):
+    name, annotations, detections = activitynet
     code = (
         'import runpy, sys\n'
         "for name in ('torch', 'mmengine', 'mmaction', 'mmcv', 'sklearn', 'scipy', 'pandas'):\n"
@@ -114,8 +110,8 @@ def test_reference_figures_without_torch_and_openmmlab(activitynet, tmp_path):
             sys.executable,
             '-c',
             code,
-            ACTIVITYNET,
-            activitynet,
+            annotations,
+            detections,
             '--max-proposals',
             '10',
             '--recall-at',
@@ -129,19 +125,22 @@ def test_reference_figures_without_torch_and_openmmlab(activitynet, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / 'sub/figures.json').read_text())
-    precision, recall = (
-        json.loads((DATA / f'{kind}_expected.json').read_text())['anet_dev']
-        for kind in ('map', 'recall')
-    )
+    precision, recall = (load_case(kind, name)[0] for kind in ('map', 'recall'))
     assert list(figures) == ['mAP', 'AR'] and list(figures['AR']) == ['AR@1', 'AR@10', 'auc']
     assert list(figures['mAP']) == ['average', 'per_tiou']
     assert figures['mAP']['average'] == pytest.approx(precision['avg'], abs=1e-9)
     assert list(figures['mAP']['per_tiou'].values()) == pytest.approx(precision['mAP'], abs=1e-9)
     assert figures['AR']['AR@10'] == pytest.approx(recall['avg_recall'][-1], abs=1e-9)
     assert figures['AR']['auc'] == pytest.approx(recall['auc_percent'] / 100, abs=1e-9)
-    assert 'subset validation: 4,728 videos, 7,293 segments, 200 classes' in done.stdout
-    assert 'detections: 47,280 in 4,728 videos' in done.stdout
-    assert '32.06' in done.stdout and 'warning' not in done.stdout
+    assert f'{100 * precision["avg"]:.2f}' in done.stdout
+    if name == 'anet_made':
+        assert 'subset validation: 240 videos, 431 segments, 20 classes' in done.stdout
+        assert 'detections: 2,161 in 217 videos' in done.stdout
+        assert 'warning: 24 of 240 annotated videos have no detections' in done.stdout
+    else:
+        assert 'subset validation: 4,728 videos, 7,293 segments, 200 classes' in done.stdout
+        assert 'detections: 47,280 in 4,728 videos' in done.stdout
+        assert '32.06' in done.stdout and 'warning' not in done.stdout
 
 
 def test_coverage_and_tables(run, truth, write):
@@ -295,10 +294,11 @@ def test_prefix_and_excluded_videos(truth, write):
 
 
 def test_drop_duplicates(activitynet, run, tmp_path):
+    name, annotations, detections = activitynet
     assert (
         run(
-            ACTIVITYNET,
-            activitynet,
+            annotations,
+            detections,
             '--drop-duplicates',
             '--metric',
             'mAP',
@@ -307,7 +307,7 @@ def test_drop_duplicates(activitynet, run, tmp_path):
         )[0]
         == 0
     )
-    expected = json.loads((DATA / 'actionformer_expected.json').read_text())['anet_dev']['mAP']
+    expected = load_case('actionformer', name)[0]['mAP']
     figures = json.loads((tmp_path / 'out.json').read_text())
     assert list(figures['mAP']['per_tiou'].values()) == pytest.approx(expected, abs=1e-9)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from sola_plugin.apis.testing import check_fits
 from sola_plugin.apis.testing import test_localizer as run_test
 from sola_plugin.evaluation.results_io import read_detections
 from sola_plugin.models.localizers import BMN
-from tests.conftest import CHANNELS, ROOT, TINY_BMN, TINY_MATCHER, localization_config, make_dataset
+from tests.conftest import CHANNELS, TINY_BMN, TINY_MATCHER, localization_config, make_dataset
 
 NECK = dict(type='SoLa', hidden_channels=4)
 
@@ -168,12 +166,16 @@ def test_validation_picks_the_best_by_map(trained, tmp_path):
     check_fits(runner.model, best)
 
 
-def run_tool(*arguments: object) -> subprocess.CompletedProcess:
-    process = subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, text=True, capture_output=True
-    )
-    assert process.returncode == 0, process.stderr
-    return process
+@pytest.fixture
+def run_tool(run_script):
+    """Function of a tool and its arguments, which must succeed; returns what is printed."""
+
+    def run(tool: str, *arguments: object) -> str:
+        done = run_script(tool, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture
@@ -225,21 +227,21 @@ val_evaluator = test_evaluator
     return tmp_path / 'config.py'
 
 
-def test_stock_config_with_sola_trains_saves_resumes_and_tests(stock_config, tmp_path):
+def test_stock_config_with_sola_trains_saves_resumes_and_tests(run_tool, stock_config, tmp_path):
     """The literal use: ``_base_`` of mmaction2, ``custom_imports``, ``neck=dict(type='SoLa')``."""
     run_tool('tools/train.py', stock_config, '--cfg-options', 'train_cfg.max_epochs=1', '--seed', 0)
     state = torch.load(tmp_path / 'work/epoch_1.pth')['state_dict']
     assert state['neck.conv_network.0.weight'].shape == (512, 400, 5) and state['neck.alpha'] != 0
-    log = run_tool('tools/train.py', stock_config, '--resume', '--seed', 0).stdout
+    log = run_tool('tools/train.py', stock_config, '--resume', '--seed', 0)
     assert 'resumed epoch: 1' in log and (tmp_path / 'work/epoch_2.pth').is_file()
-    shown = run_tool('tools/test.py', stock_config, tmp_path / 'work/epoch_2.pth').stdout
+    shown = run_tool('tools/test.py', stock_config, tmp_path / 'work/epoch_2.pth')
     assert 'TAL/mAP@0.95' in shown and 'TAL/AR@100' in shown
     detections = read_detections(tmp_path / 'work/detections.json')
     assert set(detections) == {'v_0', 'v_1', 'v_2'}  # mmaction2 would write '0', '1', '2'
     assert {d['label'] for video in detections.values() for d in video} == {'jump', 'run'}
 
 
-def test_hook_on_stock_features(stock_config, tmp_path):
+def test_hook_on_stock_features(run_tool, stock_config, tmp_path):
     """Windows from mmaction2's own dataset class and CSV files."""
     (tmp_path / 'hook.py').write_text(
         "_base_ = 'config.py'\n"
@@ -265,22 +267,12 @@ def test_wrong_features_name_the_video(trained, tmp_path):
     ],
 )
 def test_faults_of_the_data_end_without_a_traceback(
-    trained, tmp_path, name, arguments, change, message
+    run_script, trained, tmp_path, name, arguments, change, message
 ):
     cfg = config(trained[0], tmp_path / 'work')
     cfg.train_dataloader.dataset.update(change)
     cfg.dump(tmp_path / 'config.py')
-    result = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / 'tools' / f'{name}.py'),
-            str(tmp_path / 'config.py'),
-            *arguments,
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    result = run_script(f'tools/{name}.py', tmp_path / 'config.py', *arguments, cwd=tmp_path)
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 1 and last.startswith('error: ') and message in last
     assert 'Traceback' not in result.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -217,28 +216,13 @@ def tool(run, tmp_path, monkeypatch):
 class TestTool:
     """``tools/plot_tsm.py`` on the tiny data."""
 
-    def test_pictures_and_animation(self, run, tmp_path):
-        sola = run / 'work/sola.pth'
-        process = subprocess.run(
-            [
-                sys.executable,
-                str(ROOT / 'tools/plot_tsm.py'),
-                str(run / 'head.py'),
-                '--sola',
-                str(sola),
-                '--epochs',
-                str(run / 'work'),
-                '--out',
-                str(tmp_path),
-            ],
-            text=True,
-            capture_output=True,
-        )
-        assert process.returncode == 0, process.stderr
+    def test_pictures_and_animation(self, run, tool, tmp_path, capsys):
+        tool('--sola', run / 'work/sola.pth', '--epochs', run / 'work')
+        output = capsys.readouterr().out
         written = [
             tmp_path / f'{name}.{suffix}' for name in ('v_04', 'v_05') for suffix in ('png', 'gif')
         ]
-        printed = [line for line in process.stdout.splitlines() if line.startswith(str(tmp_path))]
+        printed = [line for line in output.splitlines() if line.startswith(str(tmp_path))]
         assert printed == [str(path) for path in written]
         with Image.open(written[0]) as picture:
             assert picture.size == (1728, 662)  # three matrices

@@ -1,10 +1,9 @@
-"""Faults of annotations: each with its message, on made data and on the real files."""
+"""Faults of annotations: each with its message, on made data and on whole annotation sets."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +15,7 @@ from sola_plugin.datasets.annotations import (
     load_annotations,
 )
 from sola_plugin.datasets.findings import Finding
-
-DATA = Path(__file__).resolve().parents[1] / 'data'
-ACTIVITYNET = DATA / 'activitynet-1.3_annotations.json.gz'
-THUMOS14 = DATA / 'thumos14_annotations.json.gz'
+from tests.reference import THUMOS14_SETS, database_of
 
 
 def action(start: float, end: float, label: str = 'run') -> dict:
@@ -277,10 +273,11 @@ def test_repeated_ids_and_keys(tmp_path):
         (b'{"database": {', 'not complete JSON'),
         (b'', 'the file is empty'),
         (b'\xff\xfe\x00', 'expected JSON, a CSV with the header'),
-        (gzip.compress(b'{"database": {}}')[:-6], 'not complete gzip data'),
+        (gzip.compress(b'{"database": {}}', mtime=0)[:-6], 'not complete gzip data'),
         (b'[1]', 'expected a JSON object, got list'),
         (b'{"database": 3}', "expected an object under 'database'"),
     ],
+    ids=['cut', 'empty', 'no text', 'cut gzip', 'list', 'number'],
 )
 def test_files_that_cannot_be_read_at_all(tmp_path, content, message):
     path = tmp_path / 'a.json'
@@ -298,12 +295,10 @@ def test_missing_file_and_folder(tmp_path, name, message):
     assert videos == {} and finding.kind == 'annotation-file' and message in finding.message
 
 
-# --- the real files, against naive loops
-# ------------------------------------------------------------
+# --- whole annotation sets, against naive loops ---------------------------------------------------
 
 
-def naive_counts(path: Path) -> dict[str, int]:
-    database = json.loads(gzip.decompress(path.read_bytes()))['database']
+def naive_counts(database: dict) -> dict[str, int]:
     counts = dict.fromkeys(
         ('no-length', 'beyond-the-video', 'duplicates', 'near-duplicates', 'overlaps'), 0
     )
@@ -331,14 +326,16 @@ def naive_counts(path: Path) -> dict[str, int]:
     return counts
 
 
-def test_activitynet():
+def test_activitynet(annotation_file):
     """The file has the 4728 of 4926 validation videos that features exist for."""
-    videos, problems = check_annotation_file(ACTIVITYNET)
+    name = 'activitynet-1.3'
+    videos, problems = check_annotation_file(annotation_file(name))
     assert problems == []
-    findings = found(videos)
+    findings = found({v: x for v, x in videos.items() if x.subset == 'validation'})
+    database = {v: x for v, x in database_of(name).items() if x['subset'] == 'validation'}
     assert (
         {kind: finding.count for kind, finding in findings.items()}
-        == naive_counts(ACTIVITYNET)
+        == naive_counts(database)
         == {
             'no-length': 3,
             'beyond-the-video': 71,
@@ -351,17 +348,32 @@ def test_activitynet():
     assert not any(finding.level == 'error' for finding in findings.values())
 
 
-def test_thumos14():
-    videos, _ = check_annotation_file(THUMOS14)
-    counts = naive_counts(THUMOS14)
-    assert only(found(videos), 'overlaps').count == counts.pop('overlaps') == 8
+def test_activitynet_like(annotation_file):
+    """Every quirk is found, as often as it was made."""
+    videos, problems = check_annotation_file(annotation_file('activitynet-like'))
+    assert problems == []
+    findings = found(videos)
+    counts = {kind: finding.count for kind, finding in findings.items()}
+    assert counts.pop('no-actions') == 6
+    assert counts == naive_counts(database_of('activitynet-like'))
+    assert counts['no-length'] == counts['beyond-the-video'] == 24 and counts['duplicates'] == 12
+    assert counts['near-duplicates'] >= 12 and counts['overlaps'] >= 12
+    assert not any(finding.level == 'error' for finding in findings.values())
+
+
+@pytest.mark.parametrize(('name', 'overlaps'), [*zip(THUMOS14_SETS, (9, 8))])
+def test_thumos14(annotation_file, name, overlaps):
+    videos, _ = check_annotation_file(annotation_file(name))
+    counts = naive_counts(database_of(name))
+    assert only(found(videos), 'overlaps').count == counts.pop('overlaps') == overlaps
     assert not any(counts.values())
 
 
+@pytest.mark.parametrize('name', THUMOS14_SETS)
 @pytest.mark.parametrize('fps', [25, 30])
-def test_thumos14_in_frames(fps):
+def test_thumos14_in_frames(annotation_file, fps, name):
     videos = {
-        name: Video(
+        video_id: Video(
             each.duration,
             each.subset,
             tuple(
@@ -369,7 +381,7 @@ def test_thumos14_in_frames(fps):
                 for one in each.annotations
             ),
         )
-        for name, each in load_annotations(THUMOS14).items()
+        for video_id, each in load_annotations(annotation_file(name)).items()
     }
     assert found(videos)['segments-in-frames'].message.endswith(
         f'Divide by fps (here probably {fps})'

@@ -1,4 +1,4 @@
-"""Annotation formats: the real annotations through each of them and back, and files in each exact
+"""Annotation formats: whole annotation sets through each of them and back, and files in each exact
 shape."""
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from sola_plugin.datasets.annotation_formats import (
     write_annotations,
 )
 from sola_plugin.datasets.annotations import load_annotations
+from tests.reference import ALL_SETS
 
-DATA = Path(__file__).resolve().parents[1] / 'data'
 VERBS = Options(labels='verb')
 
 
-@pytest.fixture(scope='module', params=['activitynet-1.3', 'thumos14'])
-def real(request) -> dict[str, Video]:
-    return load_annotations(DATA / f'{request.param}_annotations.json.gz')
+@pytest.fixture(scope='module', params=ALL_SETS)
+def real(request, annotation_file) -> dict[str, Video]:
+    """Videos with actions: some formats cannot hold others. Of public sets, every eighth."""
+    videos = load_annotations(annotation_file(request.param))
+    step = 1 if request.param.endswith('like') else 8
+    return {v: videos[v] for v in [v for v in videos if videos[v].annotations][::step]}
 
 
 def action(start: float, end: float, label: str = 'run') -> dict:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def tool(*arguments, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, 'tools/pack_features.py', *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+@pytest.fixture
+def tool(run_script):
+    return partial(run_script, 'tools/pack_features.py')
 
 
-def test_on_a_disk_that_is_full_for_a_time(root):
+def test_on_a_disk_that_is_full_for_a_time(tool, root):
     """A limit on the size of files stands for the disk."""
     code = (
         'import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); '
@@ -58,7 +58,7 @@ def test_on_a_disk_that_is_full_for_a_time(root):
     assert verify_packed(root / 'packed').ids == NAMES
 
 
-def test_packs_a_subset_and_verifies(root):
+def test_packs_a_subset_and_verifies(tool, root):
     database = {
         str(index): dict(duration=9, annotations=[], subset='training' if index < 3 else 'testing')
         for index in range(6)
@@ -90,7 +90,7 @@ def test_packs_a_subset_and_verifies(root):
     assert result.stderr.strip().startswith('error: ') and not result.stdout
 
 
-def test_what_is_noted_of_the_features_is_carried_on(root):
+def test_what_is_noted_of_the_features_is_carried_on(tool, root):
     noted = dict(encoder='a', dtype='float32', feature_stride=0.5, feature_offset=0.25)
     (root / 'features/features.json').write_text(
         json.dumps(dict(noted, channels=C, videos={}, failed={}))
@@ -115,7 +115,7 @@ def test_what_is_noted_of_the_features_is_carried_on(root):
         ['a', 'b', '--ids', 'x', '--annotations', 'y'],
     ],
 )
-def test_usage(arguments):
+def test_usage(tool, arguments):
     result = tool(*arguments)
     assert result.returncode == 2 and 'error: expected ' in result.stderr
 
@@ -132,7 +132,7 @@ def test_usage(arguments):
         (['features', 'out', '--ids', 'nothing.txt'], r'error: .*nothing\.txt'),
     ],
 )
-def test_bad_input(root, arguments, message):
+def test_bad_input(tool, root, arguments, message):
     result = tool(
         *(argument if argument.startswith('-') else root / argument for argument in arguments)
     )
@@ -140,7 +140,7 @@ def test_bad_input(root, arguments, message):
     assert re.search(f'^{message}', result.stderr, re.M) and 'Traceback' not in result.stderr
 
 
-def test_the_commands_of_the_documentation(root, monkeypatch, capsys):
+def test_the_commands_of_the_documentation(tool, root):
     """As they stand in the page, on other paths."""
     for name in ('rgb', 'flow'):
         shutil.copytree(root / 'features', root / name)
@@ -149,18 +149,20 @@ def test_the_commands_of_the_documentation(root, monkeypatch, capsys):
     page = (ROOT / 'docs/own_data.md').read_text(encoding='utf-8')
     commands = re.findall(r'^python (tools/pack_features.py .*?)(?:  +#.*)?$', page, re.M)
     assert len(commands) == 5
+    printed = ''
     for command in commands:
-        monkeypatch.setattr(sys, 'argv', command.replace('data/mine', str(root)).split())
-        runpy.run_path(str(ROOT / 'tools/pack_features.py'), run_name='__main__')
+        result = tool(*command.replace('data/mine', str(root)).split()[1:])
+        assert result.returncode == 0, result.stderr
+        printed += result.stdout
     sizes = {
         path.parent.name: (len(PackedFeatures(path.parent)), PackedFeatures(path.parent).channels)
         for path in root.glob('*/packed_features.json')
     }
     assert sizes == dict(packed=(5, C), packed16=(5, C), both=(5, 2 * C), train=(3, C))
-    assert 'checksums right' in capsys.readouterr().out
+    assert 'checksums right' in printed
 
 
-def test_two_at_the_same_time(root):
+def test_two_at_the_same_time(tool, root):
     """The second says who is packing and harms nothing; afterwards it finds all done."""
     with hold_lock(root / 'packed'):
         result = tool(root / 'features', root / 'packed')

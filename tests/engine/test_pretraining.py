@@ -116,44 +116,56 @@ def test_another_model_is_refused(data_root, tmp_path):
         pretrain(cfg)
 
 
-def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path):
+#: A module beside the config: a run that is told so stops in its fifth epoch.
+STOPPING = """
+import os, time
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class Stopping(Hook):
+    def before_train_epoch(self, runner):
+        if 'STOP_IN_EPOCH_5' in os.environ and runner.epoch == 4:
+            time.sleep(600)
+"""
+
+
+def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path, monkeypatch, run_script):
     """``tools/pretrain_sola.py`` with SIGKILL in the middle, then ``--resume``."""
     root = make_dataset(tmp_path / 'data')
     cfg = tiny_pretraining(root, tmp_path / 'unused')
-    cfg.train_cfg.max_epochs = 40
-    cfg.custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)
+    cfg.train_cfg.max_epochs = 8
+    cfg.custom_imports = dict(imports=['sola_plugin', 'stopping_hook'], allow_failed_imports=False)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='Stopping')]
     cfg.dump(tmp_path / 'config.py')
+    (tmp_path / 'stopping_hook.py').write_text(STOPPING)
+    monkeypatch.syspath_prepend(tmp_path)
+    tool = 'tools/pretrain_sola.py'
 
-    def command(work_dir: str, *extra: str) -> list[str]:
-        return [
-            sys.executable,
-            str(ROOT / 'tools/pretrain_sola.py'),
-            str(tmp_path / 'config.py'),
-            '--work-dir',
-            str(tmp_path / work_dir),
-            '--seed',
-            '3',
-            *extra,
-        ]
+    def arguments(work_dir: str) -> list[str]:
+        return [str(tmp_path / 'config.py'), '--work-dir', str(tmp_path / work_dir), '--seed', '3']
 
-    environment = dict(os.environ, OMP_NUM_THREADS='1')
-    whole = subprocess.Popen(command('whole'), env=environment, stdout=subprocess.DEVNULL)
-    killed = subprocess.Popen(command('killed'), env=environment, stdout=subprocess.DEVNULL)
+    environment = dict(
+        os.environ, STOP_IN_EPOCH_5='1', PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)])
+    )
+    killed = subprocess.Popen(
+        [sys.executable, ROOT / tool, *arguments('killed')],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    assert run_script(tool, *arguments('whole')).returncode == 0
     deadline = time.monotonic() + 120
     while not (tmp_path / 'killed' / 'epoch_4.pth').exists():
         assert killed.poll() is None and time.monotonic() < deadline, 'no checkpoint appeared'
-        time.sleep(0.002)
+        time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / 'killed' / 'sola.pth').exists()
-    resumed = subprocess.run(
-        command('killed', '--resume'), env=environment, check=True, text=True, capture_output=True
-    )
+    resumed = run_script(tool, *arguments('killed'), '--resume')
     epoch = int(re.search(r'resumed epoch: (\d+)', resumed.stdout)[1])
-    assert 3 <= epoch < 40
-    assert whole.wait() == 0
+    assert resumed.returncode == 0 and 3 <= epoch <= 4
     a, b = (read_sola(tmp_path / name / 'sola.pth')['meta'] for name in ('whole', 'killed'))
-    assert len(b['losses']) == 40 and a['iterations'] == b['iterations']
+    assert len(b['losses']) == 8 and a['iterations'] == b['iterations']
     np.testing.assert_allclose(b['losses'], a['losses'], rtol=0, atol=1e-4)
 
 
@@ -177,12 +189,20 @@ def trained(cfg: Config):
     return train_localizer(cfg).model
 
 
+@pytest.fixture(scope='module')
+def first_run(tmp_path_factory):
+    """Work dir and model of a run with the hook, on data like ``data_root``; not to be changed."""
+    folder = tmp_path_factory.mktemp('first_run')
+    root = make_dataset(folder / 'data')
+    return folder / 'work', trained(hook_config(root, folder / 'work'))
+
+
 class TestHook:
     """``SoLaPretrainHook`` in a head-training config."""
 
-    def test_separate_keeps_the_neck_of_similarity_matching(self, data_root, tmp_path):
-        model = trained(hook_config(data_root, tmp_path / 'work'))
-        matched = read_sola(tmp_path / 'work/sola/sola.pth')
+    def test_separate_keeps_the_neck_of_similarity_matching(self, first_run):
+        work, model = first_run
+        matched = read_sola(work / 'sola/sola.pth')
         for key, value in matched['state_dict'].items():
             assert torch.equal(model.neck.state_dict()[key], value)
         assert model.neck.frozen and model.neck.alpha != 0
@@ -194,9 +214,11 @@ class TestHook:
         matched = read_sola(tmp_path / 'work/sola/sola.pth')['state_dict']
         assert model.neck.alpha.item() != matched['alpha'].item()
 
-    def test_existing_checkpoint_is_used_and_the_head_does_not_notice(self, data_root, tmp_path):
-        first = trained(hook_config(data_root, tmp_path / 'a'))
-        checkpoint = tmp_path / 'a/sola/sola.pth'
+    def test_existing_checkpoint_is_used_and_the_head_does_not_notice(
+        self, first_run, data_root, tmp_path
+    ):
+        work, first = first_run
+        checkpoint = work / 'sola/sola.pth'
         written = checkpoint.stat().st_mtime_ns
         second = trained(hook_config(data_root, tmp_path / 'b', checkpoint=str(checkpoint)))
         assert checkpoint.stat().st_mtime_ns == written and not (tmp_path / 'b/sola').exists()
@@ -255,18 +277,16 @@ class TestHook:
         ):
             trained(cfg)
 
-    def test_checkpoint_of_another_size(self, data_root, tmp_path):
-        trained(hook_config(data_root, tmp_path / 'a'))
-        cfg = hook_config(data_root, tmp_path / 'b', checkpoint=str(tmp_path / 'a/sola/sola.pth'))
+    def test_checkpoint_of_another_size(self, first_run, data_root, tmp_path):
+        cfg = hook_config(data_root, tmp_path, checkpoint=str(first_run[0] / 'sola/sola.pth'))
         cfg.model.neck.hidden_channels = 8
         with pytest.raises(ValueError, match='does not fit the neck .*hidden_channels=4'):
             trained(cfg)
 
-    def test_a_chosen_neck_may_be_another_one(self, data_root, tmp_path):
+    def test_a_chosen_neck_may_be_another_one(self, first_run, data_root, tmp_path):
         """Transfer from other data: what differs is logged."""
-        trained(hook_config(data_root, tmp_path / 'a'))
         change_features(data_root)
-        cfg = hook_config(data_root, tmp_path / 'b', checkpoint=str(tmp_path / 'a/sola/sola.pth'))
+        cfg = hook_config(data_root, tmp_path, checkpoint=str(first_run[0] / 'sola/sola.pth'))
         cfg.custom_hooks[0].pretext.step = 1
         runner = train_localizer(cfg)
         log = Path(runner._log_dir, f'{runner.timestamp}.log').read_text()
@@ -370,9 +390,8 @@ class TestFoundNeck:
     """A neck in the work dir, which nobody chose, must be that of the config."""
 
     @pytest.fixture
-    def work(self, data_root, tmp_path) -> Path:
-        trained(hook_config(data_root, tmp_path / 'work'))
-        return tmp_path / 'work'
+    def work(self, first_run, tmp_path) -> Path:
+        return shutil.copytree(first_run[0], tmp_path / 'work')
 
     def test_of_other_features_is_refused_until_it_is_deleted(self, data_root, work):
         change_features(data_root)

@@ -4,39 +4,8 @@ import numpy as np
 import pytest
 
 from sola_plugin.evaluation import average_recall
-
-
-def plain_recall(truth, proposals, threshold, max_proposals):
-    """The official algorithm for one threshold, in plain Python; recall at 100 points."""
-    videos = [v for v in truth if truth[v]]
-    total = sum(len(p) for p in proposals.values())
-    retrieved = {}
-    for video in videos:
-        found = proposals.get(video, [])
-        order = sorted(range(len(found)), key=lambda i: found[i]['score'])[::-1]
-        ratio = max_proposals * float(len(videos)) / max(total, 1)
-        number = min(int(len(found) * ratio), len(found))
-        retrieved[video] = [found[i]['segment'] for i in order[:number]]
-    num_retrieved = sum(map(len, retrieved.values()))
-    if not num_retrieved:
-        return [0.0] * 100
-    curve = []
-    for percent in range(1, 101):
-        ratio = percent / 100.0 * (max_proposals * float(len(videos)) / num_retrieved)
-        hits = 0
-        for video in videos:
-            used = retrieved[video][
-                : min(int(len(retrieved[video]) * ratio), len(retrieved[video]))
-            ]
-            for s, e in (a['segment'] for a in truth[video]):
-                for start, end in used:
-                    inter = max(min(end, e) - max(start, s), 0)
-                    union = (end - start) + (e - s) - inter
-                    if union and inter / union >= threshold:
-                        hits += 1
-                        break
-        curve.append(hits / sum(len(truth[v]) for v in videos))
-    return curve
+from tests.reference import ACTIVITYNET_CASES, ALL_CASES, PUBLIC_CASES, THUMOS14_CASES
+from tests.reference_evaluators import expected_recall, plain_recall
 
 
 def random_case(seed):
@@ -54,8 +23,9 @@ def random_case(seed):
     return truth, proposals, float(rng.choice([1, 3, 10, 100]))
 
 
-@pytest.mark.parametrize('name', ['anet_dev', 'thumos_dev'])
+@pytest.mark.parametrize('name', ALL_CASES)
 def test_equals_the_official_evaluator(load_reference, name):
+    """On made sets: a plain one, which the next test compares with the official figures."""
     expected, truth, proposals = load_reference('recall', name)
     result = average_recall(truth, proposals, max_proposals=expected['max_avg_nr_proposals'])
     np.testing.assert_allclose(result.average_recall, expected['avg_recall'], rtol=0, atol=1e-9)
@@ -63,6 +33,14 @@ def test_equals_the_official_evaluator(load_reference, name):
         result.proposals_per_video, expected['proposals_per_video'], rtol=0, atol=1e-9
     )
     assert 100 * result.auc == pytest.approx(expected['auc_percent'], abs=1e-9)
+
+
+@pytest.mark.parametrize('name', PUBLIC_CASES[1:])  # the other takes seconds
+def test_the_plain_implementation_is_the_official_one(load_reference, name):
+    expected, truth, proposals = load_reference('recall', name)
+    figures = expected_recall(truth, proposals, expected['max_avg_nr_proposals'])
+    for key in ('proposals_per_video', 'avg_recall', 'auc_percent'):
+        assert figures[key] == pytest.approx(expected[key], abs=1e-9)
 
 
 @pytest.mark.parametrize('seed', range(40))
@@ -155,8 +133,9 @@ def test_nothing_proposed(proposals):
     assert result.proposals_per_video.tolist() == np.linspace(1, 100, 100).tolist()
 
 
-def test_labels_and_monotone_scores_do_not_matter(load_reference):
-    _, truth, found = load_reference('recall', 'thumos_dev')
+@pytest.mark.parametrize('name', THUMOS14_CASES)
+def test_labels_and_monotone_scores_do_not_matter(load_reference, name):
+    _, truth, found = load_reference('recall', name)
     bare = {
         v: [{'segment': d['segment'], 'score': 7 * d['score'] - 3} for d in x]
         for v, x in found.items()
@@ -165,8 +144,9 @@ def test_labels_and_monotone_scores_do_not_matter(load_reference):
     assert before.auc > 0 and np.array_equal(before.recall, after.recall)
 
 
-def test_recall_grows_with_proposals_and_falls_with_the_threshold(load_reference):
-    _, truth, found = load_reference('recall', 'anet_dev')
+@pytest.mark.parametrize('name', ACTIVITYNET_CASES)
+def test_recall_grows_with_proposals_and_falls_with_the_threshold(load_reference, name):
+    _, truth, found = load_reference('recall', name)
     recall = average_recall(truth, found, max_proposals=10).recall
     assert np.all(np.diff(recall, axis=1) >= 0) and np.all(np.diff(recall, axis=0) <= 0)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +14,8 @@ from sola_plugin.evaluation import (
     snippet_centers,
     snippet_labels,
 )
+from tests.reference import database_of
 
-DATA = Path(__file__).parents[1] / 'data'
 START, END = 1, -1
 
 
@@ -126,13 +123,17 @@ def naive(segments, centers):
 
 
 @pytest.mark.parametrize(
-    ('name', 'stride', 'videos'), [('thumos14', 0.8, 60), ('activitynet-1.3', 1.5, 400)]
+    ('name', 'stride', 'videos'),
+    [
+        ('thumos14-like', 0.8, 30),
+        ('activitynet-like', 1.5, 200),
+        ('thumos14', 0.8, 60),
+        ('activitynet-1.3', 1.5, 400),
+    ],
 )
-def test_equal_to_a_loop_on_real_annotations(name, stride, videos):
-    with gzip.open(DATA / f'{name}_annotations.json.gz') as file:
-        database = json.load(file)['database']
+def test_equal_to_a_loop_on_whole_sets(name, stride, videos):
     kinds = set()
-    for video in list(database.values())[:videos]:
+    for video in list(database_of(name).values())[:videos]:
         segments = [a['segment'] for a in video['annotations']]
         count = max(round(video['duration'] / stride), 1)
         span = (0.0, video['duration'])

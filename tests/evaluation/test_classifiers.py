@@ -289,7 +289,9 @@ def test_settings_tell_training_data_apart():
     )
 
 
-@pytest.mark.parametrize('content', [b'', b'PK\x03\x04torn', b'text'])
+@pytest.mark.parametrize(
+    'content', [b'', b'PK\x03\x04torn', b'text'], ids=['empty', 'torn', 'text']
+)
 def test_bad_stored_classifier(tmp_path, content):
     path = tmp_path / 'classifier.npz'
     path.write_bytes(content)

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from sola_plugin.evaluation.characteristics import Buckets
 from sola_plugin.evaluation.diagnosis import diagnose
 from sola_plugin.evaluation.false_positives import KINDS
-from sola_plugin.utils import read_json
+from tests.reference import DATA, database_of
+from tests.reference_evaluators import plain_tiou
 
-DATA = Path(__file__).parents[1] / 'data'
 CHARACTERISTICS = ('coverage', 'length', 'instances')
 
 
@@ -31,7 +30,7 @@ def first_of_equal_segments(annotations, duration):
 def detad_case(name, load_reference):
     expected = json.loads((DATA / 'diagnosis_expected.json').read_text())[name]
     case, _, detections = load_reference('map', expected['map_case'])
-    database = read_json(DATA / case['annotations'])['database']
+    database = database_of(case['annotations'])
     videos = sorted(v for v in database if database[v]['subset'] == case['subset'])
     durations = {v: database[v]['duration'] for v in videos[:: expected['step']]}
     truth = {
@@ -72,12 +71,6 @@ def test_detad_sensitivity_and_false_negatives(against_detad):
 
 
 # A plain implementation: dicts and loops, one class, video, threshold and bucket after the other.
-
-
-def plain_tiou(a, b):
-    inter = max(min(a[1], b[1]) - max(a[0], b[0]), 0)
-    union = (a[1] - a[0]) + (b[1] - b[0]) - inter
-    return inter / union if union else float('inf')
 
 
 def plain_matching(truth, found, threshold):

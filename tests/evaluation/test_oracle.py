@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.annotations import load_annotations
 from sola_plugin.evaluation import average_precision
 from sola_plugin.evaluation.oracle import nearest_proposals, oracle
-
-DATA = Path(__file__).resolve().parents[1] / 'data'
+from tests.reference import ACTIVITYNET_SETS, database_of
 
 
 def naive_tiou(a, b) -> float:
@@ -192,14 +189,15 @@ def test_average_precision_is_the_share_that_is_reached(seed):
     )
 
 
-def test_average_precision_is_the_share_that_is_reached_on_activitynet():
+@pytest.mark.parametrize('name', ACTIVITYNET_SETS)
+def test_average_precision_is_the_share_that_is_reached_on_activitynet(name):
     """100 cells of the whole video, as BMN has them, without its limits."""
-    videos = load_annotations(DATA / 'activitynet-1.3_annotations.json.gz')
-    truth = {video_id: video.annotations for video_id, video in videos.items()}
+    videos = {v: x for v, x in database_of(name).items() if x['subset'] == 'validation'}
+    truth = {video_id: video['annotations'] for video_id, video in videos.items()}
     ends = np.arange(1, 101), np.full(100, 100)
     nearest = {
         video_id: nearest_proposals(
-            segments_of(video.annotations), np.linspace(0, video.duration, 101), *ends
+            segments_of(video['annotations']), np.linspace(0, video['duration'], 101), *ends
         )
         for video_id, video in videos.items()
     }

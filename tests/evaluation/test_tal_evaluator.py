@@ -5,11 +5,12 @@ import json
 import pytest
 
 from sola_plugin.evaluation import TALEvaluator, average_precision, average_recall, topk_recall
+from tests.reference import THUMOS14_CASES
 
 
-@pytest.fixture(scope='module')
-def case(load_reference):
-    return load_reference('map', 'thumos_dev')[1:]
+@pytest.fixture(scope='module', params=THUMOS14_CASES)
+def case(request, load_reference):
+    return load_reference('map', request.param)[1:]
 
 
 def test_default_is_the_form_that_others_rely_on(case):

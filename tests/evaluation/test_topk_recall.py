@@ -4,25 +4,8 @@ import numpy as np
 import pytest
 
 from sola_plugin.evaluation import drop_duplicates, topk_recall
-
-
-def plain_recall(truth, detections, label, threshold, k):
-    """Recall of one class, in plain Python."""
-    hits = total = 0
-    for video, entries in truth.items():
-        true = [entry['segment'] for entry in entries if entry['label'] == label]
-        found = [entry for entry in detections.get(video, []) if entry['label'] == label]
-        order = sorted(range(len(found)), key=lambda i: found[i]['score'])[::-1]
-        best = [found[i]['segment'] for i in order[: k * len(true)]]
-        total += len(true)
-        for s, e in true:
-            for start, end in best:
-                inter = max(min(end, e) - max(start, s), 0)
-                union = (end - start) + (e - s) - inter
-                if union and inter / union >= threshold:
-                    hits += 1
-                    break
-    return hits / total
+from tests.reference import ALL_CASES, THUMOS14_CASES
+from tests.reference_evaluators import plain_topk_recall
 
 
 def random_case(seed):
@@ -44,8 +27,9 @@ def random_case(seed):
     return truth, {v: entries(rng.integers(0, 25), 'abx') for v in ('v0', 'v1', 'v3', 'unknown')}
 
 
-@pytest.mark.parametrize('name', ['anet_dev', 'thumos_dev'])
+@pytest.mark.parametrize('name', ALL_CASES)
 def test_equals_actionformer(load_reference, name):
+    """On made sets: a plain evaluator."""
     expected, truth, detections = load_reference('actionformer', name)
     result = topk_recall(drop_duplicates(truth), detections, expected['tiou'])
     np.testing.assert_allclose(result.recall, list(expected['recall'].values()), rtol=0, atol=1e-9)
@@ -58,7 +42,7 @@ def test_equals_the_plain_implementation(seed):
     result = topk_recall(truth, detections, thresholds, top_k)
     expected = [
         [
-            [plain_recall(truth, detections, label, t, k) for t in thresholds]
+            [plain_topk_recall(truth, detections, label, t, k) for t in thresholds]
             for label in result.labels
         ]
         for k in top_k
@@ -140,8 +124,9 @@ def test_nothing_found(found):
         assert recalls({'v': [entry(0, 9)]}, found) == [0, 0]
 
 
-def test_recall_grows_with_k_and_falls_with_the_threshold(load_reference):
-    _, truth, found = load_reference('actionformer', 'thumos_dev')
+@pytest.mark.parametrize('name', THUMOS14_CASES)
+def test_recall_grows_with_k_and_falls_with_the_threshold(load_reference, name):
+    _, truth, found = load_reference('actionformer', name)
     recall = topk_recall(truth, found, top_k=(1, 2, 5, 50)).recall
     assert np.all(np.diff(recall, axis=0) >= 0) and np.all(np.diff(recall, axis=1) <= 0)
 

@@ -6,8 +6,8 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
+from copy import deepcopy
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,14 @@ from sola_plugin.studies.output import write_study
 from sola_plugin.studies.results import study_groups, study_markdown, study_tables
 from sola_plugin.studies.runner import Outcome, run_study
 from sola_plugin.studies.study import StudyError, load_study
-from tests.conftest import CHANNELS, ROOT, TINY_MATCHER, feature_dataset, localization_config
+from tests.conftest import (
+    CHANNELS,
+    ROOT,
+    TINY_MATCHER,
+    feature_dataset,
+    localization_config,
+    make_dataset,
+)
 
 
 def write(path: Path, text: str) -> Path:
@@ -27,25 +34,30 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.fixture
-def configs(tmp_path, data_root) -> Path:
-    """Folder with ``head.py`` (SoLa from pretraining) and ``pretrain.py`` on the tiny data."""
+def write_configs(folder: Path, data_root: Path) -> Path:
+    """Write ``head.py`` (SoLa from pretraining) and ``pretrain.py`` on the tiny data."""
     neck = dict(type='SoLa', in_channels=CHANNELS, hidden_channels=8)
-    head = localization_config(data_root, tmp_path / 'unused')
+    head = localization_config(data_root, folder / 'unused')
     head['train_cfg']['max_epochs'] = 1
     head['model']['neck'] = dict(
         neck, frozen=True, init_cfg=dict(type='Pretrained', checkpoint=None)
     )
-    Config(head).dump(tmp_path / 'head.py')
+    Config(head).dump(folder / 'head.py')
     pretraining_config(
         neck,
         feature_dataset(data_root),
-        tmp_path / 'unused',
+        folder / 'unused',
         TINY_MATCHER,
         batch_size=4,
         max_epochs=1,
-    ).dump(tmp_path / 'pretrain.py')
-    return tmp_path
+    ).dump(folder / 'pretrain.py')
+    return folder
+
+
+@pytest.fixture
+def configs(tmp_path, data_root) -> Path:
+    """Folder with the configs."""
+    return write_configs(tmp_path, data_root)
 
 
 STUDY = """
@@ -144,7 +156,7 @@ def test_a_study_is_asked_on_own_data(configs, tmp_path):
 
 
 @pytest.mark.parametrize('study', ['training', 'receptive_field', 'target', 'predictor', 'smoke'])
-def test_shipped_studies_that_docs_name_can_be_asked_on_own_data(study, tmp_path):
+def test_shipped_studies_that_docs_name_can_be_asked_on_own_data(read_once, study, tmp_path):
     own = dict(
         head=ROOT / 'configs/localization/bmn_thumos14_sola.py',
         pretrain=ROOT / 'configs/pretrain/sola_thumos14-i3d.py',
@@ -182,11 +194,13 @@ def test_equal_stages_are_shared(configs, tmp_path):
     assert not set(other_seed) & set(names[cell.name]) and moved == names[cell.name]
 
 
-@pytest.fixture
-def finished(configs, tmp_path) -> tuple:
-    """A study of which half of the cells fail, after it was run; and what was reported."""
+@pytest.fixture(scope='module')
+def run_once(tmp_path_factory) -> tuple:
+    """A study of which half of the cells fail, after it was run; what was reported, and where."""
+    folder = tmp_path_factory.mktemp('study')
+    write_configs(folder, make_dataset(folder / 'data'))
     path = write(
-        configs / 'study.py',
+        folder / 'study.py',
         """
 head = 'head.py'
 pretrain = 'pretrain.py'
@@ -200,12 +214,25 @@ seeds = 1
     reports: list[tuple] = []
     study = load_study(path)
     outcomes = run_study(
-        study, tmp_path / 'work', jobs=2, report=lambda *state: reports.append(state)
+        study, folder / 'work', jobs=2, report=lambda *state: reports.append(state)
     )
-    return study, outcomes, reports
+    return study, outcomes, reports, folder / 'work'
 
 
-def test_run_report_and_run_again(finished, tmp_path):
+@pytest.fixture
+def finished(run_once, tmp_path) -> tuple:
+    """The study, its outcomes and reports; a copy of its work dir is in ``tmp_path``."""
+    shutil.copytree(run_once[-1], tmp_path / 'work')
+    return run_once[:-1]
+
+
+@pytest.fixture
+def tool(run_script, tmp_path):
+    """The tool in ``tmp_path``: function of its arguments."""
+    return partial(run_script, 'tools/ablate.py', cwd=tmp_path)
+
+
+def test_run_report_and_run_again(finished, tool, tmp_path):
     """A head that cannot be built fails alone; what is done is not done again, by the tool
     either."""
     study, outcomes, reports = finished
@@ -238,27 +265,18 @@ def test_run_report_and_run_again(finished, tmp_path):
 
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / 'work').glob('*/stage.json')}
     page = write(tmp_path / 'page.md', 'By hand.\n')
-    result = tool(tmp_path, str(study.path), '--work-dir', 'work', '--document', 'page.md')
+    result = tool(study.path, '--work-dir', 'work', '--document', 'page.md')
     assert result.returncode == 1 and result.stderr.startswith('error: raw · bad, seed 0: ')
     assert 'good' in result.stdout and 'results.png' in result.stdout
     assert page.read_text().startswith('By hand.\n\n<!-- begin study -->\n## study\n')
     assert {path: path.stat().st_mtime_ns for path in done} == done
 
 
-def tool(folder: Path, *args: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools/ablate.py'), *args],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_report_without_what_the_runs_left(finished, tmp_path):
+def test_report_without_what_the_runs_left(finished, tool, tmp_path):
     study, outcomes, _ = finished
     for folder in (tmp_path / 'work').glob('head-*/run'):
         shutil.rmtree(folder)
-    result = tool(tmp_path, str(study.path), '--work-dir', 'work')
+    result = tool(study.path, '--work-dir', 'work')
     assert result.returncode == 1 and re.match(
         r'error: work/head-\w+/run is missing', result.stderr
     )
@@ -323,13 +341,20 @@ def test_a_study_may_lack_factors(configs):
     assert [row[:2] for row in table.rows] == [('One', '50.0 ± 0.0')]
 
 
-def test_errors_of_the_tool(tmp_path):
-    missing = tool(tmp_path, 'no_study.py')
+def test_errors_of_the_tool(tool):
+    missing = tool('no_study.py')
     assert missing.returncode == 1 and missing.stderr.startswith('error: ')
     assert 'Traceback' not in missing.stderr
 
 
-def test_shipped_studies_can_be_read():
+@pytest.fixture
+def read_once(monkeypatch):
+    """A config file is read once: to read one takes longer than all else of a stage's settings."""
+    read = cache(Config.fromfile)
+    monkeypatch.setattr(Config, 'fromfile', lambda *args, **kwargs: deepcopy(read(*args, **kwargs)))
+
+
+def test_shipped_studies_can_be_read(read_once):
     paths = sorted((ROOT / 'configs/studies').glob('*.py'))
     assert paths
     for path in paths:

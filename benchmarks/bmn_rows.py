@@ -14,7 +14,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
-from sola_plugin.models.localizers import BMN
+from sola_plugin.heads import BMN
 
 CHANNELS, SIZE, BATCH = 400, 100, 8
 BMN_CONFIG = dict(

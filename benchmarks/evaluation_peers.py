@@ -114,7 +114,7 @@ def activitynet_proposals(
     names: dict = {'np': np}
     # Written for Python 2: the functions are taken out of their files, and two names replaced.
     for file, start in (
-        ('utils.py', 'def segment_iou'),
+        ('io.py', 'def segment_iou'),
         ('eval_proposal.py', 'def average_recall_vs'),
     ):
         text = (path / 'Evaluation' / file).read_text()

@@ -22,8 +22,8 @@ import numpy as np
 from measure import HEADER, Row, machine, milliseconds
 
 import sola_plugin  # noqa: F401  (mends the stack, so that mmaction2 can be imported)
-from sola_plugin.datasets.feature_sources import open_features
-from sola_plugin.datasets.packing import pack_features
+from sola_plugin.datasets.features.open import open_features
+from sola_plugin.datasets.features.packing import pack_features
 
 WINDOW = 23
 NUM_CSV = 12

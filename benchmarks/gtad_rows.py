@@ -8,8 +8,8 @@ import torch
 from measure import Row, milliseconds
 from torch import Tensor
 
-from sola_plugin.models.layers.graph import gather_snippets, nearest_neighbors
-from sola_plugin.models.localizers import GTAD
+from sola_plugin.heads import GTAD
+from sola_plugin.heads.gtad.graph import gather_snippets, nearest_neighbors
 
 #: What is measured, in words, and the arguments of the model.
 NETWORKS = {

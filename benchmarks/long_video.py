@@ -47,7 +47,7 @@ def print_row(head: str, path: str) -> None:
     from mmengine.config import Config
 
     import sola_plugin  # noqa: F401  (registers the models)
-    from sola_plugin.apis import localize
+    from sola_plugin.commands import localize
 
     torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
     torch.manual_seed(0)

@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 
 import sola_plugin  # noqa: F401
-from sola_plugin.models.losses import similarity_matching_loss, temporal_similarity
-from sola_plugin.models.necks import SoLa
-from sola_plugin.models.pretraining import SimilarityMatcher
+from sola_plugin.necks import SoLa
+from sola_plugin.pretraining.losses import similarity_matching_loss, temporal_similarity
+from sola_plugin.pretraining.tasks import SimilarityMatcher
 
 
 def plain_loss(matcher: SimilarityMatcher, windows: torch.Tensor) -> torch.Tensor:

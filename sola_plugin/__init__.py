@@ -10,21 +10,23 @@ registered its own.
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
 
 import wrapt
 
 from . import _compat
+from ._imports import MovedModules
 
 __version__ = '0.1.0'
 
 #: mmaction2's registries import these packages when something is first built from them; our own
 #: classes follow right behind.
 _REGISTERED_AFTER = {
-    'mmaction.models': ['sola_plugin.models'],
+    'mmaction.models': ['sola_plugin.necks', 'sola_plugin.pretraining.tasks', 'sola_plugin.heads'],
     'mmaction.datasets': ['sola_plugin.datasets.transforms', 'sola_plugin.datasets.windows'],
     'mmaction.evaluation': ['sola_plugin.evaluation.tal_metric'],
-    'mmaction.engine': ['sola_plugin.engine'],
+    'mmaction.engine': ['sola_plugin.pretraining'],
 }
 
 
@@ -34,5 +36,7 @@ def _register(stock: ModuleType) -> None:
 
 
 _compat.install()
+# First: folders of an earlier version may be left, with compiled files in them.
+sys.meta_path.insert(0, MovedModules(__name__))
 for _name in _REGISTERED_AFTER:
     wrapt.register_post_import_hook(_register, _name)

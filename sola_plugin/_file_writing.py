@@ -9,7 +9,7 @@ import tempfile
 from types import ModuleType
 from typing import Any
 
-from .utils import atomic_write, naming_file
+from .io import atomic_write, naming_file
 
 
 def whole_files(local_backend: ModuleType) -> None:

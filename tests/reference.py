@@ -18,7 +18,7 @@ from types import ModuleType
 
 import pytest
 
-from sola_plugin.utils import read_json
+from sola_plugin.io import read_json
 from tests import reference_evaluators as plain
 from tests.annotation_sets import activitynet_like, made_detections, thumos14_like
 

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from sola_plugin.engine.pretraining import pretraining_config
-from sola_plugin.models.necks import SoLa, save_sola
+from sola_plugin.necks import SoLa, save_sola
+from sola_plugin.pretraining.run import pretraining_config
 from tests.conftest import ROOT
 
 CONFIGS = sorted(

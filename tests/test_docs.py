@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from sola_plugin.apis import train_localizer
-from sola_plugin.apis.testing import test_localizer as run_test
+from sola_plugin.commands import train_localizer
+from sola_plugin.commands.testing import test_localizer as run_test
 from tests.conftest import CHANNELS, ROOT, TINY_BMN
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]

@@ -20,12 +20,12 @@ import pytest
 from mmengine.config import Config
 from mmengine.fileio import dump
 
-from sola_plugin.apis.cli import data_errors, explain_os_error
-from sola_plugin.evaluation.results_io import write_detections
-from sola_plugin.models.necks import SoLa, save_sola
-from sola_plugin.utils import atomic_write, naming_file
+from sola_plugin.commands.cli import data_errors, explain_os_error
+from sola_plugin.evaluation.detection_files import write_detections
+from sola_plugin.io import atomic_write, naming_file
+from sola_plugin.necks import SoLa, save_sola
 from tests.conftest import CHANNELS, ROOT, localization_config, make_dataset
-from tests.engine.test_pretraining import tiny_pretraining
+from tests.pretraining.test_pretraining import tiny_pretraining
 
 
 @contextlib.contextmanager
@@ -164,7 +164,7 @@ def test_training_says_how_to_go_on(folder, tmp_path, size, tool, config, file):
 
 
 def test_testing_names_the_file(folder, tmp_path):
-    from tests.apis.localizers import save_random
+    from tests.commands.localizers import save_random
 
     cfg = Config.fromfile(folder / 'train.py')
     checkpoint = save_random(cfg, tmp_path / 'epoch_1.pth')

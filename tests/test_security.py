@@ -18,17 +18,16 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from sola_plugin.apis import load_localizer, train_localizer
-from sola_plugin.apis.probing.methods import compare_methods
-from sola_plugin.apis.testing import check_fits
-from sola_plugin.apis.testing import test_localizer as run_test
-from sola_plugin.apis.tsm_gallery import epoch_frames, tsm_figure
-from sola_plugin.datasets.annotations import AnnotationError, load_annotations
-from sola_plugin.datasets.feature_description import describe_source, settle_time
-from sola_plugin.datasets.feature_sources import open_features
-from sola_plugin.datasets.safe_pickle import UnsafePickleError, load_object_npy
+from sola_plugin.commands import load_localizer, train_localizer
+from sola_plugin.commands.probing.methods import compare_methods
+from sola_plugin.commands.testing import check_fits
+from sola_plugin.commands.testing import test_localizer as run_test
+from sola_plugin.commands.tsm_gallery import epoch_frames, tsm_figure
+from sola_plugin.datasets.annotations.model import AnnotationError, load_annotations
+from sola_plugin.datasets.features.open import describe_source, open_features, settle_time
+from sola_plugin.datasets.features.safe_pickle import UnsafePickleError, load_object_npy
 from sola_plugin.evaluation.classifiers import ScoreFile, StoredClassifier
-from sola_plugin.models.necks import SoLa, build_sola, load_sola_weights, save_sola
+from sola_plugin.necks import SoLa, build_sola, load_sola_weights, save_sola
 from sola_plugin.studies.report import _head_config
 from tests.conftest import (
     CHANNELS,

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sola_plugin.evaluation.results_io import read_detections
+from sola_plugin.evaluation.detection_files import read_detections
 from tests.conftest import ROOT
 from tests.make_videos import write_video
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from sola_plugin.utils import atomic_write, read_bytes, read_json
+from sola_plugin.io import atomic_write, read_bytes, read_json
 from tests.conftest import ROOT
 
 
@@ -48,7 +48,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 def test_kill_in_the_middle_leaves_the_old_file(tmp_path):
     (tmp_path / 'a').write_text('old')
     code = (
-        'import sys, time\nfrom sola_plugin.utils import atomic_write\n'
+        'import sys, time\nfrom sola_plugin.io import atomic_write\n'
         'with atomic_write(sys.argv[1]) as file:\n'
         '    file.write("new"); file.flush(); print("writing", flush=True); time.sleep(60)\n'
     )

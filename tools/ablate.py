@@ -4,7 +4,7 @@ STUDY``."""
 
 from __future__ import annotations
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
 
@@ -73,8 +73,7 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     from sola_plugin.progress import show_progress
-    from sola_plugin.studies.document import update_document
-    from sola_plugin.studies.output import write_study
+    from sola_plugin.studies.output import update_document, write_study
     from sola_plugin.studies.runner import run_study
     from sola_plugin.studies.study import StudyError, load_study
     from sola_plugin.visualization import to_text

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Check a data set before training: ``python tools/check_dataset.py CONFIG``."""
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -12,11 +12,11 @@ import sys
 from mmengine.config import Config, DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.checks.dataset import DatasetReport, check_config, check_files
-from sola_plugin.apis.checks.parts import progress_bar
-from sola_plugin.apis.checks.reach import map_reach
-from sola_plugin.apis.checks.text import check_json, check_text
-from sola_plugin.utils import atomic_write
+from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
+from sola_plugin.commands.checks.proposals import map_reach
+from sola_plugin.commands.checks.report import check_json, check_text
+from sola_plugin.commands.checks.subsets import progress_bar
+from sola_plugin.io import atomic_write
 
 
 def parse_args() -> argparse.Namespace:

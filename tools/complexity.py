@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -60,7 +60,7 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     from sola_plugin.studies.complexity import complexity_table, measure_complexity, read_model
-    from sola_plugin.studies.document import update_document
+    from sola_plugin.studies.output import update_document
     from sola_plugin.studies.stages import code_version
     from sola_plugin.visualization import to_markdown, to_text
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -12,8 +12,8 @@ import collections
 import sys
 from pathlib import Path
 
-from sola_plugin.datasets.annotation_conversion import Changes, Conversion, convert_annotations
-from sola_plugin.datasets.annotation_formats import FORMATS
+from sola_plugin.datasets.annotations.conversion import Changes, Conversion, convert_annotations
+from sola_plugin.datasets.annotations.formats import FORMATS
 
 
 def parse_args() -> argparse.Namespace:

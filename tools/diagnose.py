@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Find out why detections are wrong: ``python tools/diagnose.py GROUND_TRUTH DETECTIONS``."""
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -10,12 +10,12 @@ import json
 import shlex
 import sys
 
-from sola_plugin.apis.detections.diagnosis import diagnosis_text, write_diagnosis_report
-from sola_plugin.apis.detections.file_pair import add_pair_arguments, pair_options, read_pair
-from sola_plugin.evaluation.characteristics import PRESETS
-from sola_plugin.evaluation.diagnosis import diagnose
-from sola_plugin.evaluation.tiou import resolve_thresholds
-from sola_plugin.utils import atomic_write
+from sola_plugin.commands.detections.diagnosis_report import diagnosis_text, write_diagnosis_report
+from sola_plugin.commands.detections.inputs import add_pair_arguments, pair_options, read_pair
+from sola_plugin.evaluation.diagnosis.buckets import PRESETS
+from sola_plugin.evaluation.diagnosis.diagnosis import diagnose
+from sola_plugin.io import atomic_write
+from sola_plugin.segments import resolve_thresholds
 
 
 def parse_args() -> argparse.Namespace:

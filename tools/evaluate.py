@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Evaluate a detection file: ``python tools/evaluate.py GROUND_TRUTH DETECTIONS``."""
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -9,10 +9,15 @@ import argparse
 import json
 import sys
 
-from sola_plugin.apis.detections.file_pair import add_pair_arguments, pair_options, read_pair, words
-from sola_plugin.apis.detections.text import evaluation_text
+from sola_plugin.commands.detections.figures import evaluation_text
+from sola_plugin.commands.detections.inputs import (
+    add_pair_arguments,
+    pair_options,
+    read_pair,
+    words,
+)
 from sola_plugin.evaluation import TALEvaluator
-from sola_plugin.utils import atomic_write
+from sola_plugin.io import atomic_write
 
 
 def _whole_numbers(text: str) -> list[int]:

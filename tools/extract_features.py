@@ -2,7 +2,7 @@
 """Frozen features: ``python tools/extract_features.py VIDEOS OUT --recognizer CONFIG
 CHECKPOINT``."""
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
 
@@ -11,10 +11,10 @@ import contextlib
 import sys
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.extraction.folder import ExtractionResult
-from sola_plugin.apis.extraction.job import extract_features, find_videos
-from sola_plugin.apis.extraction.options import add_encoder_arguments, choose_encoder
-from sola_plugin.engine.distributed import divide_among_ranks
+from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
+from sola_plugin.commands.extraction.extract import extract_features, find_videos
+from sola_plugin.commands.extraction.folder import ExtractionResult
+from sola_plugin.pretraining.runner import divide_among_ranks
 from sola_plugin.progress import show_progress
 
 #: Exit code when some videos were skipped.

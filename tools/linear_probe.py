@@ -4,7 +4,7 @@ CHECKPOINT``."""
 
 from __future__ import annotations
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -16,7 +16,7 @@ import sys
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.probing.methods import (
+from sola_plugin.commands.probing.methods import (
     EDGES,
     NECKS,
     compare_methods,
@@ -24,9 +24,9 @@ from sola_plugin.apis.probing.methods import (
     make_datasets,
     read_datasets,
 )
-from sola_plugin.apis.probing.report import probe_table, write_probe_figure, write_probe_report
-from sola_plugin.evaluation.probe_data import DEFAULT_C, UNITS
-from sola_plugin.utils import atomic_write
+from sola_plugin.commands.probing.report import probe_table, write_probe_figure, write_probe_report
+from sola_plugin.evaluation.probe.linear_probe import DEFAULT_C, UNITS
+from sola_plugin.io import atomic_write
 from sola_plugin.visualization import to_text
 
 

@@ -2,7 +2,7 @@
 """Localize actions in own videos: ``python tools/localize.py CONFIG CHECKPOINT INPUT... --out
 DIR``."""
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -14,12 +14,12 @@ import torch
 from mmengine.config import Config
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.extraction.encoding import encode_video
-from sola_plugin.apis.extraction.options import add_encoder_arguments, choose_encoder
-from sola_plugin.apis.localization import options
-from sola_plugin.apis.localization.export import select_detections
-from sola_plugin.apis.localization.job import find_inputs, localize_input, write_localized
-from sola_plugin.apis.localization.localizing import load_localizer, reading_options
+from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
+from sola_plugin.commands.extraction.encoding import encode_video
+from sola_plugin.commands.localization import arguments as options
+from sola_plugin.commands.localization.export import select_detections
+from sola_plugin.commands.localization.inputs import find_inputs, localize_input, write_localized
+from sola_plugin.commands.localization.localizing import load_localizer, reading_options
 
 #: Exit code when some inputs were skipped.
 SKIPPED = 3

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
 
@@ -12,11 +12,10 @@ import functools
 import sys
 from pathlib import Path
 
-from sola_plugin.datasets.annotations import choose_subset, load_annotations
-from sola_plugin.datasets.feature_description import describe_source
-from sola_plugin.datasets.feature_sources import open_features
-from sola_plugin.datasets.packed_features import DTYPES, PackedIndex
-from sola_plugin.datasets.packing import pack_features, verify_packed
+from sola_plugin.datasets.annotations.model import choose_subset, load_annotations
+from sola_plugin.datasets.features.open import describe_source, open_features
+from sola_plugin.datasets.features.packed import DTYPES, PackedIndex
+from sola_plugin.datasets.features.packing import pack_features, verify_packed
 from sola_plugin.progress import Show, show_progress
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -70,8 +70,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the command."""
     args = parse_args()
-    from sola_plugin.apis.tsm_gallery import epoch_frames, has_target, read_videos, tsm_figure
-    from sola_plugin.utils import atomic_write
+    from sola_plugin.commands.tsm_gallery import epoch_frames, has_target, read_videos, tsm_figure
+    from sola_plugin.io import atomic_write
     from sola_plugin.visualization import encode_figure, write_gif
 
     necks = dict(zip(args.titles, args.sola))

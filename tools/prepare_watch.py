@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
 import argparse
 import sys
 
-from sola_plugin.datasets.watch import VALIDATION, WatchSettings, WatchSummary, prepare_watch
-from sola_plugin.datasets.watch_streams import EXERCISES
+from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, WatchSummary, prepare_watch
+from sola_plugin.datasets.watch.streams import EXERCISES
 from sola_plugin.progress import show_progress
 
 

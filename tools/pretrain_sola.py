@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Train a SoLa neck by similarity matching: ``python tools/pretrain_sola.py CONFIG``."""
 
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 
 stoppable(__name__, '--resume goes on')  # before the imports: they take seconds
 
@@ -10,14 +10,14 @@ import argparse
 from mmengine.dist import is_main_process
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.apis.cli import (
+from sola_plugin.commands.cli import (
     GO_ON,
     add_runner_arguments,
     add_training_arguments,
     data_errors,
     load_config,
 )
-from sola_plugin.engine import pretrain
+from sola_plugin.pretraining.run import pretrain
 
 
 def main() -> None:

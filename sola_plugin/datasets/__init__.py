@@ -1,22 +1,21 @@
 """From files to model inputs: annotations, feature files, datasets and windows.
 
-What is named below is imported when they are asked for (and by ``sola_plugin`` when mmaction2's own
-datasets are), so that ``annotations``, ``feature_sources``, ``packing`` and ``safe_pickle`` do
-without torch.
+What is named below is imported when it is asked for (and by ``sola_plugin`` when mmaction2's own
+datasets are), so that ``annotations`` and ``features`` do without torch.
 """
 
 from __future__ import annotations
 
-from sola_plugin.utils import lazy_names
+from sola_plugin._imports import lazy_names
 
 _MODULE_OF = {
-    'TALFeatureDataset': 'tal_feature_dataset',
+    'TALFeatureDataset': 'tal_dataset',
     'CropFeatures': 'transforms',
     'LoadFeatures': 'transforms',
     'PackTALInputs': 'transforms',
     'SoLaWindowDataset': 'windows',
     'WindowSampler': 'windows',
-    'open_features': 'feature_sources',
+    'open_features': 'features.open',
 }
 
 __all__ = list(_MODULE_OF)

@@ -45,7 +45,7 @@ def snippet_span(
 class LoadFeatures(BaseTransform):
     """Read the features of a video and put its segments on their time axis.
 
-    Required keys (from :class:`~sola_plugin.datasets.tal_feature_dataset.TALFeatureDataset`):
+    Required keys (from :class:`~sola_plugin.datasets.tal_dataset.TALFeatureDataset`):
     ``feature_store``, ``video_name``, ``duration``, ``feature_span`` (``None`` where not known),
     ``feature_stride`` (``None``: not known), ``feature_offset``, ``gt_segments``, ``gt_classes``.
 

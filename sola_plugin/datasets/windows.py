@@ -15,10 +15,11 @@ from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from torch.utils.data import Dataset
 
-from .feature_sources import is_source, open_features
-from .feature_store import FeatureStore
-from .snippet_classes import snippet_classes
-from .tal_feature_dataset import TALFeatureDataset
+from sola_plugin.datasets.features.open import is_source, open_features
+from sola_plugin.datasets.features.store import FeatureStore
+from sola_plugin.segments import snippet_classes
+
+from .tal_dataset import TALFeatureDataset
 from .transforms import snippet_span
 
 #: Reading this many whole videos may take longer than some seconds: progress is shown.
@@ -75,7 +76,7 @@ class SoLaWindowDataset(Dataset):
         features: Where the features are:
 
             - a path, ``dict(root=..., ...)``, or a list of these, see
-              :func:`~sola_plugin.datasets.feature_sources.open_features`: every video there;
+              :func:`~sola_plugin.datasets.features.open.open_features`: every video there;
             - a ``TALFeatureDataset`` or its config (a dict with ``type``): the features of its
               videos (with ``filter_empty=False`` also of those without annotations);
             - another dataset or config whose items hold ``inputs`` ``(C, T)``, such as mmaction2's

@@ -24,9 +24,10 @@ from mmengine.fileio import load
 from mmengine.logging import print_log
 from rich.progress import track
 
+from sola_plugin.evaluation.probe.linear_model import LinearModel
+from sola_plugin.segments import segment_means
+
 from . import metainfo
-from .linear_model import LinearModel
-from .snippets import segment_means
 
 
 def top_detections(
@@ -173,7 +174,7 @@ class _SegmentClassifier:
         Args:
             video_name: Names the video in errors.
             features: Raw features of the video ``(C, T)``; see
-                :func:`~sola_plugin.evaluation.snippets.segment_means` for what they may be.
+                :func:`~sola_plugin.segments.segment_means` for what they may be.
             feature_span: ``(start, end)`` in seconds that they cover.
             proposals: Dicts with ``segment`` (seconds) and ``score``.
 

@@ -14,13 +14,12 @@ from mmaction.registry import METRICS, TASK_UTILS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from sola_plugin.utils import atomic_write
+from sola_plugin.evaluation.metrics.columns import PerVideo
+from sola_plugin.io import atomic_write
 
 from . import classifiers, metainfo  # noqa: F401 (importing registers the classifiers)
-from ._columns import PerVideo
-from .coverage import measure_coverage
-from .results_io import write_detections
-from .tal_evaluator import TALEvaluator
+from .detection_files import write_detections
+from .tal_evaluator import TALEvaluator, measure_coverage
 
 
 @METRICS.register_module()

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, kineto_available, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from sola_plugin.models.localizers import NeckMixin
-from sola_plugin.models.pretraining import Pretext
+from sola_plugin.heads import NeckMixin
+from sola_plugin.pretraining.tasks import Pretext
 from sola_plugin.visualization.table import MISSING, Table
 
 

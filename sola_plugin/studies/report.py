@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from torch import Tensor
 
-from sola_plugin.apis.tsm_gallery import has_target, read_videos, tsm_figure
-from sola_plugin.models.necks import read_sola
+from sola_plugin.commands.tsm_gallery import has_target, read_videos, tsm_figure
+from sola_plugin.necks import read_sola
 from sola_plugin.visualization import (
     BulletList,
     FigureBlock,

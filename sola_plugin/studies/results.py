@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-from sola_plugin.utils import atomic_write
+from sola_plugin.io import atomic_write
 from sola_plugin.visualization import Column, Table, build_table, to_markdown
 
 from .runner import Outcome

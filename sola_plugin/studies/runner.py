@@ -14,8 +14,7 @@ from typing import TextIO
 
 from sola_plugin.locking import hold_lock
 
-from .cells import Stage, cell_stages
-from .stages import finished_stage
+from .stages import Stage, cell_stages, finished_stage
 from .study import Cell, Study
 from .workers import WorkerPool
 

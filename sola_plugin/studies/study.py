@@ -28,7 +28,7 @@ class Cell:
         levels: Factor → name of its level.
         head: Config of the localizer.
         pretrain: Config of label-free training of the neck; ``None``: there is none.
-        embedded: Options of :func:`~sola_plugin.datasets.watch.prepare_watch`; ``None``: the
+        embedded: Options of :func:`~sola_plugin.datasets.watch.data.prepare_watch`; ``None``: the
             configs' own data.
         head_options, pretrain_options: Changes of the two configs, by dotted name.
     """

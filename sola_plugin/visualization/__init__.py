@@ -5,18 +5,15 @@ other parts of the package made, and turn them into something to look at. Import
 imports matplotlib, but neither pyplot nor torch.
 """
 
-from .animation import write_gif
-from .boundary_curves import plot_boundary_accuracy
-from .comparison import plot_comparison
-from .curves import plot_loss
-from .diagnosis import (
+from .curves import plot_boundary_accuracy, plot_comparison, plot_loss
+from .encode import EncodedFigure, encode_figure, write_gif
+from .errors import (
     bucket_table,
     false_positive_table,
     plot_false_negatives,
     plot_false_positives,
     plot_sensitivity,
 )
-from .encode import EncodedFigure, encode_figure
 from .render import to_html, to_markdown, to_rich, to_text
 from .report import BulletList, FigureBlock, Section, TableBlock, write_report
 from .table import Cell, Column, Difference, Table, build_table

@@ -6,11 +6,23 @@ import io
 
 import rich.box
 import rich.table
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console
 from rich.text import Text
 
 from .table import Table
+
+
+def template_environment() -> Environment:
+    """Environment of the templates in ``visualization/templates``."""
+    return Environment(
+        loader=PackageLoader('sola_plugin.visualization'),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def to_markdown(table: Table) -> str:

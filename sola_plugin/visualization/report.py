@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..utils import atomic_write
+from sola_plugin.io import atomic_write
+
 from .encode import encode_figure
-from .environment import template_environment
-from .render import to_html
+from .render import template_environment, to_html
 from .table import Table
 
 

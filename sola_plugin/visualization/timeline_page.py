@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..utils import atomic_write
-from .environment import template_environment
+from sola_plugin.io import atomic_write
+
 from .pictures import check_segments, class_styles
+from .render import template_environment
 from .timeline import first_free_rows, opacities
 
 #: More marks than this make a page slow; the best ones are drawn.

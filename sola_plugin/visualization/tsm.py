@@ -30,8 +30,8 @@ def cosine_tsm(features: np.ndarray) -> np.ndarray:
 
     Entry (i, j) is ``(1 + cos(x_i, x_j)) / 2``: 1 for the same direction, 0.5 for unrelated
     snippets, 0 for opposite ones. The PyTorch twin of this function,
-    ``sola_plugin.models.losses.temporal_similarity``, serves training: there the columns are the
-    predictor's output and entries are kept off 0 and 1.
+    ``sola_plugin.pretraining.losses.temporal_similarity``, serves training: there the columns are
+    the predictor's output and entries are kept off 0 and 1.
 
     Args:
         features: ``(C, T)``, any finite numbers.

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from sola_plugin.datasets.annotation_checks import check_annotation_file, check_annotations
-from sola_plugin.datasets.annotations import (
+from sola_plugin.datasets.annotations.checks import check_annotation_file, check_annotations
+from sola_plugin.datasets.annotations.model import (
     AnnotationError,
     Video,
     check_segments,

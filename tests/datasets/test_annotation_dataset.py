@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sola_plugin.datasets import TALFeatureDataset
-from sola_plugin.datasets.annotations import AnnotationError
-from sola_plugin.datasets.feature_readers import FeatureError
+from sola_plugin.datasets.annotations.model import AnnotationError
+from sola_plugin.datasets.features.readers import FeatureError
 
 CSV = """video,start,end,label,subset
 v_1,2,12,run,training

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.annotation_formats import (
+from sola_plugin.datasets.annotations.formats import (
     FORMATS,
     AnnotationError,
     Options,
@@ -19,7 +19,7 @@ from sola_plugin.datasets.annotation_formats import (
     read_annotations,
     write_annotations,
 )
-from sola_plugin.datasets.annotations import load_annotations
+from sola_plugin.datasets.annotations.model import load_annotations
 from tests.reference import ALL_SETS
 
 VERBS = Options(labels='verb')

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sola_plugin.datasets.annotations import (
+from sola_plugin.datasets.annotations.model import (
     AnnotationError,
     Video,
     check_segments,

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.feature_archive import ARCHIVE_SUFFIXES, FeatureArchive
-from sola_plugin.datasets.feature_readers import FeatureError
+from sola_plugin.datasets.features.archive import ARCHIVE_SUFFIXES, FeatureArchive
+from sola_plugin.datasets.features.readers import FeatureError
 
 C = 6
 

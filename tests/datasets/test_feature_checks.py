@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.feature_checks import (
+from sola_plugin.datasets.features.checks import (
     check_files,
     check_lengths,
     check_missing,
     check_scale,
     check_unused,
-    fits_duration,
     summarize,
 )
-from sola_plugin.datasets.feature_facts import describe, read_facts
-from sola_plugin.datasets.feature_files import FeatureFolder
-from sola_plugin.datasets.feature_readers import SUFFIXES, LayoutError
+from sola_plugin.datasets.features.facts import describe, read_facts
+from sola_plugin.datasets.features.folder import FeatureFolder
+from sola_plugin.datasets.features.readers import SUFFIXES, LayoutError
 from sola_plugin.datasets.findings import Finding
+from sola_plugin.segments import fits_duration
 from tests.write_features import write
 
 C = 12

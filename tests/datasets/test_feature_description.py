@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sola_plugin.datasets.feature_description import describe_source, settle_time
-from sola_plugin.datasets.feature_readers import FeatureError
+from sola_plugin.datasets.features.open import describe_source, settle_time
+from sola_plugin.datasets.features.readers import FeatureError
 
 NOTED = dict(encoder='a', feature_stride=4 / 15, feature_offset=2 / 15, channels=8)
 

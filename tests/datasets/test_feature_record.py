@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from sola_plugin.datasets.feature_record import feature_changes, record_features
-from sola_plugin.datasets.feature_sources import open_features
-from sola_plugin.datasets.packing import pack_features
+from sola_plugin.datasets.features.fingerprint import feature_changes, record_features
+from sola_plugin.datasets.features.open import open_features
+from sola_plugin.datasets.features.packing import pack_features
 from tests.conftest import CHANNELS, feature_dataset, make_dataset
 
 

@@ -13,14 +13,15 @@ from mmaction.registry import DATASETS
 from mmengine.config import ConfigDict
 from torch.utils.data import DataLoader
 
-from sola_plugin.datasets import SoLaWindowDataset, tal_feature_dataset
-from sola_plugin.datasets.feature_archive import FeatureArchive
-from sola_plugin.datasets.feature_files import FeatureFolder
-from sola_plugin.datasets.feature_readers import FeatureError
-from sola_plugin.datasets.feature_sources import is_source, open_features, rooted
-from sola_plugin.datasets.fused_features import FusedFeatures
-from sola_plugin.datasets.packed_features import DATA_NAME, PackedFeatures
-from sola_plugin.datasets.packing import pack_features
+from sola_plugin.datasets import SoLaWindowDataset
+from sola_plugin.datasets import tal_dataset as tal_feature_dataset
+from sola_plugin.datasets.features.archive import FeatureArchive
+from sola_plugin.datasets.features.folder import FeatureFolder
+from sola_plugin.datasets.features.fused import FusedFeatures
+from sola_plugin.datasets.features.open import is_source, open_features, rooted
+from sola_plugin.datasets.features.packed import DATA_NAME, PackedFeatures
+from sola_plugin.datasets.features.packing import pack_features
+from sola_plugin.datasets.features.readers import FeatureError
 
 C = 4
 LENGTHS = dict(v_a=20, v_b=8, v_c=30)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from sola_plugin.datasets import fused_features
-from sola_plugin.datasets.feature_files import FeatureFolder
-from sola_plugin.datasets.feature_readers import FeatureError
-from sola_plugin.datasets.fused_features import FusedFeatures, resized_window
-from sola_plugin.datasets.packed_features import PackedFeatures
-from sola_plugin.datasets.packing import pack_features
-from sola_plugin.models.layers import resize_features
+from sola_plugin.datasets.features import fused as fused_features
+from sola_plugin.datasets.features.folder import FeatureFolder
+from sola_plugin.datasets.features.fused import FusedFeatures, resized_window
+from sola_plugin.datasets.features.packed import PackedFeatures
+from sola_plugin.datasets.features.packing import pack_features
+from sola_plugin.datasets.features.readers import FeatureError
+from sola_plugin.heads.shared.neck_support import resize_features
 
 
 def features(length: int, channels: int, seed: int = 0) -> np.ndarray:

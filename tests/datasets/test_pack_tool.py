@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.packed_features import DATA_NAME, PackedFeatures
-from sola_plugin.datasets.packing import verify_packed
+from sola_plugin.datasets.features.packed import DATA_NAME, PackedFeatures
+from sola_plugin.datasets.features.packing import verify_packed
 from sola_plugin.locking import hold_lock
 from tests.conftest import ROOT
 

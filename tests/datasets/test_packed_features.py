@@ -16,10 +16,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from sola_plugin.datasets import SoLaWindowDataset, WindowSampler
-from sola_plugin.datasets.feature_files import FeatureFolder
-from sola_plugin.datasets.feature_readers import FeatureError
-from sola_plugin.datasets.packed_features import DATA_NAME, DTYPES, INDEX_NAME, PackedFeatures
-from sola_plugin.datasets.packing import pack_features, verify_packed
+from sola_plugin.datasets.features.folder import FeatureFolder
+from sola_plugin.datasets.features.packed import DATA_NAME, DTYPES, INDEX_NAME, PackedFeatures
+from sola_plugin.datasets.features.packing import pack_features, verify_packed
+from sola_plugin.datasets.features.readers import FeatureError
 
 C = 6
 LENGTHS = dict(v_a=12, v_b=5, v_c=200)

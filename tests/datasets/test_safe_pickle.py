@@ -12,7 +12,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.safe_pickle import (
+from sola_plugin.datasets.features.safe_pickle import (
     UnsafePickleError,
     load_arrays,
     load_object_npy,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sola_plugin.datasets import SoLaWindowDataset
-from sola_plugin.datasets.snippet_classes import BACKGROUND, snippet_classes
+from sola_plugin.segments import BACKGROUND, snippet_classes
 from tests.conftest import STRIDE, feature_dataset
 
 

@@ -15,9 +15,10 @@ import torch
 from mmaction.registry import DATASETS
 from mmengine.runner import Runner
 
-from sola_plugin.datasets import TALFeatureDataset, tal_feature_dataset
-from sola_plugin.datasets.annotations import AnnotationError
-from sola_plugin.datasets.feature_files import FeatureError
+from sola_plugin.datasets import TALFeatureDataset
+from sola_plugin.datasets import tal_dataset as tal_feature_dataset
+from sola_plugin.datasets.annotations.model import AnnotationError
+from sola_plugin.datasets.features.folder import FeatureError
 
 C = 4
 VIDEOS = {

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.videos import (
+from sola_plugin.datasets.video import (
     SnippetSampling,
     Video,
     VideoError,

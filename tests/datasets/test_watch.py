@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from sola_plugin.datasets import watch
-from sola_plugin.datasets.watch import VALIDATION, prepare_watch
-from sola_plugin.datasets.watch_encoder import train_encoder
-from sola_plugin.datasets.watch_streams import ACTIONS, find_watch_file, read_recordings
+from sola_plugin.datasets.watch import data as watch
+from sola_plugin.datasets.watch.data import VALIDATION, prepare_watch
+from sola_plugin.datasets.watch.encoder import train_encoder
+from sola_plugin.datasets.watch.streams import ACTIONS, find_watch_file, read_recordings
 
 SMALL = {'num_train': 14, 'num_test': 7, 'labelled': 7, 'encoder_steps': 5}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.watch import VALIDATION
-from sola_plugin.datasets.watch_encoder import extract_features, train_encoder, window_accuracy
-from sola_plugin.datasets.watch_streams import find_watch_file, read_recordings
+from sola_plugin.datasets.watch.data import VALIDATION
+from sola_plugin.datasets.watch.encoder import extract_features, train_encoder, window_accuracy
+from sola_plugin.datasets.watch.streams import find_watch_file, read_recordings
 
 
 @pytest.fixture(scope='module')

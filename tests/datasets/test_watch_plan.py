@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from sola_plugin.datasets.watch_plan import WatchSettings, draw_subjects, plan_streams
-from sola_plugin.datasets.watch_streams import find_watch_file, read_recordings
+from sola_plugin.datasets.watch.plan import WatchSettings, draw_subjects, plan_streams
+from sola_plugin.datasets.watch.streams import find_watch_file, read_recordings
 
 
 @pytest.fixture(scope='module')

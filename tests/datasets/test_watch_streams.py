@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.watch_streams import (
+from sola_plugin.datasets.watch.streams import (
     ACTIONS,
     DISTRACTORS,
     EXERCISES,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from sola_plugin.datasets import watch
-from sola_plugin.datasets.tal_feature_dataset import TALFeatureDataset
-from sola_plugin.datasets.watch import prepare_watch
-from sola_plugin.datasets.watch_streams import find_watch_file, read_recordings
+from sola_plugin.datasets.tal_dataset import TALFeatureDataset
+from sola_plugin.datasets.watch import data as watch
+from sola_plugin.datasets.watch.data import prepare_watch
+from sola_plugin.datasets.watch.streams import find_watch_file, read_recordings
 
 SMALL = {'num_train': 3, 'num_test': 2, 'labelled': 2, 'encoder_steps': 5}
 FOLDERS = ('features', 'features_accelerometer', 'features_gyroscope')

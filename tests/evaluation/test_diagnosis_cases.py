@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from sola_plugin.evaluation import average_precision
-from sola_plugin.evaluation.characteristics import (
+from sola_plugin.evaluation.diagnosis.buckets import (
     PRESETS,
     Buckets,
     characteristics,
     resolve_buckets,
 )
-from sola_plugin.evaluation.diagnosis import diagnose
-from sola_plugin.evaluation.false_negatives import missed_segments
-from sola_plugin.evaluation.false_positives import KINDS, error_kinds
-from sola_plugin.evaluation.matching import match_detections
+from sola_plugin.evaluation.diagnosis.diagnosis import diagnose
+from sola_plugin.evaluation.diagnosis.errors import KINDS, error_kinds, missed_segments
+from sola_plugin.evaluation.metrics.matching import match_detections
 from tests.reference import ALL_CASES, THUMOS14_CASES, database_of
 
 KIND_COUNTS = {kind: 0 for kind in KINDS}

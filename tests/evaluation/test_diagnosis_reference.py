@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sola_plugin.evaluation.characteristics import Buckets
-from sola_plugin.evaluation.diagnosis import diagnose
-from sola_plugin.evaluation.false_positives import KINDS
+from sola_plugin.evaluation.diagnosis.buckets import Buckets
+from sola_plugin.evaluation.diagnosis.diagnosis import diagnose
+from sola_plugin.evaluation.diagnosis.errors import KINDS
 from tests.reference import DATA, database_of
 from tests.reference_evaluators import plain_tiou
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sola_plugin.evaluation.linear_probe import (
+from sola_plugin.evaluation.probe.linear_probe import (
     METRICS,
+    ProbeData,
+    VideoFeatures,
     bootstrap_weights,
     linear_probe,
     probe_over_seeds,
 )
-from sola_plugin.evaluation.probe_data import ProbeData, VideoFeatures
 
 EDGES = np.arange(-4, 5)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sola_plugin.evaluation import average_precision
-from sola_plugin.evaluation.oracle import nearest_proposals, oracle
+from sola_plugin.evaluation.metrics.oracle import nearest_proposals, oracle
 from tests.reference import ACTIVITYNET_SETS, database_of
 
 

@@ -13,12 +13,7 @@ from mmaction.registry import METRICS
 from mmengine.logging import MMLogger
 from toy_videos import LABELS, feed, make_videos
 
-from sola_plugin.evaluation import (
-    average_precision,
-    average_recall,
-    read_detections,
-    topk_recall,
-)
+from sola_plugin.evaluation import average_precision, average_recall, read_detections, topk_recall
 from sola_plugin.evaluation.tal_metric import TALMetric
 
 HERE = Path(__file__).parent

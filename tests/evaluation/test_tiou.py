@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sola_plugin.evaluation.tiou import (
+from sola_plugin.segments import (
     ACTIVITYNET,
     HACS,
     THUMOS14,

@@ -12,9 +12,9 @@ import torch
 from mmaction.registry import MODELS
 from torch import nn
 
-from sola_plugin.models.localizers import BMN
-from sola_plugin.models.necks import SoLa
-from sola_plugin.models.pretraining import Pretext, SimilarityMatcher
+from sola_plugin.heads import BMN
+from sola_plugin.necks import SoLa
+from sola_plugin.pretraining.tasks import Pretext, SimilarityMatcher
 from sola_plugin.studies import complexity
 from sola_plugin.studies.complexity import (
     Complexity,

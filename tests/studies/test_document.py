@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sola_plugin.studies.document import update_document
+from sola_plugin.studies.output import update_document
 
 
 def test_only_the_block_changes(tmp_path):

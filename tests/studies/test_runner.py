@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from sola_plugin.engine.pretraining import pretraining_config
 from sola_plugin.locking import hold_lock
-from sola_plugin.studies.cells import cell_stages
+from sola_plugin.pretraining.run import pretraining_config
 from sola_plugin.studies.runner import _work, run_study
-from sola_plugin.studies.stages import finished_stage
+from sola_plugin.studies.stages import cell_stages, finished_stage
 from sola_plugin.studies.study import Study, load_study
 from tests.conftest import CHANNELS, TINY_MATCHER, feature_dataset, localization_config
 

@@ -8,7 +8,7 @@ import math
 import pytest
 from mmengine.config import Config
 
-from sola_plugin.studies.cells import cell_stages
+from sola_plugin.studies.stages import cell_stages
 from sola_plugin.studies.study import load_study
 from tests.conftest import ROOT
 

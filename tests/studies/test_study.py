@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from sola_plugin.engine.pretraining import pretraining_config
-from sola_plugin.studies.cells import cell_stages
+from sola_plugin.pretraining.run import pretraining_config
 from sola_plugin.studies.output import write_study
 from sola_plugin.studies.results import study_groups, study_markdown, study_tables
 from sola_plugin.studies.runner import Outcome, run_study
+from sola_plugin.studies.stages import cell_stages
 from sola_plugin.studies.study import StudyError, load_study
 from tests.conftest import (
     CHANNELS,

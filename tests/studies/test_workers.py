@@ -73,7 +73,7 @@ def test_what_is_running_ends_with_an_exception(tmp_path):
 PARENT = """
 import functools, sys
 from pathlib import Path
-from sola_plugin.apis.tool import run_tool, stoppable
+from sola_plugin.commands.tool import run_tool, stoppable
 from sola_plugin.studies.workers import WorkerPool
 from tests.studies.worker_tasks import sleep_noted
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from sola_plugin.evaluation import Buckets, Diagnosis, diagnose
-from sola_plugin.evaluation.false_positives import KINDS
+from sola_plugin.evaluation.diagnosis.errors import KINDS
 from sola_plugin.visualization import (
     bucket_table,
     encode_figure,

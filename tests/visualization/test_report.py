@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sola_plugin import utils
+from sola_plugin import io as utils
 from sola_plugin.visualization import (
     BulletList,
     Column,

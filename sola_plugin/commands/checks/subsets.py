@@ -1,0 +1,256 @@
+"""The parts of a data set (what is trained on, tested on), read for a check: no fault stops it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from mmaction.registry import DATASETS
+from mmengine.registry import DefaultScope
+from rich.console import Console
+from rich.progress import track
+
+from sola_plugin.datasets.annotations.checks import check_annotation_file, check_annotations
+from sola_plugin.datasets.annotations.model import AnnotationError, Video, choose_subset
+from sola_plugin.datasets.features.checks import (
+    check_files,
+    check_lengths,
+    check_missing,
+    check_scale,
+    check_unused,
+    summarize,
+)
+from sola_plugin.datasets.features.facts import FeatureFacts, read_facts
+from sola_plugin.datasets.features.readers import FeatureError, LayoutError
+from sola_plugin.datasets.features.store import FeatureStore
+from sola_plugin.datasets.findings import Finding
+from sola_plugin.datasets.tal_dataset import TALFeatureDataset
+from sola_plugin.datasets.transforms import CropFeatures
+
+#: Files that a quick check reads of each part.
+_NUM_QUICK = 64
+
+#: Wraps the ids of files that are read; the text says whose they are.
+Progress = Callable[[Sequence[str], str], Iterable[str]]
+
+
+def progress_bar(video_ids: Sequence[str], name: str) -> Iterable[str]:
+    """A bar on the error stream while files are read, if that is a terminal."""
+    console = Console(stderr=True)
+    return track(
+        video_ids,
+        f'{name}: features',
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@dataclasses.dataclass
+class Part:
+    """One part of a data set.
+
+    Attributes:
+        name: ``'train'``, ``'test'``, ...
+        dataset: Its settings; never initialised, as the first fault would stop that.
+        videos: The videos of its subsets that could be read.
+        classes: Labels in the order of their numbers.
+        store: Its features; ``None`` where there are none.
+        facts: What the feature files hold that were read, by id.
+    """
+
+    name: str
+    dataset: TALFeatureDataset
+    videos: dict[str, Video] = dataclasses.field(default_factory=dict)
+    classes: list[str] = dataclasses.field(default_factory=list)
+    store: FeatureStore | None = None
+    facts: dict[str, FeatureFacts] = dataclasses.field(default_factory=dict)
+
+    @property
+    def usable(self) -> dict[str, Video]:
+        """The videos that have features, or all where there are no features."""
+        return {
+            video_id: video
+            for video_id, video in self.videos.items()
+            if self.store is None or video_id in self.store
+        }
+
+    @property
+    def crop(self) -> int | None:
+        """Snippets of a video that its pipeline takes at most."""
+        return next(
+            (
+                step.max_length
+                for step in self.dataset.pipeline.transforms
+                if isinstance(step, CropFeatures)
+            ),
+            None,
+        )
+
+
+def build_parts(datasets: Mapping[str, Mapping]) -> tuple[list[Part], list[Finding]]:
+    """Make parts of dataset configs.
+
+    Args:
+        datasets: Configs of ``TALFeatureDataset``, or mmaction2's ``ActivityNetDataset``, by name.
+
+    Returns:
+        The parts, and why others cannot be made.
+    """
+    parts, findings = [], []
+    for name, options in datasets.items():
+        try:
+            parts.append(Part(name, _build(dict(options))))
+        except (KeyError, TypeError, ValueError) as error:
+            findings.append(Finding('error', 'dataset', f'{name}: {error}'))
+    return parts, findings
+
+
+def _build(options: dict) -> TALFeatureDataset:
+    if options.get('type') == 'ActivityNetDataset':
+        options = dict(
+            type='TALFeatureDataset',
+            ann_file=options['ann_file'],
+            suffix='.csv',
+            data_root=options.get('data_root', ''),
+            data_prefix=dict(features=options['data_prefix']['video']),
+        )
+    with DefaultScope.overwrite_default_scope(
+        'mmaction'
+    ):  # where the steps of its pipeline are found
+        dataset = DATASETS.build(dict(options, lazy_init=True))
+    if not isinstance(dataset, TALFeatureDataset):
+        raise TypeError(
+            f'expected a dataset of type TALFeatureDataset, got {options["type"]}: not checked'
+        )
+    return dataset
+
+
+def read_annotations(parts: Sequence[Part]) -> list[Finding]:
+    """Give the parts their videos and classes, and check them; each file is read once."""
+    findings: list[Finding] = []
+    by_file: dict[str, list[Part]] = {}
+    for part in parts:
+        by_file.setdefault(part.dataset.ann_file, []).append(part)
+    for path, members in by_file.items():
+        durations = next(
+            (part.dataset.durations(part.store) for part in members if part.store), None
+        )
+        videos, problems = check_annotation_file(path, durations)
+        findings += problems
+        if not videos:
+            continue
+        labels = sorted(
+            {action['label'] for video in videos.values() for action in video.annotations}
+        )
+        used: dict[str, Video] = {}
+        for part in members:
+            known = part.dataset.known_classes
+            part.classes = labels if known is None else known
+            try:
+                part.videos = choose_subset(videos, part.dataset.subsets)
+            except AnnotationError as error:
+                findings.append(Finding('error', 'subset', f'{part.name}: {path}: {error}'))
+            used |= part.videos
+            if part.store is not None:
+                findings += check_unused(part.store, videos)
+        findings += check_annotations(used, members[0].dataset.known_classes)
+    classes = [part.classes for part in parts if part.videos]
+    if any(other != classes[0] for other in classes):
+        findings.append(
+            Finding(
+                'error',
+                'classes',
+                'the parts have different classes, so that labels have '
+                'different numbers: give all the same classes=...',
+            )
+        )
+    return findings
+
+
+def open_features(parts: Sequence[Part]) -> list[Finding]:
+    """Open the features of the parts that name some."""
+    findings = []
+    for part in parts:
+        if part.dataset.data_prefix['features']:
+            try:
+                part.store = part.dataset.open_features()
+            except FeatureError as error:
+                findings.append(Finding('error', 'features', str(error)))
+    return findings
+
+
+def read_features(parts: Sequence[Part], quick: bool, progress: Progress) -> list[Finding]:
+    """Give the parts what their feature files hold, and check it; each file is read once.
+
+    Args:
+        parts: With videos and features.
+        quick: Read a sample of each part only.
+        progress: Wraps the ids of the files that are read.
+    """
+    findings: list[Finding] = []
+    facts: dict[str, FeatureFacts] = {}
+    failures: dict[str, FeatureError] = {}
+    for part in parts:
+        if part.store is not None and part.videos:
+            findings += [
+                dataclasses.replace(finding, message=f'{part.name}: {finding.message}')
+                for finding in _read_part(part, part.store, quick, progress, facts, failures)
+            ]
+    return [
+        *findings,
+        *check_files(facts, failures),
+        *check_scale({part.name: part.facts.values() for part in parts}),
+    ]
+
+
+def _read_part(
+    part: Part,
+    store: FeatureStore,
+    quick: bool,
+    progress: Progress,
+    facts: dict[str, FeatureFacts],
+    failures: dict[str, FeatureError],
+) -> list[Finding]:
+    """Add the files of one part to ``facts`` and ``failures``, and check ids and lengths."""
+    findings = check_missing(store, part.videos, part.dataset.missing == 'skip')
+    ids = list(part.usable)
+    if quick:
+        ids = ids[:: -(-len(ids) // _NUM_QUICK) or 1]
+        findings.append(
+            Finding(
+                'info',
+                'quick',
+                f'{len(ids)} of {len(part.usable)} feature files were read (--quick)',
+                len(ids),
+            )
+        )
+    paths = {video_id: store.where(video_id) for video_id in ids}
+    unread = [
+        video_id for video_id, path in paths.items() if path not in facts and path not in failures
+    ]
+    try:
+        read, failed = read_facts(store, progress(unread, part.name))
+    except LayoutError as error:
+        return [*findings, Finding('error', 'layout', str(error))]
+    facts |= read
+    failures |= failed
+    part.facts = {video_id: facts[path] for video_id, path in paths.items() if path in facts}
+    return [
+        *findings,
+        *summarize(part.facts.values()),
+        *check_lengths(*_lengths(part), part.dataset.feature_stride),
+    ]
+
+
+def _lengths(part: Part) -> tuple[dict[str, int], dict[str, float]]:
+    """Snippets, and seconds that they should cover, by id."""
+    lengths, durations = {}, {}
+    for video_id, facts in part.facts.items():
+        video = part.videos[video_id]
+        start, end = (part.dataset.feature_stride is None and video.feature_span) or (
+            0.0,
+            video.duration,
+        )
+        lengths[video_id], durations[video_id] = facts.length, end - start
+    return lengths, durations

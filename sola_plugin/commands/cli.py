@@ -1,0 +1,177 @@
+"""What the commands share: arguments, configs, errors, and training."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmaction.registry import RUNNERS
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from sola_plugin.datasets.annotations.model import AnnotationError
+from sola_plugin.datasets.features.readers import FeatureError
+from sola_plugin.io import DISK_ERRORS, naming_file
+from sola_plugin.locking import BusyError
+from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
+from sola_plugin.pretraining.random_state import RandomStateHook
+from sola_plugin.pretraining.runner import name_run, prepare_cpu_ranks, resume_run, run_training
+
+#: Of a training that ended because the disk takes no more.
+GO_ON = 'make room, then the same command with --resume goes on'
+
+
+def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``CONFIG --work-dir --cfg-options --launcher``.
+
+    Args:
+        parser: Changed in place.
+    """
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and results '
+        '(default: work_dir of the config, or work_dirs/<config name>)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. model.max_duration=16',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher; torchrun is pytorch',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--resume --amp --seed --deterministic``.
+
+    Args:
+        parser: Changed in place.
+    """
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint; without a name, from the newest in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--seed', type=int, help='random seed (default: that of the config)')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='deterministic CUDA algorithms'
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config file and apply the command line to it.
+
+    Args:
+        args: Parsed arguments of :func:`add_runner_arguments`, and of
+            :func:`add_training_arguments` where the tool has them.
+
+    Returns:
+        A Runner config with ``work_dir`` and ``launcher`` set.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    prepare_cpu_ranks(cfg)
+    # The command line comes first, then the config, then the name of the config.
+    cfg.work_dir = (
+        args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    )
+    if getattr(args, 'amp', False):
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    randomness = dict(cfg.get('randomness') or {})
+    if getattr(args, 'seed', None) is not None:
+        randomness['seed'] = args.seed
+    if getattr(args, 'deterministic', False):
+        randomness['deterministic'] = True
+    if randomness:
+        cfg.randomness = {'seed': None, **randomness}
+    resume = getattr(args, 'resume', None)
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+    return cfg
+
+
+@contextlib.contextmanager
+def data_errors(advice: str = '') -> Iterator[None]:
+    """End with ``error: ...`` and exit code 1 where the user's data or files are at fault.
+
+    Other errors keep their traceback: they may be ours.
+
+    Args:
+        advice: What the user can do when the disk takes no more.
+    """
+    try:
+        yield
+    except (AnnotationError, BusyError, FeatureError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.filename is None:  # such as a connection that another rank has closed
+            raise
+        sys.exit(f'error: {explain_os_error(error, advice)}')
+
+
+def explain_os_error(error: OSError, advice: str = '') -> str:
+    """One line about a file that cannot be read or written.
+
+    Args:
+        error: It names the file.
+        advice: Added when the disk is full or read-only.
+
+    Returns:
+        The line.
+    """
+    return f'{error}; {advice}' if advice and error.errno in DISK_ERRORS else str(error)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner of a config, of the class that ``runner_type`` names.
+
+    Args:
+        cfg: Runner config.
+
+    Returns:
+        The Runner.
+    """
+    name_run(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def train_localizer(cfg: Config) -> Runner:
+    """Train a localizer by its config.
+
+    Args:
+        cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the
+            newest checkpoint of its ``work_dir`` that can be read. A run by epochs that is resumed
+            ends with the weights that it would have had without the stop.
+
+    Returns:
+        The Runner after training.
+
+    Raises:
+        BusyError: Another process trains in this work dir.
+    """
+    resume_run(cfg)
+    with naming_file(cfg.work_dir):
+        runner = build_runner(cfg)
+        runner.register_hook(RandomStateHook())
+        warn_of_pretrained_neck(cfg)
+        run_training(runner)
+    return runner

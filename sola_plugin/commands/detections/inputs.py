@@ -1,0 +1,264 @@
+"""An annotation file and a detection file that belong together. NumPy only: no torch, no
+mmengine."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sola_plugin.datasets.annotations.model import (
+    AnnotationError,
+    Video,
+    load_annotations,
+    systematic_faults,
+)
+from sola_plugin.evaluation import Coverage, drop_duplicates, measure_coverage
+from sola_plugin.io import read_json
+from sola_plugin.messages import first_few
+
+from .result_files import load_results, read_names
+
+#: ``{video: [{'segment', 'label', 'score'}]}``.
+Results = Mapping[str, Sequence[dict]]
+
+
+@dataclasses.dataclass(frozen=True)
+class FilePair:
+    """Result of :func:`read_pair`.
+
+    Attributes:
+        truth: True segments of the videos of the subsets.
+        found: Detections.
+        durations: Length of the videos of the subsets, seconds.
+        coverage: What ground truth and detections have in common.
+        subsets: The subsets of the ground truth; empty where the annotation file has none.
+        warnings: What makes figures other than one may think, one sentence each.
+        notes: What is good to know, one sentence each.
+    """
+
+    truth: Results
+    found: Results
+    durations: Mapping[str, float]
+    coverage: Coverage
+    subsets: tuple[str, ...]
+    warnings: list[str]
+    notes: list[str]
+
+
+def read_pair(
+    ground_truth: str | os.PathLike,
+    detections: str | os.PathLike,
+    needs_labels: bool = True,
+    *,
+    subsets: Sequence[str] = (),
+    labels: str | os.PathLike | None = None,
+    prefix: str = '',
+    exclude: str | os.PathLike | None = None,
+    without_duplicates: bool = False,
+) -> FilePair:
+    """Read an annotation file and a detection file.
+
+    Args:
+        ground_truth: Annotation file as :func:`.load_annotations` reads it.
+        detections: Result file as :func:`.load_results` reads it.
+        needs_labels: False also admits detections without label (class-agnostic proposals).
+        subsets: Subsets of the annotation file; none: the one that has all detected videos.
+        labels: File with the names of label numbers, one a line from number 0. Without one, they
+            are taken from the annotations' ``label_id``.
+        prefix: Put before the video ids of the detections.
+        exclude: File with video ids that do not count on either side, one a line or a JSON list,
+            such as the blocked videos of ActivityNet.
+        without_duplicates: Drop repeated and empty annotations, see :func:`.drop_duplicates`.
+
+    Returns:
+        True segments and detections, and what they have in common.
+
+    Raises:
+        OSError: A file does not exist or cannot be read.
+        ValueError: A file has another form, an entry is malformed, there is no such subset, or
+            ground truth and detections have no video or no label in common.
+    """
+    videos = _load_videos(ground_truth)
+    found = load_results(detections, needs_labels, ground_truth, labels)
+    excluded = set(read_names(exclude)) if exclude is not None else set()
+    videos = {video: entry for video, entry in videos.items() if video not in excluded}
+    found = {
+        prefix + video: entries
+        for video, entries in found.items()
+        if prefix + video not in excluded
+    }
+    chosen = _choose_subsets(videos, found, subsets, ground_truth)
+    videos = {
+        video: entry for video, entry in videos.items() if not chosen or entry.subset in chosen
+    }
+    truth: Results = {video: entry.annotations for video, entry in videos.items()}
+    if without_duplicates:
+        truth = drop_duplicates(truth)
+    coverage = measure_coverage(truth, found)
+    _refuse_strangers(truth, found, coverage, needs_labels)
+    return FilePair(
+        truth,
+        found,
+        {video: entry.duration for video, entry in videos.items()},
+        coverage,
+        chosen,
+        warnings=[
+            *_frames(videos, 'ground truth'),
+            *_frames(_as_videos(found, videos), 'detections'),
+            *coverage.warnings,
+        ],
+        notes=coverage.notes,
+    )
+
+
+def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which files to read and how.
+
+    Args:
+        parser: Changed in place; :func:`pair_options` reads what it parsed.
+    """
+    parser.add_argument(
+        'ground_truth',
+        metavar='GROUND_TRUTH',
+        help="annotations: ActivityNet's or mmaction2's JSON",
+    )
+    parser.add_argument(
+        'detections',
+        metavar='DETECTIONS',
+        help="results: ActivityNet's or OpenTAD's JSON, or ActionFormer's eval_results.pkl",
+    )
+    parser.add_argument(
+        '--subset',
+        type=words,
+        default=[],
+        metavar='NAMES',
+        help='subset, or several with commas (default: the one with all detected videos)',
+    )
+    parser.add_argument(
+        '--labels',
+        metavar='FILE',
+        help='names of label numbers, one a line from number 0 '
+        "(default: the annotations' label_id)",
+    )
+    parser.add_argument(
+        '--prefix', default='', help='put before the video ids of the detections, e.g. v_'
+    )
+    parser.add_argument(
+        '--exclude',
+        metavar='FILE',
+        help='video ids that do not count on either side, one a line or a JSON list',
+    )
+    parser.add_argument(
+        '--drop-duplicates',
+        action='store_true',
+        help='drop repeated and empty annotations first, as ActionFormer and OpenTAD do',
+    )
+
+
+def pair_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the parsed arguments of :func:`add_pair_arguments` as those of :func:`read_pair`."""
+    return dict(
+        ground_truth=args.ground_truth,
+        detections=args.detections,
+        subsets=args.subset,
+        labels=args.labels,
+        prefix=args.prefix,
+        exclude=args.exclude,
+        without_duplicates=args.drop_duplicates,
+    )
+
+
+def words(text: str) -> list[str]:
+    """Split at commas."""
+    return [word.strip() for word in text.split(',') if word.strip()]
+
+
+def _load_videos(path: str | os.PathLike) -> dict[str, Video]:
+    try:
+        return load_annotations(path)
+    except AnnotationError as error:
+        if 'results' in _keys(path):
+            raise ValueError(
+                f"{path}: expected annotations, but this is a result file ('results'): "
+                'the annotation file comes first, then the detections'
+            ) from error
+        raise
+
+
+def _keys(path: str | os.PathLike) -> Collection[str]:
+    try:
+        content = read_json(path)
+    except ValueError:
+        return ()
+    return content if isinstance(content, dict) else ()
+
+
+def _choose_subsets(
+    videos: Mapping[str, Video],
+    found: Collection[str],
+    wanted: Sequence[str],
+    path: str | os.PathLike,
+) -> tuple[str, ...]:
+    """Return the subsets to evaluate; ``()`` for a file without subsets."""
+    sizes = collections.Counter(entry.subset for entry in videos.values())
+    known = ', '.join(f'{name!r} ({size:,} videos)' for name, size in sizes.items())
+    for subset in wanted:
+        if subset not in sizes:
+            raise ValueError(f'{path}: expected one of the subsets {known}, got {subset!r}')
+    if wanted or len(sizes) < 2:
+        return tuple(wanted or filter(None, sizes))
+    used = {entry.subset for video, entry in videos.items() if video in found}
+    if found and not used:
+        return ()  # no video in common, which is refused later
+    if len(used) != 1 or None in used:
+        raise ValueError(
+            f'{path}: the detected videos lie in {len(used)} of the subsets {known}: say '
+            'which to evaluate with --subset'
+        )
+    return tuple(filter(None, used))
+
+
+def _refuse_strangers(
+    truth: Results, found: Results, coverage: Coverage, needs_labels: bool
+) -> None:
+    """Raise if ground truth and detections have nothing in common."""
+    if not coverage.num_detections or not coverage.num_segments:
+        return  # the evaluators say what is wrong with a ground truth without segments
+    if len(coverage.unknown_videos) == coverage.num_detected_videos:
+        raise ValueError(
+            f'no detected video is in the ground truth: detections are of {_examples(found)}, the '
+            f'ground truth has {_examples(truth)}. Is this the right subset? If the ids '
+            'differ by a '
+            'prefix, give it with --prefix'
+        )
+    if needs_labels and sum(coverage.unknown_labels.values()) == coverage.num_detections:
+        labels = {entry['label'] for entries in truth.values() for entry in entries}
+        raise ValueError(
+            'no detection has a label of the ground truth: detections have '
+            f'{_examples(coverage.unknown_labels)}, the ground truth has {_examples(labels)}'
+        )
+
+
+def _examples(names: Collection[str]) -> str:
+    return first_few(map(repr, sorted(names)))
+
+
+def _as_videos(found: Results, videos: Mapping[str, Video]) -> dict[str, Video]:
+    return {
+        video: dataclasses.replace(videos[video], annotations=tuple(entries))
+        for video, entries in found.items()
+        if video in videos
+    }
+
+
+def _frames(videos: Mapping[str, Video], what: str) -> list[str]:
+    """Warn of segments that are not in seconds."""
+    return [
+        f'{what}: {fault.message}'
+        for fault in systematic_faults(videos)
+        if fault.kind == 'segments-in-frames'
+    ]

@@ -1,0 +1,150 @@
+"""Result files of other projects: detections as ActivityNet, OpenTAD and ActionFormer write
+them."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+
+from sola_plugin.datasets.features.safe_pickle import load_arrays
+from sola_plugin.evaluation.detection_files import check_detections, read_detections
+from sola_plugin.io import read_bytes, read_json
+from sola_plugin.messages import first_few
+
+_COLUMNS = ('video-id', 't-start', 't-end', 'label', 'score')
+
+
+def load_results(
+    path: str | os.PathLike,
+    require_labels: bool = True,
+    annotations: str | os.PathLike | None = None,
+    labels: str | os.PathLike | None = None,
+) -> dict[str, list[dict]]:
+    """Read a result file of any known form, plain or gzipped; the content tells which.
+
+    Known are ActivityNet's JSON, which OpenTAD writes as ``result_detection.json``, and the pickle
+    of flat columns that ActionFormer writes as ``eval_results.pkl``. Nothing that a pickle names is
+    run. ActionFormer's labels are numbers; a number without a name becomes ``'label_id <number>'``.
+
+    Args:
+        path: The file.
+        require_labels: False also admits entries without label (class-agnostic proposals).
+        annotations: Annotation file whose ``label_id`` name the numbers.
+        labels: File with the names of the numbers instead, see :func:`read_names`.
+
+    Returns:
+        ``{video: [{'segment': [start, end], 'score': float, 'label': str}]}``, seconds.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: The file has another form, an entry is malformed, or label numbers have no
+            names; the message names the file, and the video if one is at fault.
+    """
+    data = read_bytes(path)
+    if data[:1] != b'\x80':  # the first byte of a pickle, and of no text
+        return read_detections(path, require_labels)
+    columns = _unpickle(path, data)
+    names = _label_columns(path, columns['label'], require_labels, annotations, labels)
+    results: dict[str, list[dict]] = {}
+    for video, start, end, score, name in zip(
+        *(columns[key].tolist() for key in ('video-id', 't-start', 't-end', 'score')), names
+    ):
+        results.setdefault(str(video), []).append({'segment': [start, end], 'score': score, **name})
+    return check_detections(path, results, require_labels)
+
+
+def label_ids(path: str | os.PathLike) -> dict[int, str]:
+    """Read the number of every label from an annotation file in ActionFormer's form.
+
+    Args:
+        path: ``{'database': {video: {'annotations': [{'label': str, 'label_id': int}]}}}``.
+
+    Returns:
+        Names by number; empty if the annotations have no ``label_id``.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: This is no such file, a ``label_id`` is not a whole number, or two labels share
+            one.
+    """
+    names: dict[int, str] = {}
+    for video, entry in read_json(path).get('database', {}).items():
+        for annotation in entry['annotations']:
+            number, label = annotation.get('label_id'), annotation['label']
+            if number is None:
+                continue
+            if not isinstance(number, int) or names.setdefault(number, label) != label:
+                raise ValueError(
+                    f'{path}: video {video!r}: label_id {number!r} of {label!r} is not one whole '
+                    'number for each label; give the names with --labels'
+                )
+    return names
+
+
+def read_names(path: str | os.PathLike) -> list[str]:
+    """Read names from a text file, one a line, or from a JSON list.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: This is no UTF-8 text, or no complete JSON.
+    """
+    try:
+        text = read_bytes(path).decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: expected a text file, one name a line: {error}') from error
+    if text.lstrip()[:1] == '[':
+        return list(map(str, read_json(path)))
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _unpickle(path: str | os.PathLike, data: bytes) -> dict[str, np.ndarray]:
+    """Return ActionFormer's five columns, of equal length."""
+    try:
+        content = load_arrays(io.BytesIO(data))
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise ValueError(f'{path}: cannot read the pickle: {error}') from error
+    if not isinstance(content, dict) or any(key not in content for key in _COLUMNS):
+        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(
+            f"{path}: expected ActionFormer's result file, a dict with "
+            f'{", ".join(_COLUMNS)}, got {found}'
+        )
+    try:
+        columns = {key: np.asarray(content[key]) for key in _COLUMNS}
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+    shapes = {key: values.shape for key, values in columns.items()}
+    if len(set(shapes.values())) > 1 or len(shapes['score']) != 1:
+        raise ValueError(f'{path}: expected columns of one length, got {shapes}')
+    return columns
+
+
+def _label_columns(
+    path: str | os.PathLike,
+    labels: np.ndarray,
+    required: bool,
+    annotations: str | os.PathLike | None,
+    label_file: str | os.PathLike | None,
+) -> list[dict[str, str]]:
+    """Return ``{'label': name}`` of each entry; ``{}`` where there are no names and none are
+    needed."""
+    if labels.dtype.kind in 'US':
+        return [{'label': label} for label in labels.tolist()]
+    if labels.dtype.kind not in 'iu':
+        raise ValueError(f'{path}: expected label numbers or names, got {labels.dtype}')
+    names: dict[int, str] = {}
+    if label_file is not None:
+        names = dict(enumerate(read_names(label_file)))
+    elif annotations is not None:
+        names = label_ids(annotations)
+    if names:
+        return [{'label': names.get(number, f'label_id {number}')} for number in labels.tolist()]
+    if required:
+        raise ValueError(
+            f'{path}: labels are numbers ({first_few(np.unique(labels))}) and the '
+            "annotations have no 'label_id' to name them: give --labels FILE, one name a "
+            'line, the first that of number 0'
+        )
+    return [{}] * len(labels)

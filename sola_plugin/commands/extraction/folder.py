@@ -1,0 +1,216 @@
+"""The folder that an extraction writes: features, what is known of each video, and their
+description."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import nn
+
+from sola_plugin.datasets.annotations.formats.csv_tables import write_table
+from sola_plugin.datasets.features.store import DESCRIPTION_NAME
+from sola_plugin.datasets.video import VideoError
+from sola_plugin.io import atomic_write
+from sola_plugin.locking import hold_lock
+
+from .encoding import Encoder, VideoFeatures
+
+#: Two time axes are the same if their strides differ by less, relatively: 36 ms in an hour.
+_SAME_STRIDE = 1e-5
+
+
+@dataclass(frozen=True)
+class ExtractionResult:
+    """What a folder of features holds.
+
+    Attributes:
+        finished: Ids of all videos whose features are in the folder.
+        failed: Videos that were skipped, and why.
+        feature_stride: Seconds between two snippets; ``None`` where the videos differ.
+        feature_offset: Second at which the cell of the first snippet starts; ``None`` likewise.
+    """
+
+    finished: tuple[str, ...]
+    failed: dict[str, str]
+    feature_stride: float | None
+    feature_offset: float | None
+
+
+class ExtractionFolder:
+    """``<id>.npy`` for each video, ``features.json`` and ``durations.txt``.
+
+    What is needed to go on with a stopped run is in the subfolder ``.extraction``: the settings,
+    and a record of each finished video, written after its features.
+
+    Args:
+        root: The folder; it need not exist.
+        settings: What the features depend on, plain values.
+
+    Raises:
+        ValueError: The folder was begun with other settings, or by something else.
+    """
+
+    def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
+        self.root = root
+        self.settings = json.loads(json.dumps(dict(settings)))  # as they come back from the file
+        self._state = root / '.extraction'
+        self._stride: float | None = None
+        self._begun = self._state / 'settings.json'
+        self._check()
+
+    def begin(self) -> None:
+        """Write the settings down.
+
+        Raises:
+            ValueError: Another process has begun with other settings meanwhile.
+        """
+        with hold_lock(self._begun, wait=lambda holder: None):
+            self._check()
+            _write_json(self._begun, self.settings)
+
+    def has(self, video_id: str, path: Path) -> bool:
+        """Whether a video is finished. Features of a file that now has another size are removed."""
+        record, features = self._record_file(video_id), self._feature_file(video_id)
+        if not (record.is_file() and features.is_file()):
+            return False
+        size = json.loads(record.read_text(encoding='utf-8'))['bytes']
+        if not path.exists() or path.stat().st_size == size:
+            return True
+        record.unlink()
+        features.unlink()
+        return False
+
+    def save(self, video_id: str, path: Path, features: VideoFeatures) -> None:
+        """Write the features of a video, and its record.
+
+        Raises:
+            VideoError: A value is too large for the dtype.
+        """
+        with np.errstate(over='ignore'):
+            array = np.ascontiguousarray(features.features.T, dtype=self.settings['dtype'])
+        if not np.isfinite(array).all():
+            largest = np.abs(features.features).max()
+            raise VideoError(
+                f'{path}: features up to {largest:.3g} are too large for '
+                f'{self.settings["dtype"]}: write float32'
+            )
+        self._warn_of_strides(path, features.stride)
+        with atomic_write(self._feature_file(video_id), 'wb') as file:
+            np.save(file, array)
+        _write_json(
+            self._record_file(video_id),
+            dict(
+                file=path.name,
+                bytes=path.stat().st_size,
+                duration=round(features.duration, 6),
+                fps=features.fps,
+                snippets=array.shape[0],
+                channels=array.shape[1],
+                feature_stride=features.stride,
+                feature_offset=features.offset,
+            ),
+        )
+
+    def result(self, failed: dict[str, str]) -> ExtractionResult:
+        """Sum up what is in the folder."""
+        records = self._records()
+        strides = [record['feature_stride'] for record in records.values()]
+        stride = offset = None
+        if strides and max(strides) - min(strides) <= _SAME_STRIDE * min(strides):
+            first = next(iter(records.values()))
+            stride, offset = first['feature_stride'], first['feature_offset']
+        return ExtractionResult(tuple(records), failed, stride, offset)
+
+    def describe(self, result: ExtractionResult) -> None:
+        """Write ``features.json``, and ``durations.txt`` for ``tools/convert_annotations.py``."""
+        records = self._records()
+        _write_json(
+            self.root / DESCRIPTION_NAME,
+            dict(
+                self.settings,
+                feature_stride=result.feature_stride,
+                feature_offset=result.feature_offset,
+                channels=next((record['channels'] for record in records.values()), None),
+                videos=records,
+                failed=result.failed,
+            ),
+        )
+        write_table(
+            self.root / 'durations.txt',
+            ('video', 'duration', 'fps'),
+            [
+                dict(video=video_id, duration=record['duration'], fps=record['fps'])
+                for video_id, record in records.items()
+            ],
+        )
+
+    def _records(self) -> dict[str, dict]:
+        return {
+            path.stem: json.loads(path.read_text(encoding='utf-8'))
+            for path in sorted((self._state / 'videos').glob('*.json'))
+        }
+
+    def _feature_file(self, video_id: str) -> Path:
+        return self.root / f'{video_id}.npy'
+
+    def _record_file(self, video_id: str) -> Path:
+        return self._state / 'videos' / f'{video_id}.json'
+
+    def _check(self) -> None:
+        if self._begun.is_file():
+            self._refuse_others(json.loads(self._begun.read_text(encoding='utf-8')))
+        elif any(self.root.glob('*.npy')):
+            raise ValueError(
+                f'{self.root} holds .npy files that this tool did not write: write to another '
+                'folder'
+            )
+
+    def _refuse_others(self, begun: Mapping[str, Any]) -> None:
+        others = [
+            f'{key} {begun.get(key)!r}, now {value!r}'
+            for key, value in self.settings.items()
+            if begun.get(key) != value
+        ]
+        if others:
+            raise ValueError(
+                f'{self.root} holds features of other settings: {"; ".join(others)}. Write to '
+                'another folder, or delete this one'
+            )
+
+    def _warn_of_strides(self, path: Path, stride: float) -> None:
+        """Say it once, as soon as it shows."""
+        if self._stride is None:
+            self._stride = stride
+        elif abs(stride - self._stride) > _SAME_STRIDE * stride:
+            self._stride = float('nan')  # differs from nothing
+            print_log(
+                f'{path} has another frame rate than the videos before it, so that no one '
+                'feature_stride fits all: resample to a common rate with --fps',
+                'current',
+                logging.WARNING,
+            )
+
+
+def weights_hash(encoder: Encoder) -> str | None:
+    """SHA-256 of the names and values of an encoder's weights; ``None`` where there are none."""
+    if not isinstance(encoder, nn.Module):
+        return None
+    digest = hashlib.sha256()
+    for name, tensor in encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with atomic_write(path) as file:
+        json.dump(content, file, indent=1)

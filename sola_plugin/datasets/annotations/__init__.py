@@ -1,0 +1,1 @@
+"""Annotations: the model of a video, its checks, conversion, and the formats of files."""

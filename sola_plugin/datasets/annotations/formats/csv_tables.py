@@ -1,0 +1,200 @@
+"""Tables in text files, and tables of durations. Standard library only."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import difflib
+import io
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from .records import AnnotationError, parse_number, read_text, write_text
+
+#: Names of the columns of a table of durations; ``seconds`` is that of BSN's
+#: ``video_info_new.csv``.
+_VIDEO_NAMES = ('video', 'video_id', 'video_name')
+_DURATION_NAMES = ('duration', 'seconds')
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table with a header.
+
+    Attributes:
+        path: The file.
+        columns: Names in lower case, without blanks around them.
+        rows: Number of the line, and the texts of the row by column, without blanks around them.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, dict[str, str]], ...]
+
+    def require(self, needed: Collection[str], optional: Collection[str] = ()) -> list[str]:
+        """Check the columns.
+
+        Returns:
+            The columns that are neither needed nor optional.
+
+        Raises:
+            AnnotationError: A column is missing.
+        """
+        others = [column for column in self.columns if column not in {*needed, *optional}]
+        missing = [column for column in needed if column not in self.columns]
+        if missing:
+            close = difflib.get_close_matches(missing[0], others, n=1, cutoff=0.75)
+            hint = f': rename {close[0]!r}?' if close else ''
+            more = f' (and may have {", ".join(optional)})' if optional else ''
+            raise AnnotationError(
+                f'{self.path}: expected a header with {", ".join(needed)}{more}, got '
+                f'{", ".join(map(repr, self.columns))}; {missing[0]!r} is missing{hint}'
+            )
+        return others
+
+
+def header(text: str) -> tuple[str, ...]:
+    """Names of the columns, in lower case, from the first line that is not empty."""
+    line = _first_line(text)
+    return _names(next(csv.reader([line], delimiter=_delimiter(line)), []))
+
+
+def read_table(path: Path) -> Table:
+    """Read a table with a header; cells are apart by commas, semicolons or tabs, as in the header.
+
+    Raises:
+        AnnotationError: The file is empty or no table, or a row has another number of cells.
+        FileNotFoundError: There is no such file.
+    """
+    text = read_text(path)
+    lines = list(_lines(path, text))
+    if not lines:
+        raise AnnotationError(f'{path}: the file is empty: expected a header and rows')
+    columns = _names(lines[0][1])
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise AnnotationError(
+            f'{path}: expected one column of each name, got several {repeated[0]!r}'
+        )
+    if len(lines) == 1:
+        raise AnnotationError(
+            f'{path}: expected rows below the header {", ".join(columns)}, got none'
+        )
+    for number, cells in lines[1:]:
+        if len(cells) != len(columns):
+            raise AnnotationError(
+                f'{path}: line {number}: expected {len(columns)} cells as in the header, '
+                f'got {len(cells)}: put texts with commas in quotes'
+            )
+    return Table(
+        path,
+        columns,
+        tuple((number, dict(zip(columns, map(str.strip, cells)))) for number, cells in lines[1:]),
+    )
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a table, atomically; numbers with as many digits as it takes to read the same number
+    back."""
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, columns, lineterminator='\n', restval='')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_durations(path: Path) -> dict[str, dict[str, float]]:
+    """Read durations: columns ``video`` (or ``video_id``, ``video_name``) and ``duration`` (or
+    ``seconds``).
+
+    Args:
+        path: A table such as EPIC-Kitchens' ``EPIC_100_video_info.csv``.
+
+    Returns:
+        ``duration`` in seconds of every video, and ``fps`` where the table has it.
+
+    Raises:
+        AnnotationError: It is no such table; a video stands there twice with different values.
+        FileNotFoundError: There is no such file.
+    """
+    table = read_table(path)
+    names = dict(duration=_first(table, _DURATION_NAMES))
+    if 'fps' in table.columns:
+        names['fps'] = 'fps'
+    video_column = _first(table, _VIDEO_NAMES)
+    found: dict[str, dict[str, float]] = {}
+    for line, row in table.rows:
+        values = {
+            key: positive(row[name], name, f'{path}: line {line}')
+            for key, name in names.items()
+            if row[name] or key == 'duration'
+        }
+        video_id = row[video_column]
+        if found.setdefault(video_id, values) != values:
+            raise AnnotationError(
+                f'{path}: line {line}: expected one line for {video_id!r}, got another '
+                f'with {values}'
+            )
+    return found
+
+
+def positive(text: str, column: str, where: str) -> float:
+    """The positive number that a cell holds.
+
+    Raises:
+        AnnotationError: It holds something else.
+    """
+    value = parse_number(text)
+    if value is None or value <= 0:
+        raise AnnotationError(f'{where}: expected a positive number under {column!r}, got {text!r}')
+    return value
+
+
+def by_video(table: Table, video_column: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Rows as :func:`~.records.group_rows` wants them: video id, place and row.
+
+    Raises:
+        AnnotationError: A row has no video.
+    """
+    for line, row in table.rows:
+        if not row[video_column]:
+            raise AnnotationError(
+                f'{table.path}: line {line}: expected a video id under {video_column!r}, '
+                'got nothing'
+            )
+        yield row[video_column], f'line {line}', row
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of all rows that are not empty."""
+    reader = csv.reader(
+        io.StringIO(text, newline=''), delimiter=_delimiter(_first_line(text)), strict=True
+    )
+    try:
+        yield from ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+    except csv.Error as error:
+        raise AnnotationError(
+            f'{path}: line {reader.line_num}: not a table of texts ({error}): check the quotes'
+        ) from error
+
+
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), '')
+
+
+def _delimiter(line: str) -> str:
+    return max(',;\t', key=line.count)
+
+
+def _names(cells: Iterable[str]) -> tuple[str, ...]:
+    return tuple(cell.strip().lower() for cell in cells)
+
+
+def _first(table: Table, names: Sequence[str]) -> str:
+    found = [name for name in names if name in table.columns]
+    if not found:
+        raise AnnotationError(
+            f'{table.path}: expected a column {" or ".join(names)}, got '
+            f'{", ".join(map(repr, table.columns))}'
+        )
+    return found[0]

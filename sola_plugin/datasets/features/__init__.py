@@ -1,0 +1,1 @@
+"""Feature files: stores of many videos (folder, archive, packed, fused), readers, checks."""

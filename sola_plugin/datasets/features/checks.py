@@ -1,0 +1,343 @@
+"""Checks of feature files: what stops training, and what makes results near zero without stopping
+it."""
+
+from __future__ import annotations
+
+import collections
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from sola_plugin.datasets.annotations.model import COMMON_FPS
+from sola_plugin.datasets.findings import Finding, prevalence_level
+from sola_plugin.messages import first_few
+from sola_plugin.segments import fits_duration
+
+from .facts import FeatureFacts
+from .readers import ChannelError, FeatureError
+from .store import FeatureStore
+
+#: Neighbours along the channels must be more alike than neighbours in time by this much
+#: (correlation) for the axes to seem exchanged.
+_EXCHANGED = 0.3
+
+#: Ratio of the sizes of features between two parts of a data set that is worth a word.
+_OTHER_SCALE = 2.0
+
+
+def check_missing(store: FeatureStore, videos: Iterable[str], skip: bool = False) -> list[Finding]:
+    """Look for videos without features.
+
+    Args:
+        store: The features.
+        videos: Ids that are to be trained or tested on.
+        skip: Whether videos without features are left out on purpose.
+    """
+    videos = list(videos)
+    without = [video_id for video_id in videos if video_id not in store]
+    if not without:
+        return []
+    level = 'warning' if skip and len(without) < len(videos) else 'error'
+    return [
+        Finding.of(
+            level,
+            'features-missing',
+            (
+                f'{len(without)} of {len(videos)} videos have no features in {store.name}, such as '
+                f'{_short(store.where(without[0]))}{_name_hint(without[0], store)}: correct '
+                'file_prefix or suffix, '
+                "extract them, or leave these videos out with missing='skip' (in test data "
+                'their actions are then '
+                'left out too, which raises mAP)'
+            ),
+            map(repr, without),
+        )
+    ]
+
+
+def check_unused(store: FeatureStore, known: Collection[str]) -> list[Finding]:
+    """Look for features without annotations.
+
+    Args:
+        store: The features.
+        known: All ids of the annotations.
+    """
+    alone = [video_id for video_id in store.ids() if video_id not in known]
+    if not alone:
+        return []
+    return [
+        Finding.of(
+            'info',
+            'features-unused',
+            f'{len(alone)} of {len(store)} videos in '
+            f'{store.name} have no annotations and are not used',
+            map(repr, alone),
+        )
+    ]
+
+
+def _name_hint(video_id: str, store: FeatureStore) -> str:
+    """How the files are named, if the name of one holds the id."""
+    for file_id in store.ids():
+        name = _short(store.where(file_id))
+        if video_id in name:
+            before, _, after = name.partition(video_id)
+            return f' (there is {name!r}: file_prefix={before!r} and suffix={after!r}?)'
+    return ''
+
+
+def _short(place: str) -> str:
+    """Name of a place without its folder."""
+    return os.path.basename(place)
+
+
+def check_files(
+    facts: Mapping[str, FeatureFacts], failures: Mapping[str, FeatureError]
+) -> list[Finding]:
+    """Check what the files hold, each for itself and against each other.
+
+    Args:
+        facts: See :func:`~sola_plugin.datasets.features.facts.read_facts`.
+        failures: See there.
+    """
+    channels = {path: error for path, error in failures.items() if isinstance(error, ChannelError)}
+    unreadable = [error for path, error in failures.items() if path not in channels]
+    total = len(facts) + len(failures)
+    findings = []
+
+    def report(level: str, kind: str, message: str, cases: Sequence) -> None:
+        if cases:
+            findings.append(
+                Finding.of(level, kind, f'{len(cases)} of {total} feature files {message}', cases)
+            )
+
+    report('error', 'unreadable', 'cannot be read: write them again', unreadable)
+    report(
+        'error',
+        'channels',
+        'have another number of channels: extract them again with the same encoder; '
+        'if it is most of them, the axes are exchanged (layout)',
+        list(channels.values()),
+    )
+    report(
+        'error',
+        'not-finite',
+        'have NaN or infinite values: extract them again',
+        [
+            f'{_short(path)}: snippet {one.first_bad[0]}, channel {one.first_bad[1]} is the first; '
+            f'{one.bad_snippets} of {one.length} snippets'
+            for path, one in facts.items()
+            if one.first_bad
+        ],
+    )
+    constant = [_short(path) for path, one in facts.items() if one.constant]
+    report(
+        prevalence_level(len(constant), total),
+        'constant',
+        'have the same value everywhere: extract them again',
+        constant,
+    )
+    report(
+        'warning',
+        'zero-snippets',
+        'have snippets of zeros only: if this is padding, cut it off, as it '
+        'makes the features longer than the video',
+        [
+            f'{_short(path)}: {one.zero_snippets} of {one.length} snippets'
+            for path, one in facts.items()
+            if one.zero_snippets and not one.constant
+        ],
+    )
+    return [*findings, *_equal_files(facts), *_exchanged_axes(facts), *_dtypes(facts)]
+
+
+def summarize(facts: Collection[FeatureFacts]) -> list[Finding]:
+    """Say what was read."""
+    if not facts:
+        return []
+    channels, lengths = sorted({one.channels for one in facts}), [one.length for one in facts]
+    norm = np.median([one.norm for one in facts if one.first_bad is None] or [np.nan])
+    return [
+        Finding(
+            'info',
+            'features',
+            f'{len(facts)} feature files were read: {first_few(channels)} '
+            f'channels, {min(lengths)} to {max(lengths)} snippets of median L2 norm {norm:.3g}',
+            len(facts),
+        )
+    ]
+
+
+def _equal_files(facts: Mapping[str, FeatureFacts]) -> list[Finding]:
+    groups = collections.defaultdict(list)
+    for path, one in facts.items():
+        if not one.constant:
+            groups[one.digest].append(_short(path))
+    equal = [' = '.join(names) for names in groups.values() if len(names) > 1]
+    if not equal:
+        return []
+    return [
+        Finding.of(
+            'warning',
+            'equal-files',
+            f'{len(equal)} groups of feature files have the same '
+            'content under different ids: remove the copies, or extract them again (between '
+            'training and test data they make results too good)',
+            equal,
+        )
+    ]
+
+
+def _exchanged_axes(facts: Mapping[str, FeatureFacts]) -> list[Finding]:
+    excess = [
+        one.alike_in_channels - one.alike_in_time for one in facts.values() if one.first_bad is None
+    ]
+    if not excess or np.median(excess) <= _EXCHANGED:
+        return []
+    return [
+        Finding(
+            'warning',
+            'axes',
+            (
+                'neighbouring channels are more alike than neighbouring snippets '
+                '(correlation higher by '
+                f'{np.median(excess):.2f} in the median file): the axes seem to be '
+                'exchanged, see layout'
+            ),
+            sum(value > _EXCHANGED for value in excess),
+        )
+    ]
+
+
+def _dtypes(facts: Mapping[str, FeatureFacts]) -> list[Finding]:
+    counts = collections.Counter(one.dtype for one in facts.values() if one.dtype != 'float32')
+    whole = sum(times for name, times in counts.items() if 'int' in name)
+    findings = []
+    if whole:
+        findings.append(
+            Finding(
+                'warning',
+                'whole-numbers',
+                ('feature files hold integers: expected float features; were they quantised?'),
+                whole,
+            )
+        )
+    if counts:
+        seen = ', '.join(f'{times} {name}' for name, times in counts.items())
+        findings.append(
+            Finding(
+                'info',
+                'dtype',
+                f'of {len(facts)} feature files {seen}; they are read as float32',
+                counts.total(),
+            )
+        )
+    return findings
+
+
+def check_scale(parts: Mapping[str, Iterable[FeatureFacts]]) -> list[Finding]:
+    """Compare how large the features are in the parts of a data set.
+
+    Args:
+        parts: What the files of each part hold.
+    """
+    sizes = {}
+    for name, facts in parts.items():
+        norms = [one.norm for one in facts if one.first_bad is None and one.norm > 0]
+        if norms:
+            sizes[name] = float(np.median(norms))
+    if not sizes or max(sizes.values()) <= _OTHER_SCALE * min(sizes.values()):
+        return []
+    shown = [f'{name}: {size:.4g}' for name, size in sizes.items()]
+    return [
+        Finding.of(
+            'warning',
+            'scale',
+            'the parts have features of different size (median L2 norm of a '
+            'snippet): were they extracted or normalised in the same way?',
+            shown,
+        )
+    ]
+
+
+def check_lengths(
+    lengths: Mapping[str, int], durations: Mapping[str, float], stride: float | None
+) -> list[Finding]:
+    """Compare the number of snippets with the duration of every video.
+
+    Args:
+        lengths: T by id.
+        durations: Seconds by id.
+        stride: Seconds between two snippets that are assumed; ``None``: the features are taken to
+            cover the video whatever their length.
+    """
+    if not lengths:
+        return []
+    fitting = float(
+        np.median([durations[video_id] / length for video_id, length in lengths.items()])
+    )
+    findings = []
+    if stride is None:
+        if len(set(lengths.values())) == 1:
+            return [
+                Finding(
+                    'info',
+                    'resized',
+                    f'all videos have {next(iter(lengths.values()))} snippets: '
+                    'they are taken to cover the whole video',
+                    len(lengths),
+                )
+            ]
+        findings.append(
+            Finding(
+                'info',
+                'stride',
+                'no feature_stride is given: the features are taken to '
+                f'cover the whole video, a snippet every {fitting:.4g} s in the median '
+                'video',
+                len(lengths),
+            )
+        )
+    assumed = fitting if stride is None else stride
+    wrong = [
+        f'{video_id!r}: {length} snippets are {length * assumed:.1f} s of '
+        f'{durations[video_id]:.1f} s'
+        for video_id, length in lengths.items()
+        if not fits_duration(length, assumed, durations[video_id])
+    ]
+    if wrong:
+        level = 'warning' if stride is None else prevalence_level(len(wrong), len(lengths))
+        advice = (
+            _stride_hint(assumed, fitting, lengths, durations)
+            if level == 'error'
+            else 'are these features, and the durations in the annotations, complete?'
+        )
+        findings.append(
+            Finding.of(
+                level,
+                'length',
+                (
+                    f'with a snippet every {assumed:.4g} s the features of {len(wrong)} of '
+                    f'{len(lengths)} videos '
+                    f'are not as long as the video: {advice}'
+                ),
+                wrong,
+            )
+        )
+    return findings
+
+
+def _stride_hint(
+    stride: float, fitting: float, lengths: Mapping[str, int], durations: Mapping[str, float]
+) -> str:
+    """What to write instead of a stride that does not fit most videos."""
+    if len(set(lengths.values())) == 1 and len(set(durations.values())) > 1:
+        return (
+            'all have the same number of snippets, so they were resized to cover the whole '
+            'video: leave '
+            'feature_stride out'
+        )
+    hint = f'feature_stride={fitting:.4g} would fit the median video (seconds between two snippets)'
+    fps = next((fps for fps in COMMON_FPS if abs(stride / fitting / fps - 1) < 0.03), None)
+    return f'{hint}; {stride:g} seem to be frames at {fps} fps: {stride:g}/{fps}' if fps else hint

@@ -1,0 +1,1 @@
+"""Why detections are wrong, after DETAD."""

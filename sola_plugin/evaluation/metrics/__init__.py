@@ -1,0 +1,1 @@
+"""Figures of detections and proposals against ground truth: NumPy only."""

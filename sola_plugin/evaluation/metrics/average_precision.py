@@ -1,0 +1,172 @@
+"""Mean average precision of temporal detections, as the ActivityNet evaluator defines it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sola_plugin.segments import ACTIVITYNET, by_threshold, resolve_thresholds
+
+from .columns import PerVideo
+from .matching import match_detections
+
+
+@dataclass(frozen=True, eq=False)
+class AveragePrecision:
+    """Result of :func:`average_precision`; all precisions are fractions in ``[0, 1]``.
+
+    Attributes:
+        tiou_thresholds: ``(n_tiou,)``.
+        labels: The classes of the ground truth, sorted.
+        per_class: Average precision ``(n_class, n_tiou)``; rows follow ``labels``.
+        ignored: How many detections were left out, by label: labels that the ground truth does not
+            have.
+        unknown_videos: Number of detections in videos that the ground truth does not list. They
+            count as false positives of their class.
+    """
+
+    tiou_thresholds: np.ndarray
+    labels: tuple[str, ...]
+    per_class: np.ndarray
+    ignored: Mapping[str, int]
+    unknown_videos: int
+
+    @property
+    def mAP(self) -> np.ndarray:
+        """Mean over the classes, ``(n_tiou,)``."""
+        return self.per_class.mean(axis=0)
+
+    @property
+    def average(self) -> float:
+        """Mean of :attr:`mAP` over the thresholds."""
+        return float(self.mAP.mean())
+
+    def to_dict(self, per_class: bool = False) -> dict:
+        """Return the figures ready for JSON.
+
+        Args:
+            per_class: Also return those of every class.
+
+        Returns:
+            ``{'average': x, 'per_tiou': {'0.5': x, ...}}``, and with ``per_class`` the same under
+            ``'per_class'`` of every label.
+        """
+        figures = by_threshold(self.tiou_thresholds, self.mAP)
+        if per_class:
+            figures['per_class'] = {
+                label: by_threshold(self.tiou_thresholds, row)
+                for label, row in zip(self.labels, self.per_class)
+            }
+        return figures
+
+
+def average_precision(
+    ground_truth: PerVideo,
+    detections: PerVideo,
+    tiou_thresholds: str | Sequence[float] | np.ndarray = ACTIVITYNET,
+) -> AveragePrecision:
+    """Compute the interpolated average precision of every class at every tIoU threshold.
+
+    Follows ``Evaluation/eval_detection.py`` of the ActivityNet repository. The detections of a
+    class are taken over all videos in order of falling score. Each takes the free ground-truth
+    segment of its video and class with the highest tIoU, if that is at least the threshold, and is
+    a true positive; otherwise it is a false positive. A class with truth but without detections has
+    AP 0; only classes with truth count in the mean. A detection without length matches any segment
+    without length of its class and video, as it does there.
+
+    Two things that the official code leaves open are fixed: of equal scores (and of equal tIoUs)
+    the later entry comes first, and a label without ground truth, on which it stops with a
+    ``KeyError``, is ignored and counted.
+
+    Args:
+        ground_truth: ``{video: [{'segment': [start, end], 'label': str}]}``, seconds. Videos
+            without segments may be listed.
+        detections: ``{video: [{'segment', 'label', 'score'}]}``, in the same unit. Higher scores
+            come first; only their order matters.
+        tiou_thresholds: Numbers in ``(0, 1]``, or a text as :func:`.segments.resolve_thresholds`
+            takes.
+
+    Returns:
+        The average precisions.
+
+    Raises:
+        ValueError: The ground truth has no segments, an entry lacks a key, or a number is not
+            finite or a segment reversed; the message names the video.
+
+    Example:
+        >>> truth = {'a': [{'segment': [0, 10], 'label': 'run'}]}
+        >>> found = {'a': [{'segment': [0, 8], 'label': 'run', 'score': .9}]}
+        >>> average_precision(truth, found, [.5, .9]).mAP.tolist()
+        [1.0, 0.0]
+    """
+    matches = match_detections(ground_truth, detections, resolve_thresholds(tiou_thresholds))
+    return AveragePrecision(
+        tiou_thresholds=matches.tiou_thresholds,
+        labels=matches.labels,
+        per_class=class_precision(matches.is_true, matches.found_class, matches.positives),
+        ignored=matches.ignored,
+        unknown_videos=matches.unknown_videos,
+    )
+
+
+def class_precision(
+    is_true: np.ndarray,
+    found_class: np.ndarray,
+    positives: np.ndarray,
+    *,
+    counted: np.ndarray | None = None,
+    normalized_to: float | None = None,
+) -> np.ndarray:
+    """Compute the interpolated average precision of every class from its true positives.
+
+    Args:
+        is_true: True positives, bool ``(n_tiou, n)``; of every class in order of falling score.
+        found_class: Class of each detection ``(n,)``, ascending.
+        positives: Number of true segments of every class ``(n_class,)``.
+        counted: Bool ``(n_tiou, n)``; the other false positives are treated as if they were not
+            there. Default: all count.
+        normalized_to: Compute the normalised AP with this number of true segments in every class,
+            see :func:`precision_at_ranks`. Default: plain AP.
+
+    Returns:
+        ``(n_class, n_tiou)`` in ``[0, 1]``; NaN for a class without true segments.
+    """
+    result = np.full((len(positives), len(is_true)), np.nan)
+    ends = np.searchsorted(found_class, np.arange(len(positives) + 1))
+    for i in np.flatnonzero(positives):
+        part = slice(ends[i], ends[i + 1])
+        precision = precision_at_ranks(
+            is_true[:, part],
+            None if counted is None else counted[:, part],
+            1.0 if normalized_to is None else normalized_to / positives[i],
+        )
+        # The curve at some recall is the best precision at that recall or beyond it.
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        result[i] = (best * is_true[:, part]).sum(axis=1) / positives[i]
+    return result
+
+
+def precision_at_ranks(
+    is_true: np.ndarray, counted: np.ndarray | None = None, scale: float = 1.0
+) -> np.ndarray:
+    """Precision among the detections of one class down to each of them.
+
+    Precision depends on how many true segments a class has: the more, the more of the detections
+    can be true. The normalised precision (Hoiem et al., ECCV 2012) takes the same number N for all
+    classes: with recall R and F false positives, it is RN / (RN + F).
+
+    Args:
+        is_true: True positives in order of falling score, bool ``(n_tiou, n)``.
+        counted: Bool ``(n_tiou, n)``, which detections count; true positives always have to.
+        scale: N over the number of true segments of the class.
+
+    Returns:
+        ``(n_tiou, n)`` in ``[0, 1]``; 0 before the first detection that counts.
+    """
+    true = np.cumsum(is_true, axis=1)
+    seen = np.arange(1, is_true.shape[1] + 1) if counted is None else np.cumsum(counted, axis=1)
+    false = seen - true
+    true = true * scale
+    return true / np.maximum(true + false, np.finfo(np.float64).tiny)

@@ -1,0 +1,1 @@
+"""What a linear model reads from features."""

@@ -1,0 +1,203 @@
+"""Feature pyramid of transformer blocks (ActionFormer, https://arxiv.org/abs/2202.07925, section
+3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import ChannelNorm, ConvNormReLU, LocalSelfAttention, pointwise
+
+
+class Residual(nn.Module):
+    """Learnt scale of every channel and stochastic depth, on a branch that is added to its input.
+
+    Args:
+        channels: C.
+        drop_path: Probability that a video's branch is left out in training.
+        scale: First value of the scale; a small one makes a block start near the identity.
+    """
+
+    def __init__(self, channels: int, drop_path: float = 0.0, scale: float = 1e-4) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+        self.drop_path = drop_path
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """Scale, and in training drop, ``(N, C, T)``."""
+        branch = branch * self.scale[:, None]
+        if self.training and self.drop_path:
+            keep = 1 - self.drop_path
+            branch = branch * (torch.rand(len(branch), 1, 1, device=branch.device) < keep) / keep
+        return branch
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm transformer block, which halves the length when ``stride=2``.
+
+    Args:
+        channels: C.
+        num_heads: See :class:`~sola_plugin.heads.actionformer.attention.LocalSelfAttention`.
+        window: See there.
+        stride: 1 or 2.
+        dropout: Dropout of the attention's output and in the MLP.
+        drop_path: See :class:`Residual`.
+        residual_scale: See :class:`Residual`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int = 4,
+        window: int | None = None,
+        stride: int = 1,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        residual_scale: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.attention_norm = ChannelNorm(channels)
+        self.attention = LocalSelfAttention(channels, num_heads, window, stride, dropout)
+        self.attention_residual = Residual(channels, drop_path, residual_scale)
+        self.mlp = nn.Sequential(
+            ChannelNorm(channels),
+            pointwise(channels, 4 * channels),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            pointwise(4 * channels, channels),
+            nn.Dropout(dropout),
+        )
+        self.mlp_residual = Residual(channels, drop_path, residual_scale)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """``(N, C, T)`` and its mask ``(N, T)`` to ``(N, C, ceil(T / stride))`` and its mask."""
+        attended, new_mask = self.attention(self.attention_norm(x), mask)
+        if self.stride > 1:
+            x = F.max_pool1d(x.masked_fill(~mask[:, None], -torch.inf), 3, self.stride, padding=1)
+            # A window without a real position has no maximum.
+            x = x.masked_fill(~new_mask[:, None], 0)
+        x = x + self.attention_residual(attended)
+        return x + self.mlp_residual(self.mlp(x)), new_mask
+
+
+class TransformerPyramid(nn.Module):
+    """Projection, stem and one halving transformer block for each further level::
+
+        x (N, C, T) ─ conv ─ conv ─ (+ position) ─ block ─ block ─┬─ level 0 (N, E, T)
+            ┌─────────────────────────────────────────────────────┘
+            └ block, stride 2 ─┬─ level 1 (N, E, ⌈T/2⌉)
+                               └ ...
+
+    No length needs to be a multiple of anything, and a video's features do not depend on the others
+    in its batch.
+
+    Args:
+        in_channels: C.
+        channels: E.
+        num_levels: Levels of the pyramid.
+        num_heads: Heads of the attention.
+        windows: Window of the attention on every level, or one for all; ``None``: all positions.
+        num_convs: Convolutions of the projection.
+        num_stem_blocks: Transformer blocks on level 0.
+        position_encoding: Whether sinusoids of the position are added after the projection.
+        dropout: See :class:`TransformerBlock`.
+        drop_path: See :class:`Residual`.
+        residual_scale: See :class:`Residual`.
+
+    Raises:
+        ValueError: There are not as many windows as levels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int = 512,
+        num_levels: int = 6,
+        num_heads: int = 4,
+        windows: int | None | Sequence[int | None] = None,
+        num_convs: int = 2,
+        num_stem_blocks: int = 2,
+        position_encoding: bool = False,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        residual_scale: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        windows = list(windows) if isinstance(windows, Sequence) else [windows] * num_levels
+        if len(windows) != num_levels:
+            raise ValueError(
+                f'expected one window for each of the {num_levels} levels, got {windows}'
+            )
+        self.channels = channels
+        self.num_levels = num_levels
+        self.position_encoding = position_encoding
+        self.projection = nn.ModuleList(
+            ConvNormReLU(channels if index else in_channels, channels) for index in range(num_convs)
+        )
+
+        def block(window: int | None, stride: int) -> TransformerBlock:
+            return TransformerBlock(
+                channels, num_heads, window, stride, dropout, drop_path, residual_scale
+            )
+
+        self.stem = nn.ModuleList(block(windows[0], 1) for _ in range(num_stem_blocks))
+        self.levels = nn.ModuleList(block(window, 2) for window in windows[1:])
+        self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(num_levels))
+
+    @property
+    def reach(self) -> int | None:
+        """How many snippets to either side a point of the last level depends on; ``None``: all
+        there are.
+
+        The other levels depend on fewer.
+        """
+        blocks: list[TransformerBlock] = [*self.stem, *self.levels]  # type: ignore[list-item]
+        if self.position_encoding or any(block.attention.window is None for block in blocks):
+            return None
+        reach, stride = len(self.projection), 1
+        for block in blocks:
+            reach += stride  # convolutions and pooling of size 3
+            stride *= block.stride
+            assert block.attention.window is not None
+            reach += stride * (block.attention.window // 2)
+        return reach
+
+    def forward(self, x: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Build the pyramid.
+
+        Args:
+            x: ``(N, C, T)``.
+            mask: Bool ``(N, T)``, true where a snippet is real.
+
+        Returns:
+            For every level, finest first, ``(N, E, T_l)`` and its mask ``(N, T_l)``.
+        """
+        for conv in self.projection:
+            x = conv(x, mask)
+        if self.position_encoding:
+            x = x + sinusoids(x.shape[2], x.shape[1]).to(x) / x.shape[1] ** 0.5
+        for block in self.stem:
+            x, mask = block(x, mask)
+        pyramid = [(x, mask)]
+        for block in self.levels:
+            pyramid.append(block(*pyramid[-1]))
+        return [(norm(x), mask) for norm, (x, mask) in zip(self.norms, pyramid)]
+
+
+def sinusoids(length: int, channels: int) -> Tensor:
+    """Sinusoidal position encoding (https://arxiv.org/abs/1706.03762, section 3.5).
+
+    Args:
+        length: T.
+        channels: C.
+
+    Returns:
+        Float32 ``(C, T)`` in ``[-1, 1]``: sines on even channels, cosines on odd ones.
+    """
+    rate = 10000 ** -(torch.arange(channels) // 2 * 2 / channels)
+    angle = rate[:, None] * torch.arange(length)
+    return torch.where((torch.arange(channels) % 2 == 0)[:, None], angle.sin(), angle.cos())

@@ -1,0 +1,5 @@
+"""Boundary-matching network."""
+
+from .localizer import BMN
+
+__all__ = ['BMN']

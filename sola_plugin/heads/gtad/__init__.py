@@ -1,0 +1,5 @@
+"""Sub-graph localization."""
+
+from .localizer import GTAD
+
+__all__ = ['GTAD']

@@ -1,0 +1,1 @@
+"""What the heads share: necks, windows, proposal grids, post-processing."""

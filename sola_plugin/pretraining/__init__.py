@@ -1,0 +1,21 @@
+"""Training a neck before the head: pretext tasks, the run, hooks; importing it registers them."""
+
+from .hook import SoLaPretrainHook
+from .probe import LinearProbeHook
+from .progress_bar import ProgressBarHook
+from .random_state import RandomStateHook
+from .run import pretrain, pretraining_config
+from .runner import name_run, newest_checkpoint, resume_from_newest, resume_run
+
+__all__ = [
+    'LinearProbeHook',
+    'ProgressBarHook',
+    'RandomStateHook',
+    'SoLaPretrainHook',
+    'name_run',
+    'newest_checkpoint',
+    'pretrain',
+    'pretraining_config',
+    'resume_from_newest',
+    'resume_run',
+]

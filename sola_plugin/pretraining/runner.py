@@ -1,0 +1,222 @@
+"""Runs of mmengine's Runner: their names, ranks, random state and resuming."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import datetime
+import gc
+import itertools
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_dist_info, is_distributed, is_main_process
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from sola_plugin.locking import hold_lock
+
+from .progress_bar import removing_bars
+
+_count = itertools.count(1)
+
+
+def name_run(cfg: Config) -> None:
+    """Give a Runner config an experiment name of its own in this process.
+
+    mmengine finds loggers, message hubs and visualizers by the experiment's name, by default the
+    time in seconds: of two runs within a second, the second one would write into the log of the
+    first.
+
+    Args:
+        cfg: Changed in place; a name that is there is kept.
+    """
+    if cfg.get('experiment_name') is None:
+        cfg.experiment_name = f'run{next(_count)}'
+
+
+#: Ranks that share no gradients wait for each other at the end, as long as the slowest one works.
+_LONG_WAIT = datetime.timedelta(days=30)
+
+
+def prepare_cpu_ranks(cfg: Config) -> None:
+    """Let ``torchrun`` work where there is no GPU.
+
+    mmengine sets the CUDA device of a rank before anything else, and hands it to
+    DistributedDataParallel; both fail there. With a GPU, or without ``torchrun``, nothing is done.
+
+    Args:
+        cfg: Runner config with ``launcher``; changed in place.
+    """
+    if cfg.get('launcher') != 'pytorch' or torch.cuda.is_available():
+        return
+    if not is_distributed():
+        _join_group()
+    if cfg.get('model_wrapper_cfg') is None:
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        )
+
+
+def divide_among_ranks() -> tuple[int, int]:
+    """Join the ranks that ``torchrun`` started, for work that is divided among them.
+
+    Returns:
+        Number of this rank, and of how many; ``(0, 1)`` without ``torchrun``.
+    """
+    if torch.distributed.is_torchelastic_launched() and not is_distributed():
+        _join_group(timeout=_LONG_WAIT)
+    return get_dist_info()
+
+
+def _join_group(**options) -> None:
+    torch.distributed.init_process_group('gloo', **options)
+    # Threads of gloo that still run when the interpreter ends would abort the process.
+    atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    # a model wrapper in a reference cycle would keep the group, and its threads, alive
+    gc.collect()
+    if is_distributed():
+        torch.distributed.destroy_process_group()
+
+
+def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
+    """Newest complete ``epoch_N.pth`` or ``iter_N.pth`` of a folder.
+
+    Of one kind, the one with the largest number; of two kinds (the run of one ended, and another
+    began in the same folder), those of the kind that was written last. A file that cannot be read,
+    such as one that another program left torn, is passed over with a warning.
+
+    Args:
+        work_dir: Folder of a run.
+
+    Returns:
+        Its path, or ``None`` when there is none.
+    """
+    return next((path for path, _ in _readable(work_dir)), None)
+
+
+def resume_from_newest(cfg: Config) -> None:
+    """Point a Runner config at the newest readable checkpoint of its ``work_dir``.
+
+    Args:
+        cfg: Changed in place: ``resume``, ``load_from``, and the seed, see :func:`resume_seed`.
+            Without a checkpoint the run starts anew.
+    """
+    path, checkpoint = next(_readable(cfg.work_dir), (None, None))
+    cfg.resume = path is not None
+    cfg.load_from = None if path is None else os.fspath(path)
+    if path is None:
+        print_log(f'nothing to resume in {cfg.work_dir}: starting anew', 'current', logging.WARNING)
+    resume_seed(cfg, checkpoint)
+
+
+def resume_run(cfg: Config) -> None:
+    """Prepare a Runner config for going on with a run, where it asks for that.
+
+    Args:
+        cfg: With ``resume=True`` and no ``load_from``, see :func:`resume_from_newest`. With
+            ``load_from``, that checkpoint is resumed. Changed in place.
+    """
+    if not cfg.get('resume'):
+        return
+    if cfg.get('load_from'):
+        resume_seed(cfg, _load(cfg.load_from))
+    else:
+        resume_from_newest(cfg)
+
+
+def resume_seed(cfg: Config, checkpoint: Any) -> None:
+    """Give a Runner config the seed of the run that it goes on with.
+
+    mmengine takes it over only after samplers and workers were seeded: without this, a run whose
+    seed was drawn would go on with the videos in another order.
+
+    Args:
+        cfg: Changed in place: ``randomness``.
+        checkpoint: What the file holds.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    seed = meta.get('seed') if isinstance(meta, dict) else None
+    if not isinstance(seed, int):
+        return
+    randomness = dict(cfg.get('randomness') or {})
+    if randomness.get('seed') not in (None, seed):
+        print_log(
+            f'the run is resumed with its own seed {seed}, not {randomness["seed"]}',
+            'current',
+            logging.WARNING,
+        )
+    cfg.randomness = {**randomness, 'seed': seed}
+
+
+def _readable(work_dir: str | os.PathLike) -> Iterator[tuple[Path, Any]]:
+    """Checkpoints of a folder that can be read, newest first, and what they hold."""
+    for path in _newest_first(work_dir):
+        try:
+            checkpoint = _load(path)
+        except Exception as error:  # torch raises many kinds for a torn file
+            print_log(
+                f'{path} cannot be read ({error}); trying the checkpoint before it',
+                'current',
+                logging.WARNING,
+            )
+        else:
+            yield path, checkpoint
+
+
+def _newest_first(work_dir: str | os.PathLike) -> list[Path]:
+    kinds: dict[str, list[tuple[int, Path]]] = {}
+    for path in Path(work_dir).glob('*.pth'):
+        match = re.fullmatch(r'(epoch|iter)_(\d+)', path.stem)
+        if match:
+            kinds.setdefault(match[1], []).append((int(match[2]), path))
+    # Numbers of epochs and of iterations cannot be compared; times of files can.
+    newest_kind = sorted(
+        (sorted(found, reverse=True) for found in kinds.values()),
+        key=lambda found: max(path.stat().st_mtime_ns for _, path in found),
+        reverse=True,
+    )
+    return [path for found in newest_kind for _, path in found]
+
+
+def _load(path: str | os.PathLike) -> Any:
+    return CheckpointLoader.load_checkpoint(os.fspath(path), map_location='cpu', logger='silent')
+
+
+def run_training(runner: Runner) -> None:
+    """Train; no other training may write to the same work dir meanwhile.
+
+    Args:
+        runner: After it was built.
+
+    Raises:
+        BusyError: Another process trains there. Of several ranks the first raises it.
+    """
+    lock = (
+        hold_lock(runner.work_dir, inside=True) if is_main_process() else contextlib.nullcontext()
+    )
+    with lock, removing_bars(runner):
+        runner.train()
+
+
+def run_test(runner: Runner) -> dict[str, float]:
+    """Test.
+
+    Args:
+        runner: After it was built.
+
+    Returns:
+        Figures by name.
+    """
+    with removing_bars(runner):
+        return runner.test()

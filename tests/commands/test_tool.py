@@ -1,0 +1,159 @@
+"""How tools end when they are stopped: one line, an exit code, at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+TOOLS = sorted((ROOT / 'tools').glob('*.py'))
+
+#: Stops itself when the tool has imported this module, in the middle of its imports.
+SITE = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+
+class Stop(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == 'argparse' and sys.argv[0].endswith('.py'):
+            os.kill(os.getpid(), signal.{name})
+
+sys.modules.pop('argparse', None)
+sys.meta_path.insert(0, Stop())
+"""
+
+
+def start(arguments: list, **options) -> subprocess.Popen:
+    """A process whose Ctrl-C works even where the tests run in the background of a shell."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **options,
+    )
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda path: path.stem)
+def test_every_tool_is_stopped_while_it_imports(tool, tmp_path):
+    name = 'SIGTERM' if TOOLS.index(tool) % 2 else 'SIGINT'
+    (tmp_path / 'sitecustomize.py').write_text(SITE.format(name=name))
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    process = start([tool, '--help'], env=dict(os.environ, PYTHONPATH=path))
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == dict(SIGINT=130, SIGTERM=143)[name]
+    assert re.fullmatch('stopped(: .*goes on.*)?\n', errors) and not output
+
+
+def test_tools_run_in_the_one_way():
+    for tool in TOOLS:
+        text = tool.read_text(encoding='utf-8')
+        assert text.endswith("if __name__ == '__main__':\n    run_tool(main)\n"), tool
+        assert text.index('stoppable(__name__') < text.index('\nimport argparse'), tool
+
+
+SCRIPT = """
+import os, sys, threading, time
+from sola_plugin.commands.tool import run_tool, stoppable
+
+stoppable(__name__, 'advice')
+
+def wait():
+    print('begun', flush=True)
+    time.sleep(60)
+
+def main():
+    {body}
+
+if __name__ == '__main__':
+    run_tool(main)
+"""
+
+BODIES = {
+    'waits': 'wait()',
+    'cleans-up': 'try: wait()\n    finally: print("clean", flush=True)',
+    'swallows': 'while True:\n        try: wait()\n        except BaseException: time.sleep(60)',
+    'cleans-up-for-long': 'try: wait()\n    finally: time.sleep(60)',
+    'complains': 'try: wait()\n    except BaseException: raise RuntimeError("worker")',
+    'has-a-thread': 'threading.Thread(target=time.sleep, args=(60,)).start(); wait()',
+}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['int', 'term'])
+@pytest.mark.parametrize('case', BODIES)
+def test_stopped_while_it_works(case, number, tmp_path):
+    (tmp_path / 'script.py').write_text(SCRIPT.format(body=BODIES[case]))
+    process = start([tmp_path / 'script.py'], env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert process.stdout.readline() == 'begun\n'
+    begin = time.monotonic()
+    process.send_signal(number)
+    process.send_signal(number)  # impatience changes nothing
+    output, errors = process.communicate(timeout=20)
+    assert time.monotonic() - begin < 3  # 0.7 s on a machine that has nothing else to do
+    assert process.returncode == 128 + number and errors == 'stopped: advice\n'
+    assert output == ('clean\n' if case == 'cleans-up' else '')
+
+
+def test_forked_workers_are_left_as_they_were(tmp_path):
+    """Workers that read data: Ctrl-C is KeyboardInterrupt, SIGTERM kills."""
+    body = (
+        'for number in (2, 15):\n'
+        '        child = os.fork()\n'
+        '        if not child:\n'
+        '            try: os.kill(os.getpid(), number); time.sleep(60)\n'
+        '            except KeyboardInterrupt: os._exit(7)\n'
+        '        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))'
+    )
+    (tmp_path / 'script.py').write_text(SCRIPT.format(body=body))
+    process = start([tmp_path / 'script.py'], env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert process.communicate(timeout=60) == ('7\n-15\n', '')
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    'body',
+    [
+        'print("x" * 100)',
+        'print("x" * 10_000_000)',
+        'try: print("x" * 200_000, flush=True)\n    except OSError as error: sys.exit(f"{error}")',
+    ],
+    ids=['short', 'long', 'caught-by-the-tool'],
+)
+def test_output_that_nobody_reads(body, tmp_path):
+    (tmp_path / 'script.py').write_text(SCRIPT.format(body=f'sys.stdin.read(1)\n    {body}'))
+    process = start(
+        [tmp_path / 'script.py'],
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stdin=subprocess.PIPE,
+    )
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == '' and process.wait(60) == 141
+
+
+def test_another_broken_pipe_is_an_error(tmp_path):
+    body = 'r, w = os.pipe(); os.close(r); os.write(w, b"x")'
+    (tmp_path / 'script.py').write_text(SCRIPT.format(body=body))
+    process = start([tmp_path / 'script.py'], env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert 'BrokenPipeError' in process.communicate(timeout=60)[1] and process.returncode == 1
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path):
+    (tmp_path / 'script.py').write_text(SCRIPT.format(body='os.kill(os.getpid(), 2)'))
+    process = subprocess.run(
+        [sys.executable, tmp_path / 'script.py'],
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert process.returncode == 0

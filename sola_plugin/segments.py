@@ -16,7 +16,7 @@ _PRESETS = {'activitynet': ACTIVITYNET, 'hacs': HACS, 'thumos14': THUMOS14}
 
 
 def aligned_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """tIoU of segments that lie side by side in two arrays.
+    """The tIoU of segments that lie side by side in two arrays.
 
     Args:
         a: Segments ``[start, end]``, shape ``(..., 2)``, any unit.
@@ -34,7 +34,7 @@ def aligned_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def segment_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """tIoU of every segment of one array with every segment of another.
+    """The tIoU of every segment of one array with every segment of another.
 
     Args:
         a: Segments ``[start, end]``, shape ``(n, 2)``, any unit.
@@ -255,8 +255,7 @@ def snippet_classes(
     feature_span: tuple[float, float],
     num_snippets: int,
 ) -> np.ndarray:
-    """Give every snippet the class of the action that its centre lies in; of several, of the
-    shortest.
+    """Give every snippet the class of the (shortest) action that its centre lies in.
 
     Args:
         segments: ``(n, 2)`` in seconds.

@@ -1,5 +1,4 @@
-"""Temporal similarity matrices of a video: raw features, behind SoLa, and the target of its
-training."""
+"""Temporal similarity matrices of a video: raw, behind SoLa, and the target of its training."""
 
 from __future__ import annotations
 
@@ -127,7 +126,9 @@ def epoch_frames(
     """One figure for each epoch of pretraining, all of one size.
 
     Args:
-        features, meta, snippets: See :func:`tsm_figure`.
+        features: See :func:`tsm_figure`.
+        meta: See there.
+        snippets: See there.
         folder: Work dir of a finished pretraining, with ``sola.pth`` and :func:`epoch_checkpoints`.
         max_frames: Of more epochs, so many are taken at equal distances, first and last included.
 

@@ -54,8 +54,7 @@ class Finding:
 
 
 def prevalence_level(count: int, total: int) -> str:
-    """``'error'`` where more than half is concerned: that is the set-up, not a fault of single
-    videos.
+    """``'error'`` where more than half is concerned: the set-up is wrong, not single videos.
 
     >>> prevalence_level(6, 10), prevalence_level(5, 10)
     ('error', 'warning')

@@ -243,8 +243,7 @@ class TALFeatureDataset(BaseDataset):
         return self.feature_store.load(self.get_data_info(index)['video_name'])
 
     def _join_prefix(self) -> None:
-        """Let relative paths start from ``data_root``; mmengine's own knows paths only, no
-        lists."""
+        """Let relative paths start from ``data_root``; mmengine's own method knows no lists."""
         features = self.data_prefix.pop('features')
         super()._join_prefix()
         self.data_prefix['features'] = rooted(features, self.data_root or '')

@@ -53,8 +53,9 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True)
 class SnippetSampling:
-    """Which frames make a snippet. Snippet ``i`` is frames ``i * stride .. i * stride + length -
-    1``.
+    """Which frames make a snippet.
+
+    Snippet ``i`` is frames ``i * stride .. i * stride + length - 1``.
 
     Attributes:
         length: Frames in a snippet.
@@ -79,8 +80,7 @@ class SnippetSampling:
             raise ValueError(f'fps is {self.fps}, expected frames per second above 0')
 
     def time_axis(self, fps: float) -> tuple[float, float]:
-        """``feature_stride`` and ``feature_offset`` of ``TALFeatureDataset``, seconds, at a frame
-        rate.
+        """``feature_stride`` and ``feature_offset`` of ``TALFeatureDataset``, in seconds.
 
         A snippet is ``length`` frames long, a cell of the features ``stride`` frames. The offset
         puts the centre of each cell on the centre of its snippet, ``(i * stride + length / 2) /
@@ -230,8 +230,7 @@ def resample(
 
 
 def windows(frames: Iterable[Frame], length: int, stride: int) -> Iterator[list[Frame]]:
-    """Windows of ``length`` frames, one every ``stride`` frames; what is left at the end is
-    dropped.
+    """Windows of ``length`` frames, one every ``stride`` frames; the rest at the end is dropped.
 
     Example:
         >>> list(windows('abcdefg', length=4, stride=2))

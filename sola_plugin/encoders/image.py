@@ -99,8 +99,7 @@ def view_of(pipeline: Sequence[dict]) -> list[dict]:
 
 
 def type_name(config: dict) -> str:
-    """Name of the class in a config, which may have a scope (``mmaction.Resize``) or be the class
-    itself."""
+    """Name of a config's class, which may have a scope (``mmaction.Resize``) or be the class."""
     kind = config['type']
     return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
 

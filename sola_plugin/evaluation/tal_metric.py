@@ -213,8 +213,10 @@ class TALMetric(BaseMetric):
 
 
 class _Failure:
-    """An error in the place of a figure. Other ranks get its text: not every error can be
-    pickled."""
+    """An error in the place of a figure.
+
+    Other ranks get its text: not every error can be pickled.
+    """
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -38,8 +38,9 @@ class TEM(NeckMixin, StockTEM):
 
 @MODELS.register_module(force=True)
 class TCANet(NeckMixin, StockTCANet):
-    """Temporal Context Aggregation Network (https://arxiv.org/abs/2103.13141), mmaction2's, with a
-    neck.
+    """mmaction2's Temporal Context Aggregation Network with a neck.
+
+    The paper: https://arxiv.org/abs/2103.13141.
 
     Args:
         feat_dim: Channels of the features.

@@ -78,8 +78,7 @@ class Standardization(Neck):
         self.norm = nn.BatchNorm1d(in_channels, affine=False, momentum=None)
 
     def restart(self) -> None:
-        """Let the next batch of training replace the statistics; until then they are used as they
-        are."""
+        """Let the next batch of training replace the statistics, which are used until then."""
         assert self.norm.num_batches_tracked is not None
         self.norm.num_batches_tracked.zero_()
 

@@ -1,5 +1,8 @@
-"""SoLa neck (Kang et al., Soft-Landing Strategy for Alleviating the Task Discrepancy Problem in
-Temporal Action Localization Tasks, CVPR 2023, https://arxiv.org/abs/2211.06023)."""
+"""SoLa neck.
+
+Kang et al., Soft-Landing Strategy for Alleviating the Task Discrepancy Problem in Temporal Action
+Localization Tasks, CVPR 2023, https://arxiv.org/abs/2211.06023.
+"""
 
 from __future__ import annotations
 

@@ -106,16 +106,16 @@ SCHEDULE = tuple(
 
 
 def pretrain(cfg: Config) -> Path:
-    """Train a neck by similarity matching, or another pretext task, and write it to
-    ``<work_dir>/sola.pth``.
+    """Train a neck by similarity matching, or another pretext task; write ``sola.pth``.
 
     Args:
         cfg: Runner config whose model is a pretext task. With ``resume=True`` the run goes on
             from its newest checkpoint that can be read.
 
     Returns:
-        Path of ``sola.pth``; its ``meta`` holds the settings of the task, the schedule, the
-        features (:func:`~sola_plugin.datasets.features.fingerprint.record_features`), the seed, and
+        Path of ``sola.pth`` in the work dir; its ``meta`` holds the settings of the task, the
+        schedule, the features
+        (:func:`~sola_plugin.datasets.features.fingerprint.record_features`), the seed, and
         the mean loss of every epoch.
 
     Raises:
@@ -180,8 +180,7 @@ def _epoch_losses(runner: Runner) -> list[float]:
 
 @contextlib.contextmanager
 def nested_run() -> Iterator[None]:
-    """Let another Runner live inside: the outer one finds its globals and random state as they
-    were.
+    """Let another Runner live inside; the outer one's globals and random state stay as they were.
 
     mmengine's loggers, message hubs and visualizers are found through "the newest instance", and a
     Runner seeds every generator.

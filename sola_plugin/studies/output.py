@@ -24,8 +24,7 @@ from .study import Study
 
 
 def update_document(path: str | os.PathLike, name: str, text: str) -> None:
-    """Put text between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``, each on a line of its
-    own.
+    r"""Put text between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``, each on its own line.
 
     Args:
         path: The document. Marks that it lacks, and a missing document, are written: the block is
@@ -40,7 +39,7 @@ def update_document(path: str | os.PathLike, name: str, text: str) -> None:
     Example:
         >>> import tempfile
         >>> file = Path(tempfile.mkdtemp(), 'page.md')
-        >>> _ = file.write_text('By hand.\\n')
+        >>> _ = file.write_text('By hand.\n')
         >>> update_document(file, 'speed', 'fast')
         >>> update_document(file, 'speed', 'faster')
         >>> print(file.read_text())
@@ -85,7 +84,9 @@ class Written:
 
 
 def write_study(study: Study, outcomes: Sequence[Outcome], work_dir: Path, command: str) -> Written:
-    """Write ``results.md``, ``results.csv`` and, if there are results, ``results.png`` and
+    """Write the results of a study.
+
+    They are ``results.md``, ``results.csv`` and, if a cell has results, ``results.png`` and
     ``report.html``.
 
     Args:

@@ -43,8 +43,9 @@ class Row:
 
 
 def study_groups(study: Study, outcomes: Sequence[Outcome]) -> dict[str, dict[str, Row]]:
-    """Sort the cells into groups of one baseline each, by the factors that the baseline does not
-    name.
+    """Sort the cells into groups of one baseline each.
+
+    The groups are those of the factors that the baseline does not name.
 
     Args:
         study: The study.
@@ -156,8 +157,7 @@ def code_versions(outcomes: Sequence[Outcome]) -> str:
 
 
 def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
-    """Write every figure of every cell and seed as CSV; a failed one has its reason under
-    ``error``.
+    """Write the figures of every cell and seed as CSV; a failed one's reason is in ``error``.
 
     Args:
         path: File to write.

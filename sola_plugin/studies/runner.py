@@ -95,8 +95,7 @@ _Task = tuple[Cell, int, Path, int]
 def _layers(
     plan: list[tuple[Cell, int, list[Stage]]], errors: dict[Path, str]
 ) -> Iterator[dict[Path, _Task]]:
-    """Stages that need nothing, then those that need only these, ...; none that needs a failed
-    one."""
+    """Stages that need nothing, then those that need only these, ...; none after a failed one."""
     for place in range(max(len(stages) for _, _, stages in plan)):
         yield {
             stages[place].folder: (cell, seed, stages[place].folder.parent, place)

@@ -197,8 +197,7 @@ def _pretrain_stage(
 
 
 def _run_head(cfg: Config, folder: Path, seed: int) -> dict:
-    """Train, test and probe; each of them is a stage of its own, so that a kill costs one of
-    them."""
+    """Train, test and probe; each is a stage of its own, so that a kill costs one of them."""
     run = _seeded(cfg, folder / 'run', seed)
     checkpoint = Path(run.work_dir) / f'epoch_{run.train_cfg.max_epochs}.pth'
 

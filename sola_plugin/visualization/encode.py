@@ -81,8 +81,7 @@ def write_gif(
     seconds: float = 0.4,
     last_seconds: float = 2.0,
 ) -> None:
-    """Write an animated GIF that repeats for ever; it appears under its name only when it is
-    complete.
+    """Write an animated GIF that repeats for ever; it gets its name only when it is complete.
 
     Args:
         path: File to write, ``.gif``.

@@ -94,8 +94,7 @@ def clock(seconds: float) -> str:
 def _marks(
     detections: Sequence[Mapping[str, Any]], duration: float, threshold: float
 ) -> list[dict[str, Any]]:
-    """What the template reads of every detection; ``left`` and ``width`` are percent of the
-    video."""
+    """What the template reads of a detection; ``left`` and ``width`` are percent of the video."""
     marks = []
     strengths = opacities([item['score'] for item in detections])
     for number, (item, opacity) in enumerate(zip(detections, strengths)):

@@ -1,5 +1,4 @@
-"""Check a data set before training: annotations, features, and what the localizer's grid can
-reach."""
+"""Check a data set before training: annotations, features, what the localizer's grid can reach."""
 
 from __future__ import annotations
 
@@ -244,8 +243,7 @@ def _oracle(
 
 
 def _extent(part: Part, video_id: str, video: Video, reach: Reach) -> Extent | None:
-    """Where the features of a video lie; ``None`` if nothing tells and the localizer needs to
-    know."""
+    """Where the features of a video lie; ``None``: nothing tells, and the localizer has to know."""
     stride, offset = part.dataset.feature_stride, part.dataset.feature_offset
     if video_id in part.facts:
         length = part.facts[video_id].length

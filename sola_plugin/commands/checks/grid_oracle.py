@@ -1,5 +1,4 @@
-"""The oracle of one part of a data set: its figures, and which segments are out of reach, and
-why."""
+"""The oracle of one part of a data set: its figures; which segments are out of reach, and why."""
 
 from __future__ import annotations
 
@@ -51,8 +50,10 @@ class GridOracle:
         return self.oracle.tiou < _REACHED
 
     def by_length(self) -> list[dict]:
-        """Segments and misses by length: ``[dict(cells=[low, high), segments, mean_tiou,
-        missed)]``."""
+        """Segments and misses by length.
+
+        They are ``[dict(cells=[low, high), segments, mean_tiou, missed)]``, ``cells`` the length.
+        """
         rows = []
         in_cells = self.lengths / self.cells
         for low, high in zip(_LENGTHS, _LENGTHS[1:]):

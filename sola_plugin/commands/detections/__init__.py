@@ -1,2 +1,1 @@
-"""Files of ground truth and detections, anybody's: reading, evaluation in words, diagnosis; no
-torch."""
+"""Anybody's files of ground truth and detections: reading, evaluation, diagnosis; no torch."""

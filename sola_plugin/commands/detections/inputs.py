@@ -1,5 +1,4 @@
-"""An annotation file and a detection file that belong together. NumPy only: no torch, no
-mmengine."""
+"""An annotation file and a detection file that belong together; no torch, no mmengine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Result files of other projects: detections as ActivityNet, OpenTAD and ActionFormer write
-them."""
+"""Result files of other projects: the detections of ActivityNet, OpenTAD and ActionFormer."""
 
 from __future__ import annotations
 
@@ -128,8 +127,7 @@ def _label_columns(
     annotations: str | os.PathLike | None,
     label_file: str | os.PathLike | None,
 ) -> list[dict[str, str]]:
-    """Return ``{'label': name}`` of each entry; ``{}`` where there are no names and none are
-    needed."""
+    """Return ``{'label': name}`` of each entry; ``{}`` where no names are given or needed."""
     if labels.dtype.kind in 'US':
         return [{'label': label} for label in labels.tolist()]
     if labels.dtype.kind not in 'iu':

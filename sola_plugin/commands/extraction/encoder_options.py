@@ -37,8 +37,10 @@ class EncoderChoice:
 
 
 def add_encoder_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add ``--recognizer --encoder --length --stride --fps --short-side --crop --batch-size --amp
-    --device``.
+    """Add the options that choose and run an encoder.
+
+    They are ``--recognizer --encoder --length --stride --fps --short-side --crop --batch-size
+    --amp --device``.
 
     Args:
         parser: Changed in place.

@@ -1,5 +1,4 @@
-"""The folder that an extraction writes: features, what is known of each video, and their
-description."""
+"""The folder that an extraction writes: features, their description, the facts of each video."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The features of one video as prediction reads them: some snippets at a time, and where they lie
-in time."""
+"""The features of one video as prediction reads them: a part at a time, with their time axis."""
 
 from __future__ import annotations
 

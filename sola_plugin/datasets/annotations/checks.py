@@ -1,5 +1,4 @@
-"""Checks of annotations: what stops training or evaluation, and what lowers figures without
-stopping them."""
+"""Checks of annotations: what stops training or evaluation, what silently lowers the figures."""
 
 from __future__ import annotations
 
@@ -39,7 +38,8 @@ def check_annotation_file(
     Of a video that cannot be read only the first fault is reported, and the video is left out.
 
     Args:
-        path, durations: See :func:`~sola_plugin.datasets.annotations.model.load_annotations`.
+        path: See :func:`~sola_plugin.datasets.annotations.model.load_annotations`.
+        durations: See there.
 
     Returns:
         The videos that could be read, and what is wrong with the others.

@@ -1,5 +1,4 @@
-"""Checks of feature files: what stops training, and what makes results near zero without stopping
-it."""
+"""Checks of feature files: what stops training, and what silently makes results near zero."""
 
 from __future__ import annotations
 

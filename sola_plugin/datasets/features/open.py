@@ -67,8 +67,7 @@ def open_features(source: Any, **options: Any) -> FeatureStore:
 
 
 def is_source(value: Any) -> bool:
-    """Whether something can be meant for :func:`open_features`: a path, a dict with ``root``, a
-    list."""
+    """Whether :func:`open_features` can be meant: a path, a dict with ``root``, a list."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return len(value) > 0 and all(map(is_source, value))
     return isinstance(value, (str, os.PathLike)) or isinstance(value, Mapping) and 'root' in value

@@ -122,8 +122,7 @@ class FeatureStore(abc.ABC):
 
 
 def channels_first(rows: np.ndarray) -> np.ndarray:
-    """Transpose ``(T, C)`` of any dtype to float32 ``(C, T)``, C-contiguous, which shares no
-    memory.
+    """Transpose ``(T, C)`` of any dtype to contiguous float32 ``(C, T)``, which shares no memory.
 
     >>> channels_first(np.array([[1, 2, 3], [4, 5, 6]]))
     array([[1., 4.],
@@ -301,8 +300,7 @@ class ArrayStore(FeatureStore):
 
     @functools.cached_property
     def _first_shapes(self) -> list[tuple[tuple[int, ...], str]]:
-        """Shape and suffix of the first good videos. A damaged one is reported when its turn
-        comes."""
+        """Shape and suffix of the first good videos; a damaged one is reported at its turn."""
         found: list[tuple[tuple[int, ...], str]] = []
         problem = None
         for video_id in self.ids():

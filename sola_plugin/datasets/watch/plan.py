@@ -1,5 +1,4 @@
-"""What the embedded data consist of: the settings, and the subjects and streams that follow from
-them."""
+"""What the embedded data consist of: settings, and the subjects and streams that follow."""
 
 from __future__ import annotations
 

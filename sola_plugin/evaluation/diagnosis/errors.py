@@ -213,8 +213,7 @@ def bucket_misses(missed: np.ndarray, bucket: np.ndarray, num_buckets: int) -> n
 
 
 def overall_map(matches: Matches) -> float:
-    """Normalised mAP (DETAD writes mAP_N) of all true segments, mean over the thresholds, in [0,
-    1].
+    """Normalised mAP (DETAD: mAP_N) of all true segments, mean over the thresholds, in [0, 1].
 
     N is the mean number of true segments of a class.
     """

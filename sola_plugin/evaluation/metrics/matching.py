@@ -121,7 +121,7 @@ def match_detections(
 
 
 def overlap(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """tIoU as the matching sees it: infinite for two segments without length.
+    """The tIoU as the matching sees it: infinite for two segments without length.
 
     The official code divides 0 by 0 for them, and the NaN comes first and passes every threshold.
     ActivityNet has such annotations, so its figures depend on it.

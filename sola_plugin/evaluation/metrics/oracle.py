@@ -1,5 +1,4 @@
-"""The oracle: what a localizer can reach at best, when it can only give the proposals of its
-grid."""
+"""The oracle: what a localizer can reach at best, with no other proposals than its grid's."""
 
 from __future__ import annotations
 
@@ -35,8 +34,10 @@ class Oracle:
         return (self.tiou >= self.tiou_thresholds[:, None]).mean(axis=1)
 
     def to_dict(self) -> dict:
-        """Return ``{'mAP': {'average', 'per_tiou'}, 'recall': {'average', 'per_tiou'}}``, for
-        JSON."""
+        """Return the figures for JSON.
+
+        They are ``{'mAP': {'average', 'per_tiou'}, 'recall': {'average', 'per_tiou'}}``.
+        """
         return {
             'mAP': by_threshold(self.tiou_thresholds, self.precision.mAP),
             'recall': by_threshold(self.tiou_thresholds, self.recall),

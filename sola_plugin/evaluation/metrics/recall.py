@@ -194,8 +194,7 @@ class TopKRecall:
         return self.recall.mean(axis=1)
 
     def to_dict(self) -> dict[str, dict]:
-        """Return ``{'1': {'average': x, 'per_tiou': {'0.5': x, ...}}, '5': ...}``, ready for
-        JSON."""
+        """Return ``{'1': {'average': x, 'per_tiou': {'0.5': x, ...}}, '5': ...}``, for JSON."""
         return {
             str(k): by_threshold(self.tiou_thresholds, recall)
             for k, recall in zip(self.top_k, self.recall)

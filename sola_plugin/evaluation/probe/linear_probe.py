@@ -227,8 +227,7 @@ def bootstrap_weights(videos: np.ndarray, seed: int) -> np.ndarray:
 
 
 class _Probe:
-    """The classifier on checked and normalised snippets; the arguments are those of
-    :func:`linear_probe`."""
+    """The classifier on checked, normalised snippets, with :func:`linear_probe`'s arguments."""
 
     def __init__(
         self,

@@ -124,8 +124,7 @@ def local_attention(
     missing = -length % window
 
     def around(x: Tensor) -> Tensor:
-        """Each block with its neighbours: ``(N, H, T, D)`` to ``(N, H, blocks, 2 window - 1,
-        D)``."""
+        """Blocks and their neighbours: ``(N, H, T, D)`` to ``(N, H, blocks, 2 window - 1, D)``."""
         return (
             F.pad(x, (0, 0, before, after + missing))
             .unfold(2, 2 * window - 1, window)

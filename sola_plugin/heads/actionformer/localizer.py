@@ -31,8 +31,9 @@ _MOMENTUM = 0.1
 
 @MODELS.register_module()
 class ActionFormer(NeckMixin, Localizer):
-    """ActionFormer (https://arxiv.org/abs/2202.07925): every point of a pyramid classifies and
-    regresses::
+    """ActionFormer (https://arxiv.org/abs/2202.07925).
+
+    Every point of a pyramid classifies and regresses::
 
         features (C, T_i) ─ neck ─ pyramid ─┬ classifier ─ K scores a point ──────────┬ soft-NMS
                                             └ regressor ── distances to start and end ┘
@@ -124,8 +125,7 @@ class ActionFormer(NeckMixin, Localizer):
 
     @property
     def reach(self) -> int | None:
-        """How many snippets to either side, behind the neck, a point's outputs depend on; ``None``:
-        all."""
+        """Snippets to either side, behind the neck, that a point depends on; ``None``: all."""
         inner = self.pyramid.reach
         convs = len(self.classifier.convs) + 1
         return None if inner is None else inner + convs * 2 ** (self.pyramid.num_levels - 1)
@@ -247,8 +247,7 @@ class ActionFormer(NeckMixin, Localizer):
         return sample.gt_instances['gt_labels']
 
     def _average_positives(self, positive: Tensor) -> Tensor:
-        """Moving average of the number of positive points of a batch, over all ranks; at least
-        1."""
+        """Moving average of a batch's number of positive points, over all ranks; at least 1."""
         if self.training:
             count = positive.sum().to(self.loss_normalizer)
             all_reduce(count, 'mean')

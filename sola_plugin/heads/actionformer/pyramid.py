@@ -1,5 +1,4 @@
-"""Feature pyramid of transformer blocks (ActionFormer, https://arxiv.org/abs/2202.07925, section
-3.2)."""
+"""Feature pyramid of transformer blocks (ActionFormer, https://arxiv.org/abs/2202.07925, 3.2)."""
 
 from __future__ import annotations
 
@@ -85,7 +84,9 @@ class TransformerBlock(nn.Module):
 
 
 class TransformerPyramid(nn.Module):
-    """Projection, stem and one halving transformer block for each further level::
+    """Projection, stem and one halving transformer block for each further level.
+
+    In a picture::
 
         x (N, C, T) ─ conv ─ conv ─ (+ position) ─ block ─ block ─┬─ level 0 (N, E, T)
             ┌─────────────────────────────────────────────────────┘
@@ -150,8 +151,7 @@ class TransformerPyramid(nn.Module):
 
     @property
     def reach(self) -> int | None:
-        """How many snippets to either side a point of the last level depends on; ``None``: all
-        there are.
+        """Snippets to either side that a point of the last level depends on; ``None``: all.
 
         The other levels depend on fewer.
         """

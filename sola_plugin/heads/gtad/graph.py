@@ -1,5 +1,4 @@
-"""Graph layers of G-TAD: snippets are nodes, near ones in time and in feature space are
-connected."""
+"""Graph layers of G-TAD: snippets are nodes, neighbours in time and feature space are joined."""
 
 from __future__ import annotations
 
@@ -49,7 +48,9 @@ def gather_snippets(x: Tensor, index: Tensor) -> Tensor:
 
 
 class GCNeXt(nn.Module):
-    """Graph block of G-TAD (https://arxiv.org/abs/1911.11462, section 3.3)::
+    """Graph block of G-TAD (https://arxiv.org/abs/1911.11462, section 3.3).
+
+    In a picture::
 
         x ─┬─ temporal edges: 1 ─ 3 (grouped) ─ 1 ──────────────────────────┐
            ├─ semantic edges: (neighbour, x) ─ 1 ─ 1 (grouped) ─ 1 ─ max ───(+)─ ReLU
@@ -103,8 +104,7 @@ class GCNeXt(nn.Module):
 def sgalign_positions(
     first: np.ndarray, last: np.ndarray, size: int, num_samples: int
 ) -> np.ndarray:
-    """Where SGAlign (section 3.4) samples the features of a sub-graph, as the authors' CUDA
-    operator.
+    """Where SGAlign (section 3.4) samples a sub-graph's features, as the authors' CUDA operator.
 
     The interval is cut into bins of equal width, and a sample is the mean of points evenly spaced
     in its bin, about one a position. A point less than one position outside the features takes the

@@ -18,7 +18,9 @@ from .graph import GCNeXt, gather_snippets, nearest_neighbors, sgalign_positions
 
 @MODELS.register_module()
 class GTAD(MapHead, Localizer):
-    """Sub-graph localization for temporal action detection (https://arxiv.org/abs/1911.11462)::
+    """Sub-graph localization for temporal action detection (https://arxiv.org/abs/1911.11462).
+
+    From features to maps::
 
         features (C, T_i) ─ neck ─ resize (C, T) ─ conv ─ GCNeXt ─┬─ GCNeXt ─ start (T)
                                                                   ├─ GCNeXt ─ end (T)

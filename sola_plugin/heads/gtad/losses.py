@@ -1,5 +1,4 @@
-"""Losses of G-TAD (https://arxiv.org/abs/1911.11462, section 3.5), as in the authors' ActivityNet
-code."""
+"""Losses of G-TAD (https://arxiv.org/abs/1911.11462, 3.5), as in the authors' ActivityNet code."""
 
 from __future__ import annotations
 

@@ -86,8 +86,7 @@ def detection_candidates(
 
 
 def suppress_candidates(candidates: np.ndarray, settings: DetectionSettings) -> np.ndarray:
-    """Detections from candidates; those of several windows of a video may stand one after the
-    other.
+    """Detections from candidates, also those of several windows of a video, one after the other.
 
     Args:
         candidates: ``(M, 4)``, see :func:`detection_candidates`; start and end in any unit.

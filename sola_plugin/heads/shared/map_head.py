@@ -266,8 +266,7 @@ class MapHead(NeckMixin):
     def candidates(
         self, inputs: Sequence[Tensor], cores: Sequence | None = None
     ) -> list[np.ndarray]:
-        """See :meth:`NeckMixin.candidates`; a window gives all of its proposals, whatever its
-        core."""
+        """See :meth:`NeckMixin.candidates`; a window gives all its proposals, whatever its core."""
         confidences, starts, ends = (
             output.float().cpu().numpy() for output in self._forward(torch.stack(list(inputs)))
         )

@@ -61,7 +61,9 @@ def resize_features(x: Tensor, size: int, mask: Tensor | None = None) -> Tensor:
 
 
 class NeckMixin(nn.Module):
-    """What happens before a localizer's own forward; stands before it in the base classes::
+    """What happens before a localizer's own forward; stands before it in the base classes.
+
+    In a picture::
 
         features (C, T_i) of each video ─ pad + mask ─ neck ─ resize to temporal_dim ─ localizer
                                                               or windows

@@ -170,8 +170,7 @@ class SparseMatrix(nn.Module):
 
 
 class _Multiply(torch.autograd.Function):
-    """Product with a fixed matrix. Nothing is kept for the backward, which is the product with
-    A^T."""
+    """Product with a fixed matrix A; its backward, the product with A^T, needs nothing kept."""
 
     @staticmethod
     def forward(ctx, x: Tensor, matrix: SparseMatrix, transpose: SparseMatrix) -> Tensor:

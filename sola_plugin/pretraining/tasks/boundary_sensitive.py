@@ -1,5 +1,8 @@
-"""Boundary-sensitive pretext task, after BSP (Xu et al., Boundary-Sensitive Pre-Training for
-Temporal Localization in Videos, ICCV 2021, https://arxiv.org/abs/2011.10830)."""
+"""Boundary-sensitive pretext task, after BSP.
+
+Xu et al., Boundary-Sensitive Pre-Training for Temporal Localization in Videos, ICCV 2021,
+https://arxiv.org/abs/2011.10830.
+"""
 
 from __future__ import annotations
 

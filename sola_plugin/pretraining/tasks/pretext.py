@@ -46,8 +46,7 @@ class Pretext(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """``dict(type=..., window=..., ...)``: plain values that rebuild the task on another
-        neck."""
+        """``dict(type=..., window=..., ...)``: plain values to rebuild the task on another neck."""
         return dict(self._settings)
 
     @property
@@ -91,5 +90,4 @@ class Pretext(BaseModel):
 
     @abstractmethod
     def loss(self, inputs: Tensor, *labels: Tensor) -> dict[str, Tensor]:
-        """Losses of windows ``(B, C, window)`` with labels ``(B, window)`` where the task uses
-        them."""
+        """Losses of windows ``(B, C, window)``, with labels ``(B, window)`` if they are used."""

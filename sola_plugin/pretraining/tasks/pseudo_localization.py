@@ -1,5 +1,8 @@
-"""Pseudo action localization, after PAL (Zhang et al., Unsupervised Pre-training for Temporal
-Action Localization Tasks, CVPR 2022, https://arxiv.org/abs/2203.13609)."""
+"""Pseudo action localization, after PAL.
+
+Zhang et al., Unsupervised Pre-training for Temporal Action Localization Tasks, CVPR 2022,
+https://arxiv.org/abs/2203.13609.
+"""
 
 from __future__ import annotations
 
@@ -132,8 +135,7 @@ def paste(
     start: Tensor,
     resized: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Paste a piece of every window into its background, stretched or shortened by linear
-    interpolation.
+    """Paste a piece of every window into its background, resized by linear interpolation.
 
     Args:
         windows: Where the pieces come from, ``(B, C, T)``.

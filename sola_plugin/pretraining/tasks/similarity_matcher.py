@@ -18,7 +18,9 @@ from .pretext import Pretext
 
 @MODELS.register_module()
 class SimilarityMatcher(Pretext):
-    """Similarity matching of windows of unlabelled features (https://arxiv.org/abs/2211.06023)::
+    """Similarity matching of windows of unlabelled features (https://arxiv.org/abs/2211.06023).
+
+    From a window to the loss::
 
         window (B, C, window) ─ neck ─ L positions, L2-normalised ─ z (stopped) ─┐
                                                           └─ predictor ─ p ─ TSM (B, L, L) ─ loss

@@ -1,6 +1,8 @@
-"""Temporally-sensitive supervised pretext task, after TSP (Alwassel et al., TSP:
-Temporally-Sensitive Pretraining of Video Encoders for Localization Tasks, ICCVW 2021,
-https://arxiv.org/abs/2011.11479)."""
+"""Temporally-sensitive supervised pretext task, after TSP.
+
+Alwassel et al., TSP: Temporally-Sensitive Pretraining of Video Encoders for Localization Tasks,
+ICCVW 2021, https://arxiv.org/abs/2011.11479.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,7 @@ from .pretext import Pretext
 
 @MODELS.register_module()
 class TemporallySensitive(Pretext):
-    """Classify labelled snippets: foreground or background, and the class of those in the
-    foreground.
+    """Classify labelled snippets: foreground or background, and the class of the foreground.
 
     It uses labels; similarity matching does not. The region classifier also sees a summary of the
     window, as TSP's sees a summary of the video::

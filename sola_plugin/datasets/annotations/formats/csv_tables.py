@@ -94,8 +94,7 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a table, atomically; numbers with as many digits as it takes to read the same number
-    back."""
+    """Write a table, atomically; numbers have the digits it takes to read the same number back."""
     text = io.StringIO(newline='')
     writer = csv.DictWriter(text, columns, lineterminator='\n', restval='')
     writer.writeheader()
@@ -104,8 +103,9 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def read_durations(path: Path) -> dict[str, dict[str, float]]:
-    """Read durations: columns ``video`` (or ``video_id``, ``video_name``) and ``duration`` (or
-    ``seconds``).
+    """Read the durations of videos from a table.
+
+    Its columns are ``video`` (or ``video_id``, ``video_name``) and ``duration`` (or ``seconds``).
 
     Args:
         path: A table such as EPIC-Kitchens' ``EPIC_100_video_info.csv``.

@@ -1,5 +1,4 @@
-"""Reading JSON: ActivityNet's ``database`` with what others add to it, and mmaction2's flat
-form."""
+"""Reading JSON: ActivityNet's ``database``, what others add to it, and mmaction2's flat form."""
 
 from __future__ import annotations
 
@@ -48,8 +47,9 @@ def read_any(paths: Sequence[Path], options: Options) -> AnnotationFile:
 
 
 def read_database(paths: Sequence[Path], options: Options) -> AnnotationFile:
-    """Read ``{"database": {id: {"duration", "subset", "annotations"}}}``: ActivityNet, HACS,
-    OpenTAD.
+    """Read the form of ActivityNet, HACS and OpenTAD.
+
+    It is ``{"database": {id: {"duration", "subset", "annotations"}}}``.
 
     A video of a test subset may be without ``annotations``. ``fps`` and ``frame`` may be given.
 
@@ -59,8 +59,9 @@ def read_database(paths: Sequence[Path], options: Options) -> AnnotationFile:
 
 
 def read_flat(paths: Sequence[Path], options: Options) -> AnnotationFile:
-    """Read ``{id: {"duration_second", "duration_frame", "feature_frame", "annotations"}}`` of
-    mmaction2.
+    """Read the flat form of mmaction2.
+
+    It is ``{id: {"duration_second", "duration_frame", "feature_frame", "annotations"}}``.
 
     The features cover the first ``feature_frame / duration_frame`` of the video.
 
@@ -219,8 +220,7 @@ def _other_keys(entries: Iterable[dict], known: frozenset[str], of: str = 'video
 
 
 def _label_ids(actions: Iterable[dict]) -> list[str]:
-    """Tell where numbers and labels are not the same classes; which number a class has is not
-    kept."""
+    """Tell where numbers and labels are not the same classes; the numbers are not kept."""
     labels_of = collections.defaultdict(set)
     for action in actions:
         if 'label_id' in action:

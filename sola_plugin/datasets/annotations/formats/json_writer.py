@@ -28,8 +28,7 @@ def write_activitynet(path: Path, videos: Mapping[str, Video], options: Options)
 
 
 def write_opentad(path: Path, videos: Mapping[str, Video], options: Options) -> list[str]:
-    """Write the form of OpenTAD and ActionFormer: ``label_id`` of each action, ``fps`` and
-    ``frame``.
+    """Write the form of OpenTAD and ActionFormer: with ``label_id``, ``fps`` and ``frame``.
 
     Labels are numbered in sorted order. Where only one of ``fps`` and ``frame`` is known, the other
     follows from the duration.

@@ -112,8 +112,7 @@ def parse_seconds(text: str) -> float | None:
 
 
 def clock_text(seconds: float) -> str:
-    """``HH:MM:SS.ss`` of seconds from 0, with as many digits as it takes to read the same number
-    back.
+    """``HH:MM:SS.ss`` of seconds from 0, with the digits it takes to read the same number back.
 
     >>> clock_text(3600.14), clock_text(83), clock_text(25.81087088455538)
     ('01:00:00.14', '00:01:23.00', '00:00:25.81087088455538')

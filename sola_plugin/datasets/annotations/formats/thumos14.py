@@ -1,5 +1,4 @@
-"""THUMOS14's official text files: one file a class, ``BaseballPitch_val.txt``, lines ``video start
-end``."""
+"""THUMOS14's official text files, one a class, ``BaseballPitch_val.txt``: ``video start end``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,48 @@
+"""Rules of the house that no linter knows. The import contract itself is checked by `make lint`."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+#: What a tool may import. The networks are built by commands, studies and the pretraining run.
+ROOMS_OF_TOOLS = {
+    'commands',
+    'studies',
+    'pretraining',
+    'datasets',
+    'evaluation',
+    'visualization',
+    'io',
+}
+TOOLS = sorted((ROOT / 'tools').glob('*.py'))
+
+
+def imported(source: str) -> set[str]:
+    """Modules that are imported anywhere in a file, with the names that are taken from them."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f'{node.module}.{alias.name}' for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda path: path.name)
+def test_a_tool_leaves_the_networks_to_the_package(tool):
+    rooms = {
+        name.split('.')[1]
+        for name in imported(tool.read_text(encoding='utf-8'))
+        if name.startswith('sola_plugin.')
+    }
+    assert rooms <= ROOMS_OF_TOOLS
+    assert len(tool.read_text(encoding='utf-8').splitlines()) < 150  # parse, call, print
+
+
+def test_what_is_imported_is_seen():
+    source = 'import a.b\ndef f():\n    from sola_plugin.heads import BMN\n'
+    assert imported(source) == {'a.b', 'sola_plugin.heads.BMN'}

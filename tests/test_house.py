@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 
@@ -46,3 +48,13 @@ def test_a_tool_leaves_the_networks_to_the_package(tool):
 def test_what_is_imported_is_seen():
     source = 'import a.b\ndef f():\n    from sola_plugin.heads import BMN\n'
     assert imported(source) == {'a.b', 'sola_plugin.heads.BMN'}
+
+
+def test_a_commit_is_checked_by_the_commands_of_make_lint():
+    config = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text(encoding='utf-8'))
+    hooks = [hook['entry'] for repo in config['repos'] for hook in repo['hooks']]
+    lint = (ROOT / 'Makefile').read_text(encoding='utf-8').split('\nlint:')[1].split('\n\n')[0]
+    commands = re.findall(r'\$\(BIN\)/(.+)', lint)
+    assert [re.sub(r' --check| \.$', '', command) for command in commands] == [
+        entry.removeprefix('.venv/bin/').removesuffix(' --force-exclude') for entry in hooks
+    ]

@@ -47,9 +47,11 @@ class TALFeatureDataset(BaseDataset):
         subset: Subset or subsets of the annotation file, such as ``'training'``; ``None``: all.
         classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
             the sorted labels of the whole file, which are the same for every subset.
-        suffix, key, layout, feat_dim: See
-            :class:`~sola_plugin.datasets.features.folder.FeatureFolder`. Fused sources may have
-            their own; ``feat_dim`` is that of all together.
+        suffix: See :class:`~sola_plugin.datasets.features.folder.FeatureFolder`, as for the next
+            three. Fused sources may have their own.
+        key: See there.
+        layout: See there.
+        feat_dim: See there; of fused sources, that of all together.
         file_prefix: Start of the feature files' (arrays', packed) names that is not part of the
             video id.
         feature_stride: Seconds between two snippets. ``None``: what is noted in ``features.json``

@@ -79,7 +79,8 @@ def convert_annotations(
         out: File, or folder for THUMOS14 and EPIC-Kitchens.
         to: Name of the format to write, of ``FORMATS``.
         source: Name of the format to read; ``None``: the contents tell.
-        durations: Table of durations, see :func:`~.__init__.tables.read_durations`.
+        durations: Table of durations, see
+            :func:`~sola_plugin.datasets.annotations.formats.csv_tables.read_durations`.
         labels: Which labels of EPIC-Kitchens.
         changes: What to change.
         force: Write over a file ``out``. Folders are never written over.

@@ -21,7 +21,7 @@ class BoundaryDistances(NamedTuple):
     Attributes:
         distance: float64 ``(T,)`` in seconds, centre of the snippet minus boundary: negative before
             the boundary, positive after it; NaN in a video without boundaries.
-        kind: int8 ``(T,)``, :data:`START`, :data:`END` or :data:`NO_BOUNDARY`.
+        kind: int8 ``(T,)``, ``START``, ``END`` or ``NO_BOUNDARY``.
     """
 
     distance: np.ndarray

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,13 @@ from sola_plugin.commands import train_localizer
 from sola_plugin.commands.testing import test_localizer as run_test
 from tests.conftest import CHANNELS, ROOT, TINY_BMN
 
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [
+    *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
+    *sorted((ROOT / 'docs').rglob('*.md')),
+]
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_files_exist(page):
     text = page.read_text(encoding='utf-8')
     for target in re.findall(r'\]\(([^)#]+)\)', text):
@@ -49,3 +54,38 @@ def test_the_config_of_own_data_trains_and_tests(data_root, tmp_path):
     cfg.train_cfg.max_epochs, cfg.work_dir = 1, str(tmp_path / 'work')
     train_localizer(Config(cfg.to_dict()))
     assert 'TAL/mAP' in run_test(cfg, Path(cfg.work_dir) / 'epoch_1.pth')
+
+
+def test_every_room_has_its_part_of_the_api_reference():
+    package = ROOT / 'sola_plugin'
+    paths = [*package.glob('[a-z]*.py'), *package.glob('[a-z]*/__init__.py')]
+    rooms = {path.parent.name if path.stem == '__init__' else path.stem for path in paths}
+    pages = [page.read_text(encoding='utf-8') for page in (ROOT / 'docs/api').glob('*.md')]
+    described = [
+        name for page in pages for name in re.findall(r'(?m)^::: sola_plugin\.(\w+)$', page)
+    ]
+    assert sorted(described) == sorted(rooms)
+
+
+def test_links_of_the_repository_become_links_of_the_site():
+    hook = runpy.run_path(str(ROOT / 'docs/_hooks/pages.py'))['site_links']
+    text = (
+        '[a](docs/heads.md#bmn) [b](CHANGELOG.md) [c](setup.cfg) [d](https://x.org/y.md) [e](#here)'
+    )
+    expected = '[a](heads.md#bmn) [b](changelog.md) c [d](https://x.org/y.md) [e](#here)'
+    assert hook(text, '') == expected
+    text = '[a](heads.md) [b](../README.md#results) [c](../configs/studies/demo.py)'
+    assert hook(text, 'docs') == '[a](heads.md) [b](index.md#results) c'
+    assert hook('[a](../how_it_works.md) [b](../../CONTRIBUTING.md)', 'docs/api') == (
+        '[a](../how_it_works.md) [b](../contributing.md)'
+    )
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_of_the_package_lead_somewhere(page):
+    text = page.read_text(encoding='utf-8')
+    for name in re.findall(r'\bsola_plugin(?:\.\w+)+', text):
+        pkgutil.resolve_name(name)
+    rooms = '|'.join(path.parent.name for path in (ROOT / 'sola_plugin').glob('*/__init__.py'))
+    for path in re.findall(rf'(?<![\w/])((?:{rooms})/[\w/]+\.py)\b', text):
+        assert (ROOT / 'sola_plugin' / path).exists(), path

@@ -13,10 +13,9 @@ from .io import atomic_write, naming_file
 
 
 def whole_files(local_backend: ModuleType) -> None:
-    """Symptom: a kill or a full disk in the middle of a checkpoint leaves a torn file, and the
-    error does not name it.
+    """Symptom: a kill or a full disk in the middle of a checkpoint leaves a torn file.
 
-    mmengine writes checkpoints, and whatever else it dumps, in place.
+    The error does not name it. mmengine writes checkpoints, and whatever else it dumps, in place.
     """
 
     def put(self: Any, obj: bytes | memoryview, filepath: Any) -> None:
@@ -28,10 +27,10 @@ def whole_files(local_backend: ModuleType) -> None:
 
 
 def log_errors(logger: ModuleType) -> None:
-    """Symptom: on a full disk every line of the log becomes a traceback of twenty lines on the
-    terminal, and the run goes on without its log.
+    """Symptom: on a full disk every line of the log becomes a traceback of twenty lines.
 
-    The error of the system ends the run, with the name of the log file.
+    The run goes on without its log. The error of the system ends the run, with the name of the log
+    file.
     """
     init = logger.MMLogger.__init__
 

@@ -127,7 +127,8 @@ def _rate(per_second: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """
+    """Seconds in a unit that is easy to read.
+
     >>> _duration(40), _duration(300), _duration(9000)
     ('40 s', '5 min', '2.5 h')
     """

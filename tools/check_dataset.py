@@ -13,9 +13,9 @@ from mmengine.config import Config, DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
-from sola_plugin.commands.checks.proposals import map_reach
-from sola_plugin.commands.checks.report import check_json, check_text
+from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.subsets import progress_bar
+from sola_plugin.commands.checks.summary import check_json, check_text
 from sola_plugin.io import atomic_write
 
 
@@ -98,7 +98,7 @@ def run(config: str | None, cfg_options: dict, quick: bool, **options) -> Datase
         options.pop('annotations'),
         options.pop('features'),
         options.pop('subset'),
-        reach=map_reach(*grid),
+        space=map_proposal_space(*grid),
         quick=quick,
         progress=progress_bar,
         **options,

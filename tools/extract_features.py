@@ -14,7 +14,7 @@ import sola_plugin  # noqa: F401  (mends the installed stack before a config is 
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
 from sola_plugin.commands.extraction.extract import extract_features, find_videos
 from sola_plugin.commands.extraction.folder import ExtractionResult
-from sola_plugin.pretraining.runner import divide_among_ranks
+from sola_plugin.pretraining.runs import divide_among_ranks
 from sola_plugin.progress import show_progress
 
 #: Exit code when some videos were skipped.

@@ -24,7 +24,7 @@ from sola_plugin.commands.probing.methods import (
     make_datasets,
     read_datasets,
 )
-from sola_plugin.commands.probing.report import probe_table, write_probe_figure, write_probe_report
+from sola_plugin.commands.probing.summary import probe_table, write_probe_figure, write_probe_report
 from sola_plugin.evaluation.probe.linear_probe import DEFAULT_C, UNITS
 from sola_plugin.io import atomic_write
 from sola_plugin.visualization import to_text

@@ -19,7 +19,7 @@ from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
-from sola_plugin.pretraining.runner import name_run, prepare_cpu_ranks, resume_run, run_training
+from sola_plugin.pretraining.runs import name_run, prepare_cpu_ranks, resume_run, run_training
 
 #: Of a training that ended because the disk takes no more.
 GO_ON = 'make room, then the same command with --resume goes on'

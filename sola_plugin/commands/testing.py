@@ -13,7 +13,7 @@ from torch import nn
 
 from sola_plugin.io import naming_file
 from sola_plugin.necks.checkpoint import changed_necks, weights_of
-from sola_plugin.pretraining.runner import run_test
+from sola_plugin.pretraining.runs import run_test
 
 from .cli import build_runner
 

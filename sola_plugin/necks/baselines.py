@@ -30,7 +30,7 @@ class TemporalSmoothing(Neck):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f'TemporalSmoothing expects an odd kernel_size, got {kernel_size}')
         self.kernel_size = kernel_size
-        self.reach = kernel_size // 2
+        self.receptive_radius = kernel_size // 2
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Smooth features.
@@ -51,14 +51,13 @@ class TemporalSmoothing(Neck):
 
 @MODELS.register_module()
 class Standardization(Neck):
-    """Give every channel mean 0 and variance 1 over the training snippets. Nothing is learnt by
-    gradient.
+    """Give every channel mean 0 and variance 1 over the training snippets.
 
-    Features of a classifier often share one large mean vector, which similarity matching removes as
-    well; this neck shows how much of a gain is due to that. The statistics are those of the batch
-    in training, and their average over all training batches in testing (a batch normalisation
-    without weights). A batch of a single snippet has no statistics: it is standardised by those of
-    the batches before it, and does not count.
+    Nothing is learnt by gradient. Features of a classifier often share one large mean vector, which
+    similarity matching removes as well; this neck shows how much of a gain is due to that. The
+    statistics are those of the batch in training, and their average over all training batches in
+    testing (a batch normalisation without weights). A batch of a single snippet has no statistics:
+    it is standardised by those of the batches before it, and does not count.
 
     Args:
         in_channels: C. ``None`` is filled in by the localizer from its ``feat_dim``.
@@ -67,7 +66,7 @@ class Standardization(Neck):
         ValueError: ``in_channels`` is missing.
     """
 
-    reach = 0
+    receptive_radius = 0
 
     def __init__(self, in_channels: int | None = None) -> None:
         super().__init__(in_channels)

@@ -31,7 +31,7 @@ class Neck(BaseModule):
 
     Attributes:
         frozen: Whether the neck was excluded from training.
-        reach: How many snippets to either side an output depends on; ``None``: on all.
+        radius: How many snippets to either side an output depends on; ``None``: on all.
 
     Raises:
         ValueError: An argument is no plain value (a number, text, ``None``, or lists and dicts of
@@ -43,7 +43,7 @@ class Neck(BaseModule):
     not_recorded = frozenset({'frozen', 'init_cfg'})
 
     frozen: bool = False
-    reach: int | None = None
+    radius: int | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Neck:
         """Capture the arguments, whatever ``__init__`` makes of them."""
@@ -110,8 +110,7 @@ class Neck(BaseModule):
         return self
 
     def restart(self) -> None:
-        """Called when weights were loaded from a file: the neck may go on learning on other
-        data."""
+        """Called when weights were loaded from a file: it may go on learning on other data."""
         for part in self.children():
             if isinstance(part, Neck):
                 part.restart()

@@ -77,7 +77,7 @@ class SoLa(Neck):
         self.hidden_channels = hidden_channels
         self.kernel_sizes = tuple(kernel_sizes)
         self.dilations = tuple(dilations)
-        self.reach = sum(
+        self.receptive_radius = sum(
             dilation * (size // 2) for size, dilation in zip(self.kernel_sizes, self.dilations)
         )
         self.alpha = nn.Parameter(torch.zeros(1))
@@ -148,15 +148,15 @@ class SoLa(Neck):
             Tensor ``(N, L, C)``.
         """
         last = start + step * (num_positions - 1)
-        reach = self.dilations[0] * (self.kernel_sizes[0] // 2)
-        if self.kernel_sizes[1] > 1 or start < reach or last + reach >= x.shape[2]:
+        radius = self.dilations[0] * (self.kernel_sizes[0] // 2)
+        if self.kernel_sizes[1] > 1 or start < radius or last + radius >= x.shape[2]:
             return super().forward_positions(x, start, step, num_positions)
         if self.standardization is not None:
             x = self.standardization(x)
         first = self.conv_network[0]
         assert isinstance(first, nn.Conv1d)
         hidden = F.conv1d(
-            x[:, :, start - reach : last + reach + 1],
+            x[:, :, start - radius : last + radius + 1],
             first.weight,
             first.bias,
             stride=step,

@@ -5,7 +5,7 @@ from .probe import LinearProbeHook
 from .progress_bar import ProgressBarHook
 from .random_state import RandomStateHook
 from .run import pretrain, pretraining_config
-from .runner import name_run, newest_checkpoint, resume_from_newest, resume_run
+from .runs import name_run, newest_checkpoint, resume_from_newest, resume_run
 
 __all__ = [
     'LinearProbeHook',

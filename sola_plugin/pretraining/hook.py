@@ -22,7 +22,7 @@ from sola_plugin.necks.record import constructor_arguments
 from .probe import LinearProbeHook
 from .provenance import changes_since
 from .run import SCHEDULE, nested_run, pretrain, pretraining_config, task_of
-from .runner import newest_checkpoint, prepare_cpu_ranks
+from .runs import newest_checkpoint, prepare_cpu_ranks
 
 
 @HOOKS.register_module()

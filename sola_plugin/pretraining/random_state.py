@@ -53,10 +53,9 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def keep_random_state() -> Iterator[None]:
-    """Whatever is drawn or seeded inside, the generators of Python, NumPy and torch go on as if it
-    were not.
+    """Let the generators go on as if nothing had been drawn or seeded inside.
 
-    The state is put back after an error as well.
+    Those of Python, NumPy and torch. The state is put back after an error as well.
     """
     state = random_state()
     try:

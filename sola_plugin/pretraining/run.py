@@ -23,7 +23,7 @@ from sola_plugin.necks import save_sola
 
 from .provenance import features_of, schedule_of
 from .random_state import RandomStateHook, keep_random_state
-from .runner import name_run, resume_run, run_training
+from .runs import name_run, resume_run, run_training
 from .tasks import Pretext
 
 _RECORD = 'features of similarity matching'

@@ -1,5 +1,5 @@
 """Experiments: grids of trainings over seeds, their results, and what they cost."""
 
-from .study import Cell, Study, StudyError, load_study
+from .study import Condition, Study, StudyError, load_study
 
-__all__ = ['Cell', 'Study', 'StudyError', 'load_study']
+__all__ = ['Condition', 'Study', 'StudyError', 'load_study']

@@ -11,7 +11,7 @@ from sola_plugin.io import atomic_write
 from sola_plugin.visualization import Column, Table, build_table, to_markdown
 
 from .runner import Outcome
-from .study import Cell, Study
+from .study import Condition, Study
 
 _COLUMNS = (
     Column('mAP', 'mAP', scale=100, difference=True),
@@ -32,7 +32,7 @@ class Row:
         outcomes: One for each seed.
     """
 
-    cell: Cell
+    cell: Condition
     outcomes: tuple[Outcome, ...]
 
     @property

@@ -15,7 +15,7 @@ from typing import TextIO
 from sola_plugin.locking import hold_lock
 
 from .stages import Stage, cell_stages, finished_stage
-from .study import Cell, Study
+from .study import Condition, Study
 from .workers import WorkerPool
 
 
@@ -32,7 +32,7 @@ class Outcome:
         code: Versions of the code that did the stages.
     """
 
-    cell: Cell
+    cell: Condition
     seed: int
     stages: tuple[Stage, ...]
     figures: dict[str, float] | None
@@ -89,11 +89,11 @@ def run_study(
 
 
 #: A stage by the cell and seed that need it, and its place among that cell's stages.
-_Task = tuple[Cell, int, Path, int]
+_Task = tuple[Condition, int, Path, int]
 
 
 def _layers(
-    plan: list[tuple[Cell, int, list[Stage]]], errors: dict[Path, str]
+    plan: list[tuple[Condition, int, list[Stage]]], errors: dict[Path, str]
 ) -> Iterator[dict[Path, _Task]]:
     """Stages that need nothing, then those that need only these, ...; none after a failed one."""
     for place in range(max(len(stages) for _, _, stages in plan)):
@@ -115,7 +115,7 @@ def _run_layer(layer: dict[Path, _Task], pool: WorkerPool) -> Iterator[tuple[Pat
     yield from pool.run(todo)
 
 
-def _work(cell: Cell, seed: int, work_dir: Path, place: int) -> None:
+def _work(cell: Condition, seed: int, work_dir: Path, place: int) -> None:
     """Run one stage in a process of its own; its log goes to a file."""
     import torch
 
@@ -174,7 +174,7 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _outcome(cell: Cell, seed: int, stages: list[Stage], errors: dict[Path, str]) -> Outcome:
+def _outcome(cell: Condition, seed: int, stages: list[Stage], errors: dict[Path, str]) -> Outcome:
     for stage in stages:
         if stage.folder in errors:
             return Outcome(cell, seed, tuple(stages), None, errors[stage.folder])

@@ -24,7 +24,7 @@ from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, prepare_w
 from sola_plugin.io import atomic_write
 from sola_plugin.pretraining.run import pretrain
 
-from .study import Cell
+from .study import Condition
 
 
 def finished_stage(folder: Path) -> dict | None:
@@ -118,7 +118,7 @@ class Stage:
         return run_stage(self.folder, self.settings, self.work)
 
 
-def cell_stages(cell: Cell, seed: int, work_dir: Path) -> list[Stage]:
+def cell_stages(cell: Condition, seed: int, work_dir: Path) -> list[Stage]:
     """The stages of one cell and seed, each after those that it needs; the last one is the head.
 
     Args:
@@ -176,7 +176,7 @@ def _data_stage(options: Mapping[str, Any], seed: int, work_dir: Path) -> Stage:
 
 
 def _pretrain_stage(
-    cell: Cell, seed: int, work_dir: Path, data: Path | None, needs: list[str]
+    cell: Condition, seed: int, work_dir: Path, data: Path | None, needs: list[str]
 ) -> Stage:
     cfg = _config(cell.pretrain, cell.pretrain_options)
     features = cfg.train_dataloader.dataset.features

@@ -21,7 +21,7 @@ class StudyError(ValueError):
 
 
 @dataclass(frozen=True)
-class Cell:
+class Condition:
     """One experiment of a study; it is run once for every seed.
 
     Attributes:
@@ -61,11 +61,11 @@ class Study:
 
     path: Path
     title: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Condition, ...]
     seeds: tuple[int, ...]
     baseline: Mapping[str, str]
 
-    def baseline_of(self, cell: Cell) -> Cell:
+    def baseline_of(self, cell: Condition) -> Condition:
         """The cell that ``cell`` is compared with; itself if it is the baseline."""
         wanted = {**cell.levels, **self.baseline}
         return next(other for other in self.cells if other.levels == wanted)
@@ -135,7 +135,7 @@ def _cell(
     factors: Mapping[str, Mapping[str, Any]],
     levels: Sequence[str],
     embedded: Mapping[str, Any],
-) -> Cell:
+) -> Condition:
     merged: dict[str, Any] = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in shared.items()
     }
@@ -155,7 +155,7 @@ def _cell(
         raise StudyError(f'{path}: {name} has no head=CONFIG')
     if embedded:
         merged['embedded'] = {**merged['embedded'], **embedded}
-    return Cell(dict(zip(factors, levels)), **merged)
+    return Condition(dict(zip(factors, levels)), **merged)
 
 
 def _refuse_levels_of_their_own(path: Path, factors: Mapping[str, Mapping[str, Any]]) -> None:

@@ -18,8 +18,8 @@ from sola_plugin.commands.checks.dataset import (
     check_dataset,
     check_files,
 )
-from sola_plugin.commands.checks.proposals import map_reach
-from sola_plugin.commands.checks.report import check_json, check_text
+from sola_plugin.commands.checks.proposal_space import map_proposal_space
+from sola_plugin.commands.checks.summary import check_json, check_text
 from sola_plugin.datasets.annotations.model import load_annotations
 from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.findings import Finding
@@ -287,7 +287,7 @@ def test_mmaction2_datasets(data_root, tmp_path):
         data_prefix=dict(video='csv'),
     )
     model = BMN(**{key: value for key, value in TINY_BMN.items() if key != 'type'})
-    report = check_dataset(dict(all=dataset), map_reach(20), model=model)
+    report = check_dataset(dict(all=dataset), map_proposal_space(20), model=model)
     assert findings(report) == {}
     assert 'a snippet every 0.48 s' in findings(report, 'info')['stride'].message, '96% of 0.5 s'
     assert report.oracles['all'].cells[0] == pytest.approx(
@@ -314,7 +314,10 @@ def grid_findings(tmp_path, segments, duration=100.0, crop=None, **grid) -> dict
     )
     options = {} if crop is None else dict(pipeline=[dict(type='CropFeatures', max_length=crop)])
     report = check_files(
-        path, reach=map_reach(**grid), feature_stride=1.0 if 'window' in grid else None, **options
+        path,
+        space=map_proposal_space(**grid),
+        feature_stride=1.0 if 'window' in grid else None,
+        **options,
     )
     return findings(report, 'error', 'warning', 'info')
 
@@ -397,7 +400,7 @@ def test_without_lengths_there_are_no_windows(tmp_path):
             dict(database=dict(v=dict(duration=9, annotations=[dict(segment=[1, 2], label='run')])))
         )
     )
-    report = check_files(tmp_path / 'a.json', reach=map_reach(window=8))
+    report = check_files(tmp_path / 'a.json', space=map_proposal_space(window=8))
     assert (
         not report.oracles
         and 'neither features nor feature_stride' in findings(report, 'info')['no-oracle'].message
@@ -411,14 +414,14 @@ def test_files(data_root):
     report = check_files(
         data_root / 'annotations.json',
         data_root / 'features',
-        reach=map_reach(20),
+        space=map_proposal_space(20),
         layout='TC',
         feature_stride=STRIDE,
     )
     assert findings(report) == {} and list(report.oracles) == ['training', 'validation']
     change(data_root, v_01=dict(subset=None))
     report = check_files(
-        data_root / 'annotations.json', data_root / 'features', reach=map_reach(20)
+        data_root / 'annotations.json', data_root / 'features', space=map_proposal_space(20)
     )
     assert list(report.oracles) == ['all'], 'a video without subset belongs to no other part'
     (data_root / 'classes.txt').write_text('jump\nrun\nswim\n')
@@ -446,7 +449,7 @@ def test_activitynet_with_100_cells(annotation_file):
     """Figures of docs/evaluation.md; the file holds the validation videos that features exist
     for."""
     report = check_files(
-        annotation_file('activitynet-1.3'), subsets=['validation'], reach=map_reach(100)
+        annotation_file('activitynet-1.3'), subsets=['validation'], space=map_proposal_space(100)
     )
     result = report.oracles['validation']
     assert not report.of_level('error') and len(result.names) == 7293
@@ -459,11 +462,11 @@ def test_activitynet_with_100_cells(annotation_file):
 
 def test_activitynet_like_with_100_cells(annotation_file):
     report = check_files(
-        annotation_file('activitynet-like'), subsets=['validation'], reach=map_reach(100)
+        annotation_file('activitynet-like'), subsets=['validation'], space=map_proposal_space(100)
     )
     result = report.oracles['validation']
     assert not report.of_level('error') and len(result.names) == 431
-    # A cell is a hundredth of the video: nearly all of the segments are within reach.
+    # A cell is a hundredth of the video: nearly all of the segments are within space.
     assert 0.8 < result.oracle.precision.average < 0.95
     assert result.missed.sum() == sum(row['missed'] for row in result.by_length()) > 16
     short = findings(report, 'info', 'warning')['shorter-than-a-cell']

@@ -20,7 +20,7 @@ from sola_plugin.commands.probing.methods import (
     comparison_to_json,
     read_datasets,
 )
-from sola_plugin.commands.probing.report import (
+from sola_plugin.commands.probing.summary import (
     distance_table,
     probe_table,
     write_probe_figure,

@@ -10,8 +10,8 @@ from sola_plugin.evaluation import average_precision
 from sola_plugin.evaluation.diagnosis.buckets import (
     PRESETS,
     Buckets,
-    characteristics,
     resolve_buckets,
+    segment_properties,
 )
 from sola_plugin.evaluation.diagnosis.diagnosis import diagnose
 from sola_plugin.evaluation.diagnosis.errors import KINDS, error_kinds, missed_segments
@@ -236,7 +236,7 @@ def test_edges_of_the_buckets_belong_to_the_lower_one(preset, name, edges):
 def test_characteristics_by_hand():
     truth = {'v': [entry(0, 10), entry(5, 30), entry(7, 7, 'jump')], 'w': [entry(0, 60)]}
     matches = match_detections(truth, {}, np.array([0.5]))
-    values = characteristics(
+    values = segment_properties(
         matches.true, matches.true_class, matches.true_video, np.array([50, 50, 50, 40.0])
     )
     assert values['coverage'].tolist() == [0.2, 0.5, 0, 1.5]

@@ -249,7 +249,7 @@ def test_actionformer_in_windows_is_actionformer(neck, options):
     if neck == SOLA:
         torch.nn.init.ones_(whole.neck.alpha)
     cut.load_state_dict(whole.state_dict())
-    assert cut.windows.length - cut.windows.stride >= 2 * cut.reach
+    assert cut.windows.length - cut.windows.stride >= 2 * cut.receptive_radius
     inputs, samples = [torch.randn(CHANNELS, 301).double()], [make_sample(301, [])]
     expected, found = (
         model(inputs, samples, 'predict')[0]['proposal_list'] for model in (whole, cut)
@@ -270,16 +270,16 @@ def test_actionformer_in_windows_is_actionformer(neck, options):
 
 
 def test_one_snippet_less_of_overlap_changes_actionformer():
-    """The reach is no larger than it must be."""
+    """The receptive radius is no larger than it must be."""
     model = build_actionformer()
-    video = torch.randn(CHANNELS, 4 * model.reach)
-    middle = 2 * model.reach // 4 * 4  # a snippet with a point of the last level
+    video = torch.randn(CHANNELS, 4 * model.receptive_radius)
+    middle = 2 * model.receptive_radius // 4 * 4  # a snippet with a point of the last level
     point = (
         model.pyramid(video[None], torch.ones(1, video.shape[1], dtype=torch.bool))[-1][0].shape[2]
         * middle
         // video.shape[1]
     )
-    for distance, changes in ((model.reach, True), (model.reach + 1, False)):
+    for distance, changes in ((model.receptive_radius, True), (model.receptive_radius + 1, False)):
         other = video.clone()
         other[:, middle - distance] += 100.0
         with torch.no_grad():
@@ -294,7 +294,7 @@ def test_global_attention_has_no_reach():
             channels=16, num_levels=3, num_heads=2, windows=[5, 5, None], num_stem_blocks=1
         ),
     )
-    assert model.reach is None and model.windows.stride == 32
+    assert model.receptive_radius is None and model.windows.stride == 32
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_a_neck_that_does_not_say_how_far_it_looks_gets_the_whole_video():
     )
     video, sample = torch.randn(CHANNELS, 301), make_sample(301, [])
     (expected,) = model([video], [sample], 'predict')
-    del model.neck.reach
+    del model.neck.receptive_radius
     (found,) = model([video], [sample], 'predict')
     for a, b in zip(found['proposal_list'], expected['proposal_list'], strict=True):
         assert a['score'] == pytest.approx(b['score'], abs=1e-6)

@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 from sola_plugin.commands import train_localizer
 from sola_plugin.pretraining import runner as resume_module
 from sola_plugin.pretraining.random_state import seed_by_epoch
-from sola_plugin.pretraining.runner import newest_checkpoint, prepare_cpu_ranks, resume_from_newest
+from sola_plugin.pretraining.runs import newest_checkpoint, prepare_cpu_ranks, resume_from_newest
 from tests.conftest import ROOT, TINY_MATCHER, localization_config, make_dataset
 
 JOINT = dict(neck=dict(type='SoLa', hidden_channels=4), similarity_matching=TINY_MATCHER)

@@ -27,7 +27,7 @@ from sola_plugin.pretraining.probe import (
     read_probe_data,
 )
 from sola_plugin.pretraining.run import pretrain, pretraining_config
-from sola_plugin.pretraining.runner import name_run, prepare_cpu_ranks
+from sola_plugin.pretraining.runs import name_run, prepare_cpu_ranks
 from tests.conftest import (
     CHANNELS,
     STRIDE,

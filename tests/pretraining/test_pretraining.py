@@ -22,7 +22,7 @@ from sola_plugin.commands import train_localizer
 from sola_plugin.necks import build_sola, read_sola
 from sola_plugin.pretraining.hook import SoLaPretrainHook
 from sola_plugin.pretraining.run import SCHEDULE, pretrain, pretraining_config
-from sola_plugin.pretraining.runner import newest_checkpoint
+from sola_plugin.pretraining.runs import newest_checkpoint
 from tests.conftest import (
     CHANNELS,
     ROOT,

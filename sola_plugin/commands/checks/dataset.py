@@ -18,8 +18,8 @@ from sola_plugin.datasets.findings import LEVELS, Finding
 from sola_plugin.datasets.transforms import snippet_span
 
 from .grid_oracle import GridOracle, grid_oracle, oracle_findings
-from .proposals import Extent, Reach, reach_of
-from .subsets import Part, Progress, build_parts, open_features, read_annotations, read_features
+from .proposal_space import Extent, ProposalSpace, proposal_space
+from .subsets import Progress, Subset, build_subsets, open_features, read_annotations, read_features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DatasetReport:
 
     Attributes:
         findings: Worst first.
-        oracles: Of the parts of the data set that have one, by name.
+        oracles: Of the subsets of the data set that have one, by name.
     """
 
     findings: tuple[Finding, ...]
@@ -74,23 +74,23 @@ def check_config(
         report = check_dataset(datasets, None, thresholds, quick=quick, progress=progress)
         finding = Finding('error', 'model', f'the model of the config cannot be built: {error}')
         return dataclasses.replace(report, findings=(finding, *report.findings))
-    return check_dataset(datasets, reach_of(model), thresholds, model, quick, progress)
+    return check_dataset(datasets, proposal_space(model), thresholds, model, quick, progress)
 
 
 def check_dataset(
     datasets: Mapping[str, Mapping],
-    reach: Reach | None = None,
+    space: ProposalSpace | None = None,
     tiou_thresholds: str | Sequence[float] = 'activitynet',
     model: nn.Module | None = None,
     quick: bool = False,
     progress: Progress | None = None,
 ) -> DatasetReport:
-    """Check the parts of a data set.
+    """Check the subsets of a data set.
 
     Args:
-        datasets: Configs of ``TALFeatureDataset`` by name of the part. One whose ``data_prefix``
+        datasets: Configs of ``TALFeatureDataset`` by name of the subset. One whose ``data_prefix``
             names no feature folder is checked without features.
-        reach: What the localizer can reach; ``None``: no oracle.
+        space: What the localizer can reach; ``None``: no oracle.
         tiou_thresholds: Of the oracle.
         model: The localizer, whose channels and classes should be those of the data.
         quick: Read a sample of the feature files only.
@@ -99,13 +99,13 @@ def check_dataset(
     Returns:
         What was found; of several findings that are the same, one.
     """
-    parts, findings = build_parts(datasets)
-    findings += open_features(parts)
-    findings += read_annotations(parts)
-    findings += read_features(parts, quick, progress or (lambda video_ids, name: video_ids))
+    subsets, findings = build_subsets(datasets)
+    findings += open_features(subsets)
+    findings += read_annotations(subsets)
+    findings += read_features(subsets, quick, progress or (lambda video_ids, name: video_ids))
     if model is not None:
-        findings += _check_model(parts, model)
-        if reach is None:
+        findings += _check_model(subsets, model)
+        if space is None:
             findings.append(
                 Finding(
                     'info',
@@ -114,11 +114,11 @@ def check_dataset(
                 )
             )
     oracles = {}
-    for part in parts:
-        result, of_part = (None, []) if reach is None else _oracle(part, reach, tiou_thresholds)
-        findings += of_part
+    for subset in subsets:
+        result, of_subset = (None, []) if space is None else _oracle(subset, space, tiou_thresholds)
+        findings += of_subset
         if result is not None:
-            oracles[part.name] = result
+            oracles[subset.name] = result
     ordered = sorted(dict.fromkeys(findings), key=lambda finding: LEVELS.index(finding.level))
     return DatasetReport(tuple(ordered), oracles)
 
@@ -128,7 +128,7 @@ def check_files(
     features: str | os.PathLike | None = None,
     subsets: Sequence[str] = (),
     classes: str | os.PathLike | None = None,
-    reach: Reach | None = None,
+    space: ProposalSpace | None = None,
     tiou_thresholds: str | Sequence[float] = 'activitynet',
     quick: bool = False,
     progress: Progress | None = None,
@@ -141,7 +141,7 @@ def check_files(
         features: Folder of feature files; ``None``: annotations only.
         subsets: Parts to check; none given: each that the file has.
         classes: File of labels in the order of their numbers, one a line or a JSON list.
-        reach: See :func:`check_dataset`.
+        space: See :func:`check_dataset`.
         tiou_thresholds: See there.
         quick: See there.
         progress: See there.
@@ -161,37 +161,37 @@ def check_files(
         classes=None if classes is None else read_names(classes),
     )
     datasets = {name: dict(options, subset=name) for name in names} or {'all': options}
-    return check_dataset(datasets, reach, tiou_thresholds, None, quick, progress)
+    return check_dataset(datasets, space, tiou_thresholds, None, quick, progress)
 
 
-def _check_model(parts: Sequence[Part], model: nn.Module) -> list[Finding]:
+def _check_model(subsets: Sequence[Subset], model: nn.Module) -> list[Finding]:
     """Compare channels and classes."""
     findings = []
     channels = getattr(model, 'channels', None)
     classes = getattr(model, 'classes', None)
-    for part in parts:
-        theirs = {facts.channels for facts in part.facts.values()}
+    for subset in subsets:
+        theirs = {facts.channels for facts in subset.facts.values()}
         if channels is not None and theirs - {channels}:
             findings.append(
                 Finding(
                     'error',
                     'model-channels',
                     (
-                        f'{part.name}: the features have '
+                        f'{subset.name}: the features have '
                         f'{", ".join(map(str, sorted(theirs)))} channels, the model '
                         f'expects feat_dim={channels}: correct feat_dim, or choose other features'
                     ),
-                    len(part.facts),
+                    len(subset.facts),
                 )
             )
-        if classes is not None and part.classes and list(classes) != part.classes:
+        if classes is not None and subset.classes and list(classes) != subset.classes:
             findings.append(
                 Finding(
                     'error',
                     'model-classes',
                     (
-                        f'{part.name}: the data have {len(part.classes)} classes '
-                        f'{part.classes[:3]}, the model '
+                        f'{subset.name}: the data have {len(subset.classes)} classes '
+                        f'{subset.classes[:3]}, the model '
                         f'{len(classes)} {list(classes)[:3]}: give both the same classes=...'
                     ),
                 )
@@ -200,24 +200,24 @@ def _check_model(parts: Sequence[Part], model: nn.Module) -> list[Finding]:
 
 
 def _oracle(
-    part: Part, reach: Reach, tiou_thresholds: str | Sequence[float]
+    subset: Subset, space: ProposalSpace, tiou_thresholds: str | Sequence[float]
 ) -> tuple[GridOracle | None, list[Finding]]:
-    """The oracle of a part, and what it says."""
-    if not any(video.annotations for video in part.videos.values()):
+    """The oracle of a subset, and what it says."""
+    if not any(video.annotations for video in subset.videos.values()):
         return None, []
-    assumed = part.dataset.feature_stride is not None and len(part.facts) < len(part.usable)
+    assumed = subset.dataset.feature_stride is not None and len(subset.facts) < len(subset.usable)
     extents = {
         video_id: extent
-        for video_id, video in part.usable.items()
-        if (extent := _extent(part, video_id, video, reach)) is not None
+        for video_id, video in subset.usable.items()
+        if (extent := _extent(subset, video_id, video, space)) is not None
     }
-    result = grid_oracle(part.videos, extents, reach, tiou_thresholds)
+    result = grid_oracle(subset.videos, extents, space, tiou_thresholds)
     if result is None:
         return None, [
             Finding(
                 'info',
                 'no-oracle',
-                f'{part.name}: no oracle, as neither features nor '
+                f'{subset.name}: no oracle, as neither features nor '
                 'feature_stride say how many snippets a video has',
             )
         ]
@@ -229,28 +229,28 @@ def _oracle(
                 'info',
                 'assumed-lengths',
                 (
-                    f'{part.name}: where features were not read, the oracle takes their '
+                    f'{subset.name}: where features were not read, the oracle takes their '
                     'length from duration and '
                     'feature_stride'
                 ),
-                len(part.usable) - len(part.facts),
+                len(subset.usable) - len(subset.facts),
             )
         ]
     )
     return result, findings + oracle_findings(
-        part.name, result, reach, part.crop if reach.cells is None else None
+        subset.name, result, space, subset.crop if space.cells is None else None
     )
 
 
-def _extent(part: Part, video_id: str, video: Video, reach: Reach) -> Extent | None:
+def _extent(subset: Subset, video_id: str, video: Video, space: ProposalSpace) -> Extent | None:
     """Where the features of a video lie; ``None``: nothing tells, and the localizer has to know."""
-    stride, offset = part.dataset.feature_stride, part.dataset.feature_offset
-    if video_id in part.facts:
-        length = part.facts[video_id].length
+    stride, offset = subset.dataset.feature_stride, subset.dataset.feature_offset
+    if video_id in subset.facts:
+        length = subset.facts[video_id].length
     elif stride is not None:
         length = max(round((video.duration - offset) / stride), 1)
-    elif reach.cells is not None:
-        length = reach.cells
+    elif space.cells is not None:
+        length = space.cells
     else:
         return None
     return Extent(

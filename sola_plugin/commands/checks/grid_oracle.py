@@ -1,4 +1,4 @@
-"""The oracle of one part of a data set: its figures; which segments are out of reach, and why."""
+"""The oracle of one subset of a data set: its figures; which segments are out of reach, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sola_plugin.datasets.findings import Finding, prevalence_level, segment_tex
 from sola_plugin.evaluation.metrics.oracle import Oracle, oracle
 from sola_plugin.visualization import Table
 
-from .proposals import Extent, Reach
+from .proposal_space import Extent, ProposalSpace
 
 #: A segment counts as out of reach when no proposal has this tIoU with it.
 _REACHED = 0.5
@@ -26,7 +26,7 @@ _LENGTHS = (0, 1, 2, 4, 8, 16, 32, 64, np.inf)
 
 @dataclass(frozen=True, eq=False)
 class GridOracle:
-    """Oracle of one part of a data set. The arrays have one entry for every segment, ``(n,)``.
+    """Oracle of one subset of a data set. The arrays have one entry for every segment, ``(n,)``.
 
     Attributes:
         oracle: tIoU of the nearest proposals, recall and mAP.
@@ -101,7 +101,7 @@ class GridOracle:
 def grid_oracle(
     videos: Mapping[str, Video],
     extents: Mapping[str, Extent],
-    reach: Reach,
+    space: ProposalSpace,
     tiou_thresholds: str | Sequence[float],
 ) -> GridOracle | None:
     """Compute the oracle of some videos.
@@ -112,7 +112,7 @@ def grid_oracle(
     Args:
         videos: Videos by id.
         extents: Where their features lie; videos without are left out.
-        reach: Of the localizer.
+        space: Of the localizer.
         tiou_thresholds: See :func:`~sola_plugin.evaluation.metrics.average_precision`.
 
     Returns:
@@ -135,12 +135,12 @@ def grid_oracle(
     for video_id, actions in truth.items():
         extent = extents[video_id]
         segments = np.array([action['segment'] for action in actions], dtype=np.float64)
-        nearest[video_id] = reach.nearest(segments, extent)
+        nearest[video_id] = space.nearest(segments, extent)
         names += [segment_text(video_id, segment, extent.duration) for segment in segments]
         lengths.append(segments[:, 1] - segments[:, 0])
-        cells.append(np.full(len(segments), reach.cell(extent)))
+        cells.append(np.full(len(segments), space.cell(extent)))
         uncovered.append((segments[:, 1] < extent.span[0]) | (segments[:, 0] > extent.span[1]))
-        cut.append(~reach.uncut(segments, extent))
+        cut.append(~space.uncut(segments, extent))
     return GridOracle(
         oracle(truth, nearest, tiou_thresholds),
         names,
@@ -149,14 +149,14 @@ def grid_oracle(
 
 
 def oracle_findings(
-    name: str, result: GridOracle, reach: Reach, crop: int | None = None
+    name: str, result: GridOracle, space: ProposalSpace, crop: int | None = None
 ) -> list[Finding]:
     """Say what a grid cannot reach.
 
     Args:
-        name: Of the part of the data set.
+        name: Of the subset of the data set.
         result: Its oracle.
-        reach: Of the localizer.
+        space: Of the localizer.
         crop: Longest stretch of a video that is trained on, in cells; ``None``: no limit.
     """
     total, findings = len(result.names), []
@@ -179,7 +179,7 @@ def oracle_findings(
     report(
         'out-of-reach',
         result.missed,
-        f'have no proposal with a tIoU of {_REACHED}: {reach.advice}',
+        f'have no proposal with a tIoU of {_REACHED}: {space.advice}',
         'error' if majority else None,
     )
     report(
@@ -189,11 +189,11 @@ def oracle_findings(
         f'{np.median(result.cells):.3g} s for the median segment and up to '
         f'{result.cells.max():.3g} s',
     )
-    if reach.max_cells is not None:
+    if space.max_cells is not None:
         report(
             'longer-than-a-proposal',
-            in_cells > reach.max_cells,
-            f'are longer than the longest proposal, {reach.max_cells} cells (max_duration)',
+            in_cells > space.max_cells,
+            f'are longer than the longest proposal, {space.max_cells} cells (max_duration)',
         )
     report(
         'cut-by-windows',

@@ -1,4 +1,4 @@
-"""The parts of a data set (what is trained on, tested on), read for a check: no fault stops it."""
+"""The subsets of a data set (training, testing), read for a check: no fault stops it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sola_plugin.datasets.findings import Finding
 from sola_plugin.datasets.tal_dataset import TALFeatureDataset
 from sola_plugin.datasets.transforms import CropFeatures
 
-#: Files that a quick check reads of each part.
+#: Files that a quick check reads of each subset.
 _NUM_QUICK = 64
 
 #: Wraps the ids of files that are read; the text says whose they are.
@@ -47,8 +47,8 @@ def progress_bar(video_ids: Sequence[str], name: str) -> Iterable[str]:
 
 
 @dataclasses.dataclass
-class Part:
-    """One part of a data set.
+class Subset:
+    """One subset of a data set.
 
     Attributes:
         name: ``'train'``, ``'test'``, ...
@@ -88,22 +88,22 @@ class Part:
         )
 
 
-def build_parts(datasets: Mapping[str, Mapping]) -> tuple[list[Part], list[Finding]]:
-    """Make parts of dataset configs.
+def build_subsets(datasets: Mapping[str, Mapping]) -> tuple[list[Subset], list[Finding]]:
+    """Make subsets of dataset configs.
 
     Args:
         datasets: Configs of ``TALFeatureDataset``, or mmaction2's ``ActivityNetDataset``, by name.
 
     Returns:
-        The parts, and why others cannot be made.
+        The subsets, and why others cannot be made.
     """
-    parts, findings = [], []
+    subsets, findings = [], []
     for name, options in datasets.items():
         try:
-            parts.append(Part(name, _build(dict(options))))
+            subsets.append(Subset(name, _build(dict(options))))
         except (KeyError, TypeError, ValueError) as error:
             findings.append(Finding('error', 'dataset', f'{name}: {error}'))
-    return parts, findings
+    return subsets, findings
 
 
 def _build(options: dict) -> TALFeatureDataset:
@@ -126,15 +126,15 @@ def _build(options: dict) -> TALFeatureDataset:
     return dataset
 
 
-def read_annotations(parts: Sequence[Part]) -> list[Finding]:
-    """Give the parts their videos and classes, and check them; each file is read once."""
+def read_annotations(subsets: Sequence[Subset]) -> list[Finding]:
+    """Give the subsets their videos and classes, and check them; each file is read once."""
     findings: list[Finding] = []
-    by_file: dict[str, list[Part]] = {}
-    for part in parts:
-        by_file.setdefault(part.dataset.ann_file, []).append(part)
+    by_file: dict[str, list[Subset]] = {}
+    for subset in subsets:
+        by_file.setdefault(subset.dataset.ann_file, []).append(subset)
     for path, members in by_file.items():
         durations = next(
-            (part.dataset.durations(part.store) for part in members if part.store), None
+            (subset.dataset.durations(subset.store) for subset in members if subset.store), None
         )
         videos, problems = check_annotation_file(path, durations)
         findings += problems
@@ -144,84 +144,84 @@ def read_annotations(parts: Sequence[Part]) -> list[Finding]:
             {action['label'] for video in videos.values() for action in video.annotations}
         )
         used: dict[str, Video] = {}
-        for part in members:
-            known = part.dataset.known_classes
-            part.classes = labels if known is None else known
+        for subset in members:
+            known = subset.dataset.known_classes
+            subset.classes = labels if known is None else known
             try:
-                part.videos = choose_subset(videos, part.dataset.subsets)
+                subset.videos = choose_subset(videos, subset.dataset.subsets)
             except AnnotationError as error:
-                findings.append(Finding('error', 'subset', f'{part.name}: {path}: {error}'))
-            used |= part.videos
-            if part.store is not None:
-                findings += check_unused(part.store, videos)
+                findings.append(Finding('error', 'subset', f'{subset.name}: {path}: {error}'))
+            used |= subset.videos
+            if subset.store is not None:
+                findings += check_unused(subset.store, videos)
         findings += check_annotations(used, members[0].dataset.known_classes)
-    classes = [part.classes for part in parts if part.videos]
+    classes = [subset.classes for subset in subsets if subset.videos]
     if any(other != classes[0] for other in classes):
         findings.append(
             Finding(
                 'error',
                 'classes',
-                'the parts have different classes, so that labels have '
+                'the subsets have different classes, so that labels have '
                 'different numbers: give all the same classes=...',
             )
         )
     return findings
 
 
-def open_features(parts: Sequence[Part]) -> list[Finding]:
-    """Open the features of the parts that name some."""
+def open_features(subsets: Sequence[Subset]) -> list[Finding]:
+    """Open the features of the subsets that name some."""
     findings = []
-    for part in parts:
-        if part.dataset.data_prefix['features']:
+    for subset in subsets:
+        if subset.dataset.data_prefix['features']:
             try:
-                part.store = part.dataset.open_features()
+                subset.store = subset.dataset.open_features()
             except FeatureError as error:
                 findings.append(Finding('error', 'features', str(error)))
     return findings
 
 
-def read_features(parts: Sequence[Part], quick: bool, progress: Progress) -> list[Finding]:
-    """Give the parts what their feature files hold, and check it; each file is read once.
+def read_features(subsets: Sequence[Subset], quick: bool, progress: Progress) -> list[Finding]:
+    """Give the subsets what their feature files hold, and check it; each file is read once.
 
     Args:
-        parts: With videos and features.
-        quick: Read a sample of each part only.
+        subsets: With videos and features.
+        quick: Read a sample of each subset only.
         progress: Wraps the ids of the files that are read.
     """
     findings: list[Finding] = []
     facts: dict[str, FeatureFacts] = {}
     failures: dict[str, FeatureError] = {}
-    for part in parts:
-        if part.store is not None and part.videos:
+    for subset in subsets:
+        if subset.store is not None and subset.videos:
             findings += [
-                dataclasses.replace(finding, message=f'{part.name}: {finding.message}')
-                for finding in _read_part(part, part.store, quick, progress, facts, failures)
+                dataclasses.replace(finding, message=f'{subset.name}: {finding.message}')
+                for finding in _read_subset(subset, subset.store, quick, progress, facts, failures)
             ]
     return [
         *findings,
         *check_files(facts, failures),
-        *check_scale({part.name: part.facts.values() for part in parts}),
+        *check_scale({subset.name: subset.facts.values() for subset in subsets}),
     ]
 
 
-def _read_part(
-    part: Part,
+def _read_subset(
+    subset: Subset,
     store: FeatureStore,
     quick: bool,
     progress: Progress,
     facts: dict[str, FeatureFacts],
     failures: dict[str, FeatureError],
 ) -> list[Finding]:
-    """Add the files of one part to ``facts`` and ``failures``, and check ids and lengths."""
-    findings = check_missing(store, part.videos, part.dataset.missing == 'skip')
-    ids = list(part.usable)
+    """Add the files of one subset to ``facts`` and ``failures``, and check ids and lengths."""
+    findings = check_missing(store, subset.videos, subset.dataset.missing == 'skip')
+    ids = list(subset.usable)
     if quick:
         ids = ids[:: -(-len(ids) // _NUM_QUICK) or 1]
         findings.append(
             Finding(
                 'info',
                 'quick',
-                f'{len(ids)} of {len(part.usable)} feature files were read (--quick)',
+                f'{len(ids)} of {len(subset.usable)} feature files were read (--quick)',
                 len(ids),
             )
         )
@@ -230,25 +230,25 @@ def _read_part(
         video_id for video_id, path in paths.items() if path not in facts and path not in failures
     ]
     try:
-        read, failed = read_facts(store, progress(unread, part.name))
+        read, failed = read_facts(store, progress(unread, subset.name))
     except LayoutError as error:
         return [*findings, Finding('error', 'layout', str(error))]
     facts |= read
     failures |= failed
-    part.facts = {video_id: facts[path] for video_id, path in paths.items() if path in facts}
+    subset.facts = {video_id: facts[path] for video_id, path in paths.items() if path in facts}
     return [
         *findings,
-        *summarize(part.facts.values()),
-        *check_lengths(*_lengths(part), part.dataset.feature_stride),
+        *summarize(subset.facts.values()),
+        *check_lengths(*_lengths(subset), subset.dataset.feature_stride),
     ]
 
 
-def _lengths(part: Part) -> tuple[dict[str, int], dict[str, float]]:
+def _lengths(subset: Subset) -> tuple[dict[str, int], dict[str, float]]:
     """Snippets, and seconds that they should cover, by id."""
     lengths, durations = {}, {}
-    for video_id, facts in part.facts.items():
-        video = part.videos[video_id]
-        start, end = (part.dataset.feature_stride is None and video.feature_span) or (
+    for video_id, facts in subset.facts.items():
+        video = subset.videos[video_id]
+        start, end = (subset.dataset.feature_stride is None and video.feature_span) or (
             0.0,
             video.duration,
         )

@@ -23,7 +23,7 @@ from sola_plugin.visualization import (
 )
 
 from .figures import coverage_text
-from .inputs import FilePair
+from .inputs import EvaluationInputs
 
 _DEFINITIONS = (
     'True positive: takes a true segment of its video and class that no better detection has '
@@ -73,7 +73,7 @@ _JUDGED = (
 )
 
 
-def diagnosis_text(diagnosis: Diagnosis, pair: FilePair) -> str:
+def diagnosis_text(diagnosis: Diagnosis, pair: EvaluationInputs) -> str:
     """Return the figures of a diagnosis as lines of text.
 
     Args:
@@ -92,7 +92,7 @@ def diagnosis_text(diagnosis: Diagnosis, pair: FilePair) -> str:
 
 
 def write_diagnosis_report(
-    path: str | os.PathLike, diagnosis: Diagnosis, pair: FilePair, command: str = ''
+    path: str | os.PathLike, diagnosis: Diagnosis, pair: EvaluationInputs, command: str = ''
 ) -> None:
     """Write the report.
 

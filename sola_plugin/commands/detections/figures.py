@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from sola_plugin.visualization import Table, to_text
 
-from .inputs import FilePair
+from .inputs import EvaluationInputs
 
 
-def evaluation_text(pair: FilePair, figures: Mapping[str, Mapping]) -> str:
+def evaluation_text(pair: EvaluationInputs, figures: Mapping[str, Mapping]) -> str:
     """Return everything that an evaluation found, as lines of text.
 
     Args:
@@ -19,7 +19,7 @@ def evaluation_text(pair: FilePair, figures: Mapping[str, Mapping]) -> str:
     return '\n'.join([coverage_text(pair), *map(to_text, figure_tables(figures))])
 
 
-def coverage_text(pair: FilePair) -> str:
+def coverage_text(pair: EvaluationInputs) -> str:
     """Say in lines of text what ground truth and detections have in common."""
     coverage = pair.coverage
     subset = f'subset {", ".join(pair.subsets)}: ' if pair.subsets else ''

@@ -26,7 +26,7 @@ Results = Mapping[str, Sequence[dict]]
 
 
 @dataclasses.dataclass(frozen=True)
-class FilePair:
+class EvaluationInputs:
     """Result of :func:`read_pair`.
 
     Attributes:
@@ -58,7 +58,7 @@ def read_pair(
     prefix: str = '',
     exclude: str | os.PathLike | None = None,
     without_duplicates: bool = False,
-) -> FilePair:
+) -> EvaluationInputs:
     """Read an annotation file and a detection file.
 
     Args:
@@ -99,7 +99,7 @@ def read_pair(
         truth = drop_duplicates(truth)
     coverage = measure_coverage(truth, found)
     _refuse_strangers(truth, found, coverage, needs_labels)
-    return FilePair(
+    return EvaluationInputs(
         truth,
         found,
         {video: entry.duration for video, entry in videos.items()},

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.dist import all_gather_object, barrier, broadcast_object_list
 
 from sola_plugin.datasets.video import VIDEO_SUFFIXES, VideoError
-from sola_plugin.pretraining.runner import divide_among_ranks
+from sola_plugin.pretraining.runs import divide_among_ranks
 
 from .encoding import Encoder, SnippetSampling, encode_video
 from .folder import ExtractionFolder, ExtractionResult

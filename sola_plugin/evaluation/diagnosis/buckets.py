@@ -78,7 +78,7 @@ PRESETS: Mapping[str, Mapping[str, Buckets]] = {
 }
 
 
-def characteristics(
+def segment_properties(
     true: np.ndarray, true_class: np.ndarray, true_video: np.ndarray, duration: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Describe every true segment.

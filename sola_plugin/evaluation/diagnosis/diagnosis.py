@@ -20,7 +20,7 @@ from sola_plugin.evaluation.metrics.columns import PerVideo, video_column
 from sola_plugin.evaluation.metrics.matching import match_detections
 from sola_plugin.segments import ACTIVITYNET, resolve_thresholds
 
-from .buckets import Buckets, characteristics, resolve_buckets
+from .buckets import Buckets, resolve_buckets, segment_properties
 from .errors import (
     KINDS,
     FalsePositives,
@@ -152,7 +152,7 @@ def diagnose(
     """
     matches = match_detections(ground_truth, detections, resolve_thresholds(tiou_thresholds))
     duration = np.array([_duration(durations, video) for video in video_column(ground_truth)])
-    values = characteristics(matches.true, matches.true_class, matches.true_video, duration)
+    values = segment_properties(matches.true, matches.true_class, matches.true_video, duration)
     missed = missed_segments(matches)
     results = {}
     for name, ranges in resolve_buckets(buckets, values).items():

@@ -57,11 +57,11 @@ def merge_segments(segments: Sequence[Sequence[float]] | np.ndarray) -> np.ndarr
     segments = np.asarray(segments, dtype=np.float64).reshape(-1, 2)
     segments = segments[segments[:, 0] < segments[:, 1]]
     segments = segments[np.argsort(segments[:, 0], kind='stable')]
-    reach = np.maximum.accumulate(segments[:, 1])
-    after_gap = segments[1:, 0] > reach[:-1]
+    covered_until = np.maximum.accumulate(segments[:, 1])
+    after_gap = segments[1:, 0] > covered_until[:-1]
     first = np.append(True, after_gap)[: len(segments)]
     last = np.append(after_gap, True)[: len(segments)]
-    return np.stack([segments[first, 0], reach[last]], axis=1)
+    return np.stack([segments[first, 0], covered_until[last]], axis=1)
 
 
 def boundary_distances(

@@ -124,9 +124,9 @@ class ActionFormer(NeckMixin, Localizer):
         )
 
     @property
-    def reach(self) -> int | None:
+    def receptive_radius(self) -> int | None:
         """Snippets to either side, behind the neck, that a point depends on; ``None``: all."""
-        inner = self.pyramid.reach
+        inner = self.pyramid.receptive_radius
         convs = len(self.classifier.convs) + 1
         return None if inner is None else inner + convs * 2 ** (self.pyramid.num_levels - 1)
 
@@ -136,28 +136,29 @@ class ActionFormer(NeckMixin, Localizer):
         """Windows whose points are those of the whole video.
 
         Every point of the video is taken from one window. Where the attention is local, points
-        depend on :attr:`reach` snippets around them, and windows that overlap by twice as much give
-        what the whole video gives. Where it is not, a point sees its window in place of the video.
+        depend on :attr:`receptive_radius` snippets around them, and windows that overlap by twice
+        as much give what the whole video gives. Where it is not, a point sees its window in place
+        of the video.
 
         Args:
             length: Snippets in a window.
             stride: Snippets from one window to the next, a multiple of the stride of the last
-                level. Default: the largest with which nothing changes; without a :attr:`reach`,
-                half of ``length``.
+                level. Default: the largest with which nothing changes; without a
+                :attr:`receptive_radius`, half of ``length``.
             batch_size: Windows that are predicted at the same time.
 
         Raises:
             ValueError: A window is too short, or ``stride`` is not such a multiple.
         """
         step = 2 ** (self.pyramid.num_levels - 1)
-        reach = length // 4 if self.reach is None else self.reach
+        radius = length // 4 if self.receptive_radius is None else self.receptive_radius
         if stride is None:
-            stride = (length - 2 * reach) // step * step
+            stride = (length - 2 * radius) // step * step
             if stride < step:
                 raise ValueError(
-                    f'windows of length={length} are too short: a point depends on {reach} '
+                    f'windows of length={length} are too short: a point depends on {radius} '
                     f'snippets to either side, so that length must be at least '
-                    f'{2 * reach + step}'
+                    f'{2 * radius + step}'
                 )
         if stride % step:
             raise ValueError(
@@ -265,8 +266,10 @@ class ActionFormer(NeckMixin, Localizer):
             first, last = points.position.new_tensor(cores).T[..., None]
             mask = mask & (points.position >= first) & (points.position < last)
         scores = (logits.float().sigmoid() * mask[:, :, None]).cpu().numpy()
-        reach = distances.float() * points.stride[:, None]
-        segments = points.position[:, None] + torch.stack([-reach[..., 0], reach[..., 1]], dim=2)
+        offsets = distances.float() * points.stride[:, None]
+        segments = points.position[:, None] + torch.stack(
+            [-offsets[..., 0], offsets[..., 1]], dim=2
+        )
         found = [
             detection_candidates(*outputs, self.post_processing)
             for outputs in zip(segments.cpu().numpy(), scores)

@@ -130,8 +130,8 @@ def _distance_inside(points: Points, start: Tensor, end: Tensor, radius: float |
     """How far inside the action, or the part of it around its centre, a point lies: ``(P, G)``."""
     position = points.position[:, None]
     if radius is not None:
-        centre, reach = (start + end) / 2, radius * points.stride[:, None]
-        start, end = torch.maximum(start, centre - reach), torch.minimum(end, centre + reach)
+        centre, half = (start + end) / 2, radius * points.stride[:, None]
+        start, end = torch.maximum(start, centre - half), torch.minimum(end, centre + half)
     return torch.minimum(position - start, end - position)
 
 

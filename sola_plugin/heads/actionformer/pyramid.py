@@ -150,7 +150,7 @@ class TransformerPyramid(nn.Module):
         self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(num_levels))
 
     @property
-    def reach(self) -> int | None:
+    def receptive_radius(self) -> int | None:
         """Snippets to either side that a point of the last level depends on; ``None``: all.
 
         The other levels depend on fewer.
@@ -158,13 +158,13 @@ class TransformerPyramid(nn.Module):
         blocks: list[TransformerBlock] = [*self.stem, *self.levels]  # type: ignore[list-item]
         if self.position_encoding or any(block.attention.window is None for block in blocks):
             return None
-        reach, stride = len(self.projection), 1
+        radius, stride = len(self.projection), 1
         for block in blocks:
-            reach += stride  # convolutions and pooling of size 3
+            radius += stride  # convolutions and pooling of size 3
             stride *= block.stride
             assert block.attention.window is not None
-            reach += stride * (block.attention.window // 2)
-        return reach
+            radius += stride * (block.attention.window // 2)
+        return radius
 
     def forward(self, x: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Build the pyramid.

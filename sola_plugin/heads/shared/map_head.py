@@ -45,9 +45,9 @@ def _of_video(segments: np.ndarray, size: int, max_duration: int) -> list[np.nda
     first = cell * index
     last = first + cell * np.arange(1, max_duration + 1)[:, None]
     tiou = temporal_iou(first, last, segments[:, :1, None], segments[:, 1:, None])
-    anchor, reach = (cell * (index - 0.5), cell * (index + 1.5)), 3 * cell / 2
+    anchor, half = (cell * (index - 0.5), cell * (index + 1.5)), 3 * cell / 2
     near = [
-        temporal_iop(*anchor, time - reach, time + reach)
+        temporal_iop(*anchor, time - half, time + half)
         for time in (segments[:, :1], segments[:, 1:])
     ]
     return [overlap.max(0, initial=0.0) for overlap in (tiou, *near)]

@@ -233,13 +233,13 @@ class NeckMixin(nn.Module):
         total = video.shape[1]
         # The neck gives a window what it gives the whole video when it sees so many snippets around
         # it.
-        reach = 0 if self.neck is None else getattr(self.neck, 'reach', None)
-        reach = total if reach is None else int(reach)
+        radius = 0 if self.neck is None else getattr(self.neck, 'receptive_radius', None)
+        radius = total if radius is None else int(radius)
         parts = []
         for batch in windows.batches(total):
             start, stop = batch[0].start, min(batch[-1].stop, total)
-            first = max(start - reach, 0)
-            features = self._read(video, first, min(stop + reach, total))
+            first = max(start - radius, 0)
+            features = self._read(video, first, min(stop + radius, total))
             if self.neck is not None:
                 features = self.neck(features[None])[0]
             inputs = windows.cut(features[:, start - first : stop - first], batch, start)

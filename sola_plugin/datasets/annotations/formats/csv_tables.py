@@ -18,7 +18,7 @@ _DURATION_NAMES = ('duration', 'seconds')
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class TextTable:
     """A table with a header.
 
     Attributes:
@@ -59,7 +59,7 @@ def header(text: str) -> tuple[str, ...]:
     return _names(next(csv.reader([line], delimiter=_delimiter(line)), []))
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> TextTable:
     """Read a table with a header; cells are apart by commas, semicolons or tabs, as in the header.
 
     Raises:
@@ -86,7 +86,7 @@ def read_table(path: Path) -> Table:
                 f'{path}: line {number}: expected {len(columns)} cells as in the header, '
                 f'got {len(cells)}: put texts with commas in quotes'
             )
-    return Table(
+    return TextTable(
         path,
         columns,
         tuple((number, dict(zip(columns, map(str.strip, cells)))) for number, cells in lines[1:]),
@@ -150,7 +150,7 @@ def positive(text: str, column: str, where: str) -> float:
     return value
 
 
-def by_video(table: Table, video_column: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+def by_video(table: TextTable, video_column: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Rows as :func:`~.records.group_rows` wants them: video id, place and row.
 
     Raises:
@@ -190,7 +190,7 @@ def _names(cells: Iterable[str]) -> tuple[str, ...]:
     return tuple(cell.strip().lower() for cell in cells)
 
 
-def _first(table: Table, names: Sequence[str]) -> str:
+def _first(table: TextTable, names: Sequence[str]) -> str:
     found = [name for name in names if name in table.columns]
     if not found:
         raise AnnotationError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from sola_plugin.messages import first_few
 
-from .csv_tables import Table, by_video, read_durations, read_table, write_table
+from .csv_tables import TextTable, by_video, read_durations, read_table, write_table
 from .records import (
     AnnotationError,
     AnnotationFile,
@@ -163,7 +163,7 @@ def _read(path: Path, options: Options) -> AnnotationFile:
     return AnnotationFile(videos, faults, notes=tuple(notes), form='epic')
 
 
-def _labels(table: Table, kind: str) -> Callable[[Mapping[str, str], str], str] | None:
+def _labels(table: TextTable, kind: str) -> Callable[[Mapping[str, str], str], str] | None:
     """The function from a row to its label; ``None`` for the test set."""
     kinds = ('verb', 'noun') if kind == 'action' else (kind,)
     if not any(column.endswith('_class') for column in table.columns):

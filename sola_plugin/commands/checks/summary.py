@@ -35,7 +35,7 @@ def check_text(report: DatasetReport) -> str:
 
 
 def check_json(report: DatasetReport) -> dict:
-    """Return ``{'errors', 'warnings', 'information': [finding], 'oracle': {part: figures}}``.
+    """Return ``{'errors', 'warnings', 'information': [finding], 'oracle': {subset: figures}}``.
 
     Args:
         report: Of :func:`.check_dataset`.

@@ -34,7 +34,7 @@ class Extent(NamedTuple):
     num_snippets: int
 
 
-class Reach(abc.ABC):
+class ProposalSpace(abc.ABC):
     """What the oracle asks of a localizer.
 
     Attributes:
@@ -61,7 +61,7 @@ class Reach(abc.ABC):
         return np.ones(len(segments), dtype=bool)
 
 
-class MapReach(Reach):
+class MapProposals(ProposalSpace):
     """The proposals of a boundary-matching map (BMN, G-TAD), of whole videos or of windows.
 
     Args:
@@ -125,7 +125,7 @@ class MapReach(Reach):
         return self.windows.spans(extent.num_snippets, extent.span)
 
 
-class PointReach(Reach):
+class PointProposals(ProposalSpace):
     """The segments that the points of a pyramid (ActionFormer) are trained to find.
 
     A point regresses any distances, so a segment is reached exactly, as far as the features cover
@@ -173,7 +173,7 @@ class PointReach(Reach):
         )
 
 
-def reach_of(model: nn.Module) -> Reach | None:
+def proposal_space(model: nn.Module) -> ProposalSpace | None:
     """What a localizer can reach; ``None`` for one that makes no proposals of its own.
 
     Args:
@@ -182,21 +182,21 @@ def reach_of(model: nn.Module) -> Reach | None:
     if isinstance(model, BMN | GTAD):
         size = model.cells if model.windows is None else model.windows.length
         assert size is not None
-        return MapReach(size, model.max_duration, model.windows)
+        return MapProposals(size, model.max_duration, model.windows)
     if isinstance(model, ActionFormer):
-        return PointReach(
+        return PointProposals(
             model.ranges, model.center_radius, model.cells, model.post_processing.min_length
         )
     return None
 
 
-def map_reach(
+def map_proposal_space(
     temporal_dim: int | None = None,
     max_duration: int | None = None,
     window: int | None = None,
     window_stride: int | None = None,
-) -> MapReach | None:
-    """The reach of a boundary-matching map without a model.
+) -> MapProposals | None:
+    """The space of a boundary-matching map without a model.
 
     Args:
         temporal_dim: Cells to which videos are resized.
@@ -215,6 +215,6 @@ def map_reach(
             'expected temporal_dim (videos are resized) or window (they are cut), got both'
         )
     if window is None:
-        return None if temporal_dim is None else MapReach(temporal_dim, max_duration)
+        return None if temporal_dim is None else MapProposals(temporal_dim, max_duration)
     stride = max(window // 2, 1) if window_stride is None else window_stride
-    return MapReach(window, max_duration, SlidingWindows(window, stride))
+    return MapProposals(window, max_duration, SlidingWindows(window, stride))

@@ -10,7 +10,13 @@ import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
-from sola_plugin.commands.checks.proposals import Extent, MapReach, PointReach, map_reach, reach_of
+from sola_plugin.commands.checks.proposal_space import (
+    Extent,
+    MapProposals,
+    PointProposals,
+    map_proposal_space,
+    proposal_space,
+)
 from sola_plugin.evaluation import segment_iou
 from sola_plugin.heads import TEM
 from tests.conftest import CHANNELS, TINY_BMN
@@ -77,7 +83,7 @@ def test_maps_reach_what_gtad_proposes_at_best(length, windows, cut):
     extent = extent_of(length, cut)
     made = proposals(model, extent)
     segments = random_segments(extent, length)
-    nearest = reach_of(model).nearest(segments, extent)
+    nearest = proposal_space(model).nearest(segments, extent)
     tiou = segment_iou(segments, made)
     assert np.diagonal(segment_iou(segments, nearest)) == pytest.approx(tiou.max(axis=1), abs=1e-9)
     reached = tiou.max(axis=1) > 0
@@ -93,31 +99,36 @@ def test_maps_reach_what_gtad_proposes_at_best(length, windows, cut):
 def test_bmn_never_beats_its_reach(max_duration, windows):
     model = MODELS.build({**TINY_BMN, 'max_duration': max_duration, 'windows': windows}).eval()
     extent = extent_of(33, 0.7)
-    segments, reach = random_segments(extent, 1), reach_of(model)
-    best = np.diagonal(segment_iou(segments, reach.nearest(segments, extent)))
+    segments, space = random_segments(extent, 1), proposal_space(model)
+    best = np.diagonal(segment_iou(segments, space.nearest(segments, extent)))
     assert (segment_iou(segments, proposals(model, extent)).max(axis=1) <= best + 1e-9).all()
-    assert reach.cell(extent) == pytest.approx(STRIDE if windows else 33 * STRIDE / 20)
+    assert space.cell(extent) == pytest.approx(STRIDE if windows else 33 * STRIDE / 20)
 
 
 def test_the_last_cell_is_out_of_reach():
     """mmaction2's quirk: no proposal ends with the last cell."""
     extent = Extent((0.0, 10.0), 10.0, 100)
     segments = np.array([[0.0, 10.0], [9.0, 10.0], [2.0, 4.0]])
-    assert MapReach(10).nearest(segments, extent).tolist() == [[0, 9], [0, 0], [2, 4]]
+    assert MapProposals(10).nearest(segments, extent).tolist() == [[0, 9], [0, 0], [2, 4]]
 
 
 def test_uncut_segments():
     """Windows of 4 s every 2 s: [0, 4], [2, 6], [4, 8]; an extent without windows cuts nothing."""
     extent = Extent((0.0, 8.0), 8.0, 16)
     segments = np.array([[0.0, 4.0], [1.0, 5.0], [2.5, 6.0], [0.0, 8.0]])
-    assert map_reach(window=8).uncut(segments, extent).tolist() == [True, False, True, False]
-    assert map_reach(window=8, window_stride=2).uncut(segments, extent).tolist() == [
+    assert map_proposal_space(window=8).uncut(segments, extent).tolist() == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert map_proposal_space(window=8, window_stride=2).uncut(segments, extent).tolist() == [
         True,
         True,
         True,
         False,
     ]
-    for without in (MapReach(8), PointReach([(0, 4)], None)):
+    for without in (MapProposals(8), PointProposals([(0, 4)], None)):
         assert without.uncut(segments, extent).all()
 
 
@@ -146,12 +157,12 @@ def naive_reached(segment, extent: Extent, ranges, radius, cells, min_length) ->
 def test_points_one_by_one(cells, ranges):
     """Segments one at a time, so that none takes the points of another."""
     extent = extent_of(30, 1.1)
-    reach = PointReach(ranges, 1.5, cells, min_length=0.6)
+    space = PointProposals(ranges, 1.5, cells, min_length=0.6)
     outcomes = []
     segments = random_segments(extent, 7, 150)
     segments[:, 1] -= np.diff(segments).ravel() * np.tile([0, 0.8, 0.97], 50)
     for segment in segments:
-        (nearest,) = reach.nearest(segment[None], extent)
+        (nearest,) = space.nearest(segment[None], extent)
         expected = naive_reached(segment, extent, ranges, 1.5, cells, 0.6)
         inside = [max(segment[0], OFFSET), min(segment[1], extent.duration)]
         np.testing.assert_allclose(nearest, inside if expected else [0, 0], atol=1e-9)
@@ -161,10 +172,10 @@ def test_points_one_by_one(cells, ranges):
 
 def test_a_shorter_segment_takes_the_only_point():
     extent = Extent((0.0, 8.0), 8.0, 8)
-    reach = PointReach([(0.0, 4.0)], 0.3)
+    space = PointProposals([(0.0, 4.0)], 0.3)
     both = np.array([[2.3, 2.7], [2.0, 3.0]])
-    assert reach.nearest(both, extent).tolist() == [[2.3, 2.7], [0, 0]]
-    np.testing.assert_allclose(reach.nearest(both[1:], extent), [[2, 3]])
+    assert space.nearest(both, extent).tolist() == [[2.3, 2.7], [0, 0]]
+    np.testing.assert_allclose(space.nearest(both[1:], extent), [[2, 3]])
 
 
 def test_actionformer_has_the_reach_of_its_settings():
@@ -178,8 +189,8 @@ def test_actionformer_has_the_reach_of_its_settings():
             post_processing=dict(min_length=0.5),
         )
     )
-    reach = reach_of(model)
-    assert (reach.ranges, reach.radius, reach.cells, reach.min_length, reach.max_cells) == (
+    space = proposal_space(model)
+    assert (space.ranges, space.radius, space.cells, space.min_length, space.max_cells) == (
         [(0.0, 4.0), (4.0, 8.0), (8.0, math.inf)],
         1.0,
         24,
@@ -190,7 +201,7 @@ def test_actionformer_has_the_reach_of_its_settings():
 
 def test_localizers_without_proposals_have_no_reach():
     assert (
-        reach_of(
+        proposal_space(
             TEM(
                 temporal_dim=8,
                 boundary_ratio=0.1,
@@ -220,8 +231,8 @@ def test_localizers_without_proposals_have_no_reach():
 )
 def test_numbers_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
-        map_reach(**options)
+        map_proposal_space(**options)
 
 
 def test_without_a_grid():
-    assert map_reach() is None
+    assert map_proposal_space() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import errno
 import gzip
@@ -12,6 +13,14 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from .size_limits import allowed_bytes, check_size
+
+#: Bytes that are unpacked at once.
+_PIECE = 1 << 20
+
+#: The largest float has 309 digits.
+_MAX_DIGITS = 300
 
 #: Errors of the system that come of a disk which takes no more.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -81,23 +90,57 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
         raise
 
 
-def read_bytes(path: str | os.PathLike) -> bytes:
+def read_bytes(path: str | os.PathLike, max_bytes: int = -1) -> bytes:
     """Read a file, plain or gzipped.
+
+    Args:
+        path: The file.
+        max_bytes: Read the beginning only, to look at; a negative number reads all.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
         ValueError: The gzipped data are cut short or damaged.
+        SizeError: They unpack to more than :func:`~sola_plugin.size_limits.allowed_bytes`.
     """
-    data = Path(path).read_bytes()
-    if data[:2] != b'\x1f\x8b':
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(
-            f'{path}: not complete gzip data ({error}): the file may be truncated; '
-            'write or download it again'
-        ) from error
+    with Path(path).open('rb') as file:
+        compressed = file.read(2) == b'\x1f\x8b'
+        file.seek(0)
+        if not compressed:
+            return file.read(max_bytes)
+        try:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                if max_bytes >= 0:
+                    return unpacked.read(max_bytes)
+                return _unpack(path, file, unpacked)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(
+                f'{path}: not complete gzip data ({error}): the file may be truncated; '
+                'write or download it again'
+            ) from error
+
+
+def _unpack(path: str | os.PathLike, file: IO[bytes], unpacked: gzip.GzipFile) -> bytes:
+    """Read all, in pieces, so that what is too much is refused before it is in memory."""
+    stored = file.seek(0, os.SEEK_END)
+    # The last four bytes tell the unpacked size, unless the file is damaged.
+    file.seek(-min(4, stored), os.SEEK_END)
+    claimed = int.from_bytes(file.read(4), 'little')
+    file.seek(0)
+    if claimed > allowed_bytes(stored):
+        collections.deque(_pieces(path, unpacked, stored), maxlen=0)
+        unpacked.seek(0)
+    data = bytearray()
+    for piece in _pieces(path, unpacked, stored):
+        data += piece
+    return bytes(data)
+
+
+def _pieces(path: str | os.PathLike, unpacked: gzip.GzipFile, stored: int) -> Iterator[bytes]:
+    size = 0
+    while piece := unpacked.read(_PIECE):
+        size += len(piece)
+        check_size(str(path), size, stored)
+        yield piece
 
 
 def read_json(path: str | os.PathLike, **options: Any) -> Any:
@@ -105,17 +148,33 @@ def read_json(path: str | os.PathLike, **options: Any) -> Any:
 
     Args:
         path: The file.
-        **options: Of ``json.loads``.
+        **options: Of ``json.loads``. With ``object_pairs_hook``, keys that are given twice are the
+            caller's to look for.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
-        ValueError: This is not JSON, or it is cut short.
+        ValueError: This is not JSON, it is cut short or nested too deep, a key is given twice in
+            one object, or a number is longer than any float.
     """
-    data = read_bytes(path)
-    # Python code that is called now and then: without it, nothing hears Ctrl-C until the end.
-    options.setdefault('object_hook', _as_it_is)
+    return parse_json(read_bytes(path), path, **options)
+
+
+def parse_json(data: bytes | str, path: str | os.PathLike, **options: Any) -> Any:
+    """Parse JSON that was read from a file.
+
+    Args, Raises: As :func:`read_json`.
+    """
+    # The hooks are Python code that is called now and then: without it, nothing hears Ctrl-C.
+    options = {'object_pairs_hook': _unique_keys, 'parse_int': _whole_number, **options}
     try:
         return json.loads(data, **options)
+    except _RefusedJSON as error:
+        raise ValueError(f'{path}: {error}') from error
+    except RecursionError:
+        raise ValueError(
+            f'{path}: expected JSON with a few levels, got lists or objects nested too deep: '
+            'write the file again'
+        ) from None
     except ValueError as error:
         raise ValueError(
             f'{path}: not complete JSON ({error}): the file may be truncated; '
@@ -123,5 +182,25 @@ def read_json(path: str | os.PathLike, **options: Any) -> Any:
         ) from error
 
 
-def _as_it_is(content: dict) -> dict:
+class _RefusedJSON(ValueError):
+    """JSON by its grammar, but not to be used."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        [(twice, _)] = collections.Counter(key for key, _ in pairs).most_common(1)
+        raise _RefusedJSON(
+            f'expected each key once in an object, got {twice!r} twice: only one of the two '
+            'would count; remove or rename the other'
+        )
     return content
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise _RefusedJSON(
+            f'expected numbers that a float can hold, got one of {len(text)} digits '
+            f'({text[:10]}...): correct it'
+        )
+    return int(text)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import collections
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sola_plugin.io import parse_json
 from sola_plugin.messages import first_few
 
 from .records import (
@@ -113,13 +113,11 @@ def _load(path: Path, repeated_keys: list[str]) -> Any:
             repeated_keys.extend(key for key, times in counts.items() if times > 1)
         return content
 
+    text = read_text(path)
     try:
-        return json.loads(read_text(path), object_pairs_hook=to_dict)
-    except json.JSONDecodeError as error:
-        raise AnnotationError(
-            f'{path}: not complete JSON ({error}): the file may be truncated; '
-            'write or download it again'
-        ) from error
+        return parse_json(text, path, object_pairs_hook=to_dict)
+    except ValueError as error:
+        raise AnnotationError(str(error)) from error
 
 
 def _database_form(entries: Iterable[dict], actions: Iterable[dict]) -> str:

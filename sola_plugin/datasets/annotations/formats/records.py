@@ -9,13 +9,12 @@ import math
 import os
 import re
 import shutil
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sola_plugin.io import atomic_write
+from sola_plugin.io import atomic_write, read_bytes
 from sola_plugin.messages import first_few
 
 _CLOCK = re.compile(r'(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)')
@@ -33,15 +32,9 @@ def read_text(path: Path, max_bytes: int = -1) -> str:
         FileNotFoundError: There is no such file.
     """
     try:
-        with path.open('rb') as plain:
-            compressed = plain.read(2) == b'\x1f\x8b'
-        with gzip.open(path) if compressed else path.open('rb') as file:
-            data = file.read(max_bytes)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise AnnotationError(
-            f'{path}: not complete gzip data ({error}): the file may be truncated; '
-            'write or download it again'
-        ) from error
+        data = read_bytes(path, max_bytes)
+    except ValueError as error:
+        raise AnnotationError(str(error)) from error
     try:
         return data.decode('utf-8-sig', errors='strict' if max_bytes < 0 else 'ignore')
     except UnicodeDecodeError as error:
@@ -108,7 +101,8 @@ def parse_seconds(text: str) -> float | None:
         return parse_number(text)
     hours, minutes, seconds = clock.groups()
     # Decimal: 1 h 0.14 s is 3600.14, and not a sum of rounded parts.
-    return float(3600 * Decimal(hours or 0) + 60 * Decimal(minutes) + Decimal(seconds))
+    value = float(3600 * Decimal(hours or 0) + 60 * Decimal(minutes) + Decimal(seconds))
+    return value if math.isfinite(value) else None
 
 
 def clock_text(seconds: float) -> str:

@@ -91,6 +91,7 @@ def test_no_one_stride_for_all_videos(tmp_path):
 def test_no_json(tmp_path):
     (tmp_path / 'features.json').write_text('{"feature_stride": 0.')
     with pytest.raises(
-        FeatureError, match=r'features.json: expected what tools/extract_features.py writes'
+        FeatureError,
+        match=r'features.json: not complete JSON .* Expected what tools/extract_features.py',
     ):
         describe_source(tmp_path)

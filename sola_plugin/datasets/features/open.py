@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from sola_plugin.io import read_json
 
 from .archive import ARCHIVE_SUFFIXES, FeatureArchive
 from .folder import FeatureFolder
@@ -141,11 +142,11 @@ def describe_source(source: Any) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
     except ValueError as error:
         raise FeatureError(
-            f'{path}: expected what tools/extract_features.py writes, got no JSON ({error}): '
-            'remove the file, and give feature_stride and feature_offset'
+            f'{error}. Expected what tools/extract_features.py writes: remove the file, and give '
+            'feature_stride and feature_offset'
         ) from error
     if not isinstance(content, dict):
         return {}

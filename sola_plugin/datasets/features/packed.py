@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sola_plugin.io import atomic_write
+from sola_plugin.io import atomic_write, read_json
 
 from .readers import FeatureError
 from .store import FeatureStore, channels_first
@@ -91,9 +91,9 @@ class PackedIndex:
                 'with tools/pack_features.py; the same command goes on after a kill'
             )
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json(path)
         except ValueError as error:
-            raise FeatureError(f'{path}: not complete JSON ({error}): {_AGAIN}') from error
+            raise FeatureError(f'{error}; or {_AGAIN}') from error
         version = content.get('version') if isinstance(content, dict) else None
         if version != VERSION:
             raise FeatureError(
@@ -110,7 +110,7 @@ def _problem_of(content: dict[str, Any]) -> str | None:
     names = {field.name for field in dataclasses.fields(PackedIndex)}
     if set(content) != names:
         return f'expected the keys {sorted(names)}, got {sorted(content)}'
-    if content['dtype'] not in list(DTYPES):  # it may be a list or a dict
+    if not isinstance(content['dtype'], str) or content['dtype'] not in DTYPES:
         return f'expected a dtype of {", ".join(DTYPES)}, got {content["dtype"]!r}'
     columns = {key: content[key] for key in ('ids', 'lengths', 'crc32', 'stamps')}
     if not all(isinstance(column, list) for column in columns.values()):

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .safe_pickle import UnsafePickleError, load_arrays, read_npy_header
+from sola_plugin.size_limits import SizeError, allowed_bytes, check_size
+
+from .safe_pickle import UnsafePickleError, load_arrays, read_npy_header, refuse_missing
 
 #: Formats that can be read, by the end of the file name.
 SUFFIXES = ('.npy', '.npz', '.csv', '.pt', '.pkl', '.h5', '.hdf5')
@@ -40,13 +42,20 @@ def reading(where: str, suffix: str) -> Iterator[None]:
         suffix: Format of the file, such as ``'.npy'``.
 
     Raises:
-        FeatureError: Anything was raised inside, but for ``ImportError`` and ``MemoryError``.
+        FeatureError: Anything was raised inside, but for ``ImportError``.
     """
     try:
         yield
     except FeatureError as error:
         raise type(error)(f'{where}: {error}') from error
-    except (ImportError, MemoryError):
+    except SizeError as error:
+        raise FeatureError(f'{where}: {error}') from error
+    except MemoryError as error:
+        raise FeatureError(
+            f'{where}: expected features that fit in memory, got a {suffix} file that asks for '
+            'more than there is: check its shape, or write it again'
+        ) from error
+    except ImportError:
         raise
     except Exception as error:
         # A damaged file makes the libraries that read these formats raise nearly anything.
@@ -79,13 +88,18 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
         yield np.lib.format.open_memmap(path, mode='r')
     elif path.suffix == '.npz':
         with np.load(path, allow_pickle=False) as archive:
-            yield archive[_choose(archive.files, key)]
+            name = _choose(archive.files, key)
+            member = name if name in archive.zip.namelist() else f'{name}.npy'
+            _member_shape(archive.zip, archive.zip.getinfo(member))
+            yield archive[name]
     elif path.suffix in ('.h5', '.hdf5'):
         h5py = _import_h5py()
         with h5py.File(path, 'r') as file:
             # A name that is there saves listing the others, of which there may be thousands.
             known = key is not None and isinstance(file.get(key), h5py.Dataset)
-            yield file[key if known else _choose(list(_h5_shapes(file)), key)]
+            array = file[key if known else _choose(list(_h5_shapes(file)), key)]
+            _refuse_unstored(array)
+            yield array
     elif path.suffix == '.csv':
         yield _read_csv(path)
     elif path.suffix == '.pt':
@@ -132,9 +146,27 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             if name in shapes:
                 raise FeatureError(f'expected one array {name!r}, got two: write the file again')
             if name != info.filename:
-                with archive.open(info) as member:
-                    shapes[name] = read_npy_header(member)[0]
+                shapes[name] = _member_shape(archive, info)
     return shapes
+
+
+def _member_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
+    """Shape of an array in a ``.npz``, after a check that its values are there and not too many."""
+    check_size(f'array {info.filename!r}', info.file_size, info.compress_size)
+    with archive.open(info) as member:
+        shape, _, dtype = read_npy_header(member)
+        try:
+            refuse_missing(shape, dtype, info.file_size - member.tell())
+        except ValueError as error:
+            raise FeatureError(f'array {info.filename!r}: {error}: write the file again') from error
+    return shape
+
+
+def _refuse_unstored(array: Any) -> None:
+    """Refuse a dataset of ``.h5`` of which the file holds next to nothing."""
+    if array.nbytes > allowed_bytes(0):  # to count what is stored takes longer
+        stored = array.id.get_storage_size()
+        check_size(f'array {array.name!r}, shape {array.shape}', array.nbytes, stored)
 
 
 def _h5_shapes(file: Any) -> dict[str, tuple[int, ...]]:
@@ -142,6 +174,7 @@ def _h5_shapes(file: Any) -> dict[str, tuple[int, ...]]:
 
     def note(name: str, item: Any) -> None:
         if hasattr(item, 'shape'):  # a dataset, not a group
+            _refuse_unstored(item)
             # An empty dataset has the shape None.
             shapes[name] = tuple(item.shape or ())
 
@@ -191,6 +224,10 @@ def _read_pkl(path: Path, key: str | None) -> np.ndarray:
 def _read_pt(path: Path, key: str | None) -> np.ndarray:
     import torch
 
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                check_size(f'{info.filename!r} in it', info.file_size, info.compress_size)
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
@@ -200,6 +237,13 @@ def _read_pt(path: Path, key: str | None) -> np.ndarray:
             'with weights_only=True: save the features as one torch.Tensor'
         ) from error
     tensor = _single_array(content, torch.Tensor, key).detach()
+    if tensor.layout == torch.strided:
+        # Strides of 0 make a tensor of any shape of one number.
+        check_size(
+            f'tensor of shape {tuple(tensor.shape)}',
+            tensor.numel() * tensor.element_size(),
+            tensor.untyped_storage().nbytes(),
+        )
     # NumPy has no bfloat16.
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 

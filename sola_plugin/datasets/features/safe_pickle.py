@@ -9,6 +9,8 @@ to exploit a fault in that is beyond this reader.
 from __future__ import annotations
 
 import collections
+import functools
+import math
 import os
 import pickle
 from pathlib import Path
@@ -29,11 +31,26 @@ def _encode_latin1(text: str, encoding: str) -> bytes:
     return text.encode('latin1')
 
 
+def _of_content(kind: type, *arguments: Any) -> Any:
+    """``bytes`` or ``bytearray`` of what is in the file, not of as many zeros as it says."""
+    if len(arguments) == 1 and not isinstance(arguments[0], (bytes, bytearray, list, tuple)):
+        raise UnsafePickleError(
+            f'refused to unpickle {kind.__name__} of {type(arguments[0]).__name__}'
+        )
+    return kind(*arguments)
+
+
+def _scalar(rebuild: Any, dtype: np.dtype, content: Any) -> Any:
+    """``scalar`` of content that is in the file: without it, NumPy makes zeros of any size."""
+    return rebuild(dtype, content)
+
+
 def _empty_array(_subtype: object, _shape: object, _dtype: object) -> np.ndarray:
     """``_reconstruct``: the array whose state follows in the pickle."""
     return np.empty(0, dtype=np.int8)
 
 
+@functools.cache
 def _admitted() -> dict[tuple[str, str], Any]:
     """Map the ``(module, name)`` pairs that a pickle may use to what they stand for."""
     table: dict[tuple[str, str], Any] = {
@@ -45,8 +62,6 @@ def _admitted() -> dict[tuple[str, str], Any]:
     }
     for kind in (
         bool,
-        bytes,
-        bytearray,
         complex,
         dict,
         float,
@@ -59,11 +74,14 @@ def _admitted() -> dict[tuple[str, str], Any]:
         tuple,
     ):
         table['builtins', kind.__name__] = table['__builtin__', kind.__name__] = kind
+    for name, make in (('bytes', bytes), ('bytearray', bytearray)):
+        of_content = functools.partial(_of_content, make)
+        table['builtins', name] = table['__builtin__', name] = of_content
     # The module in the file depends on the NumPy version that wrote it: numpy.core until 1.26.
     array = np.zeros(1)
     rebuild: list[tuple[str, str, Any]] = [
         ('multiarray', '_reconstruct', _empty_array),
-        ('multiarray', 'scalar', array[0].__reduce__()[0]),
+        ('multiarray', 'scalar', functools.partial(_scalar, array[0].__reduce__()[0])),
         ('numeric', '_frombuffer', array.__reduce_ex__(5)[0]),
     ]
     for module, name, function in rebuild:
@@ -71,13 +89,10 @@ def _admitted() -> dict[tuple[str, str], Any]:
     return table
 
 
-_ADMITTED = _admitted()
-
-
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _ADMITTED[module, name]
+            return _admitted()[module, name]
         except KeyError:
             raise UnsafePickleError(
                 f'refused to unpickle {module}.{name}: only NumPy arrays and builtin containers '
@@ -97,14 +112,21 @@ def load_arrays(file: str | os.PathLike | IO[bytes], encoding: str = 'latin1') -
         What was pickled.
 
     Raises:
-        UnsafePickleError: The pickle names anything else; the message says what.
+        UnsafePickleError: The pickle names anything else, or asks for memory beyond its content;
+            the message says what.
         Exception: A damaged pickle raises nearly anything (``pickle.UnpicklingError``,
             ``EOFError``, ``KeyError``, ...).
     """
     if isinstance(file, (str, os.PathLike)):
         with Path(file).open('rb') as opened:
-            return _ArrayUnpickler(opened, encoding=encoding).load()
-    return _ArrayUnpickler(file, encoding=encoding).load()
+            return load_arrays(opened, encoding)
+    try:
+        return _ArrayUnpickler(file, encoding=encoding).load()
+    except (MemoryError, OverflowError) as error:
+        raise UnsafePickleError(
+            'the pickle asks for more memory than there is: it may be damaged or made to do '
+            'harm; save the arrays as .npy or .npz'
+        ) from error
 
 
 def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -124,6 +146,23 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     return npy_format.read_array_header_2_0(file)
 
 
+def refuse_missing(shape: tuple[int, ...], dtype: np.dtype, stored: int) -> None:
+    """Refuse a header that promises more than follows, before memory is taken for it.
+
+    Args:
+        shape, dtype: What the header says.
+        stored: Bytes after the header.
+
+    Raises:
+        ValueError: There are fewer bytes than these values take, or a size is below 0.
+    """
+    needed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or needed > stored and not dtype.hasobject:
+        raise ValueError(
+            f'the header promises shape {shape}, {dtype}: {needed:,} bytes, but {stored:,} follow'
+        )
+
+
 def load_object_npy(path: str | os.PathLike, encoding: str = 'latin1') -> Any:
     """Read a ``.npy`` file that may hold Python objects (``np.save`` of a dict or a ragged list).
 
@@ -141,6 +180,7 @@ def load_object_npy(path: str | os.PathLike, encoding: str = 'latin1') -> Any:
     with Path(path).open('rb') as file:
         shape, _, dtype = read_npy_header(file)
         if not dtype.hasobject:
+            refuse_missing(shape, dtype, os.fstat(file.fileno()).st_size - file.tell())
             file.seek(0)
             return npy_format.read_array(file, allow_pickle=False)
         array = load_arrays(file, encoding)

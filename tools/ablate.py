@@ -15,6 +15,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.messages import printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -82,7 +83,7 @@ def main() -> None:
         own = dict(zip(('head', 'pretrain'), args.own or ()))
         study = load_study(args.study, args.seeds, args.embedded, own)
     except (StudyError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem
     name = f'{len(study.cells)} cells x {len(study.seeds)} seeds'
     with show_progress(name, transient=False) as show:
@@ -93,14 +94,14 @@ def main() -> None:
     try:
         written = write_study(study, outcomes, work_dir, ' '.join(['python', *sys.argv]))
         for group, table in written.tables.items():
-            print(f'\n{group}\n' * bool(group) + to_text(table))
+            print(f'\n{printable(group)}\n' * bool(group) + to_text(table))
         print(f'{work_dir}: {", ".join(written.files)}')
         if args.document:
             update_document(args.document, block, written.markdown)
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     if written.failures:
-        sys.exit('error: ' + '\n'.join(written.failures))
+        sys.exit('error: ' + '\n'.join(map(printable, written.failures)))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.subsets import progress_bar
 from sola_plugin.commands.checks.summary import check_json, check_text
 from sola_plugin.io import atomic_write
+from sola_plugin.messages import printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -115,8 +116,8 @@ def main() -> None:
             with atomic_write(out) as file:
                 json.dump(check_json(report), file, indent=2)
     except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
-    print(check_text(report), end='')
+        sys.exit(f'error: {printable(error)}')
+    print(printable(check_text(report), lines=True), end='')
     sys.exit(1 if report.of_level('error') else 0)
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.messages import printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -81,7 +82,7 @@ def main() -> None:
                 model.to(args.device), args.batch_size or batch_size, args.snippets, args.steps
             )
     except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     stems = [config.stem for config in costs]  # the rows, unless two files have one name
     names = stems if len(set(stems)) == len(stems) else map(str, costs)
     table = complexity_table(dict(zip(names, costs.values())), args.snippets)
@@ -96,7 +97,7 @@ def main() -> None:
                 f'{code_version()}.\n\n{to_markdown(table)}',
             )
         except (ValueError, OSError) as error:
-            sys.exit(f'error: {error}')
+            sys.exit(f'error: {printable(error)}')
 
 
 if __name__ == '__main__':

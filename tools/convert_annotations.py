@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sola_plugin.datasets.annotations.conversion import Changes, Conversion, convert_annotations
 from sola_plugin.datasets.annotations.formats import FORMATS
+from sola_plugin.messages import printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -102,18 +103,18 @@ def main() -> None:
     try:
         done = convert(args)
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     actions = [action for video in done.videos.values() for action in video.annotations]
     subsets = collections.Counter(video.subset or 'no subset' for video in done.videos.values())
     print(
         f'{args.out}: {len(done.videos)} videos, {len(actions)} segments, '
         f'{len({action["label"] for action in actions})} labels, from {done.form} to {args.to}'
     )
-    print('subsets: ' + ', '.join(f'{name} {count}' for name, count in subsets.items()))
+    print('subsets: ' + ', '.join(f'{printable(name)} {count}' for name, count in subsets.items()))
     for note in done.notes:
-        print(f'note: {note}')
+        print(f'note: {printable(note)}')
     for warning in done.warnings:
-        print(f'warning: {warning}')
+        print(f'warning: {printable(warning)}')
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from sola_plugin.commands.detections.inputs import add_pair_arguments, pair_opti
 from sola_plugin.evaluation.diagnosis.buckets import PRESETS
 from sola_plugin.evaluation.diagnosis.diagnosis import diagnose
 from sola_plugin.io import atomic_write
+from sola_plugin.messages import printable
 from sola_plugin.segments import resolve_thresholds
 
 
@@ -70,8 +71,8 @@ def main() -> None:
     try:
         text = run(args)
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
-    print(text, end='')
+        sys.exit(f'error: {printable(error)}')
+    print(printable(text, lines=True), end='')
 
 
 if __name__ == '__main__':

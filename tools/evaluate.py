@@ -18,6 +18,7 @@ from sola_plugin.commands.detections.inputs import (
 )
 from sola_plugin.evaluation import TALEvaluator
 from sola_plugin.io import atomic_write
+from sola_plugin.messages import printable
 
 
 def _whole_numbers(text: str) -> list[int]:
@@ -91,8 +92,8 @@ def main() -> None:
             with atomic_write(args.json) as file:
                 json.dump(figures, file, indent=2)
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
-    print(evaluation_text(pair, figures), end='')
+        sys.exit(f'error: {printable(error)}')
+    print(printable(evaluation_text(pair, figures), lines=True), end='')
 
 
 if __name__ == '__main__':

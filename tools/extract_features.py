@@ -14,6 +14,7 @@ import sola_plugin  # noqa: F401  (mends the installed stack before a config is 
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
 from sola_plugin.commands.extraction.extract import extract_features, find_videos
 from sola_plugin.commands.extraction.folder import ExtractionResult
+from sola_plugin.messages import printable
 from sola_plugin.pretraining.runs import divide_among_ranks
 from sola_plugin.progress import show_progress
 
@@ -68,7 +69,7 @@ def main() -> None:
     try:
         result = extract(args, is_main)
     except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     if is_main:
         print(
             f'{args.out}: features of {len(result.finished)} videos, features.json, durations.txt'
@@ -81,7 +82,7 @@ def main() -> None:
         elif result.finished:
             print('no one feature_stride fits all videos: see features.json, or take --fps')
         for message in result.failed.values():
-            print(f'skipped {message}', file=sys.stderr)
+            print(f'skipped {printable(message)}', file=sys.stderr)
     if result.failed:
         sys.exit(SKIPPED)
 

@@ -27,6 +27,7 @@ from sola_plugin.commands.probing.methods import (
 from sola_plugin.commands.probing.summary import probe_table, write_probe_figure, write_probe_report
 from sola_plugin.evaluation.probe.linear_probe import DEFAULT_C, UNITS
 from sola_plugin.io import atomic_write
+from sola_plugin.messages import printable
 from sola_plugin.visualization import to_text
 
 
@@ -131,7 +132,7 @@ def main() -> None:
     try:
         run(args)
     except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
 
 
 if __name__ == '__main__':

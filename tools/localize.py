@@ -20,6 +20,7 @@ from sola_plugin.commands.localization import arguments as options
 from sola_plugin.commands.localization.export import select_detections
 from sola_plugin.commands.localization.inputs import find_inputs, localize_input, write_localized
 from sola_plugin.commands.localization.localizing import load_localizer, reading_options
+from sola_plugin.messages import printable
 
 #: Exit code when some inputs were skipped.
 SKIPPED = 3
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     items, skipped = find_inputs(args.inputs, reading, encode, args.videos)
     classifier, doubt = options.choose_classifier(args, model)
     for note in filter(None, [*notes, doubt]):
-        print(f'note: {note}', file=sys.stderr)
+        print(f'note: {printable(note)}', file=sys.stderr)
     done = 0
     for item in items:
         try:
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
             continue
         found = select_detections(found, args.threshold, args.top_k, args.classes)
         write_localized(args.out, item, found, duration, model, args.threshold)
-        print(f'{item.name}: {len(found)} detections')
+        print(f'{printable(item.name)}: {len(found)} detections')
         done += 1
     print(f'{args.out}: .json, .csv, .srt and .html of {done} videos')
     return skipped
@@ -79,9 +80,9 @@ def main() -> None:
     try:
         skipped = run(args)
     except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     for message in skipped.values():
-        print(f'skipped {message}', file=sys.stderr)
+        print(f'skipped {printable(message)}', file=sys.stderr)
     if skipped:
         sys.exit(SKIPPED)
 

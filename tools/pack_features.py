@@ -16,6 +16,7 @@ from sola_plugin.datasets.annotations.model import choose_subset, load_annotatio
 from sola_plugin.datasets.features.open import describe_source, open_features
 from sola_plugin.datasets.features.packed import DTYPES, PackedIndex
 from sola_plugin.datasets.features.packing import pack_features, verify_packed
+from sola_plugin.messages import printable
 from sola_plugin.progress import Show, show_progress
 
 
@@ -106,7 +107,7 @@ def main() -> None:
         with show_progress('verify' if args.verify else 'pack') as show:
             index = run(args, show)
     except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     print(
         f'{args.paths[-1]}: {len(index.ids)} videos, {index.num_snippets} snippets x '
         f'{index.channels} '

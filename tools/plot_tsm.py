@@ -14,6 +14,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.messages import printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -90,12 +91,12 @@ def main() -> None:
                 figure = tsm_figure(features, meta, necks, target_of, args.snippets)
                 with atomic_write(f'{path}.{args.format}', 'wb') as file:
                     file.write(encode_figure(figure, args.format).data)
-                print(f'{path}.{args.format}')
+                print(printable(f'{path}.{args.format}'))
             if args.epochs:
                 write_gif(f'{path}.gif', epoch_frames(features, meta, args.epochs, args.snippets))
-                print(f'{path}.gif')
+                print(printable(f'{path}.gif'))
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ import sys
 
 from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, WatchSummary, prepare_watch
 from sola_plugin.datasets.watch.streams import EXERCISES
+from sola_plugin.messages import printable
 from sola_plugin.progress import show_progress
 
 
@@ -85,7 +86,7 @@ def main() -> None:
     try:
         summary = prepare(args)
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     sizes, encoder = summary.sizes, summary.encoder
     print(f'{summary.out_dir}:', 'written' if summary.written else 'complete, left as it is')
     print(

@@ -17,6 +17,7 @@ from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError
+from sola_plugin.messages import printable
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.runs import name_run, prepare_cpu_ranks, resume_run, run_training
@@ -121,11 +122,11 @@ def data_errors(advice: str = '') -> Iterator[None]:
     try:
         yield
     except (AnnotationError, BusyError, FeatureError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {printable(error)}')
     except OSError as error:
         if error.filename is None:  # such as a connection that another rank has closed
             raise
-        sys.exit(f'error: {explain_os_error(error, advice)}')
+        sys.exit(f'error: {printable(explain_os_error(error, advice))}')
 
 
 def explain_os_error(error: OSError, advice: str = '') -> str:

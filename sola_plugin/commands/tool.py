@@ -6,6 +6,7 @@ Light: tools import it before all that takes seconds.
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import signal
 import sys
@@ -104,6 +105,7 @@ def run_tool(main: Callable[[], None]) -> None:
     Args:
         main: Runs the command; ends with ``SystemExit`` on errors.
     """
+    prepare_streams()
     try:
         try:
             main()
@@ -118,6 +120,16 @@ def run_tool(main: Callable[[], None]) -> None:
         if broken and _is_unread():
             raise SystemExit(128 + signal.SIGPIPE) from None
         raise
+
+
+def prepare_streams() -> None:
+    """Print what the encoding of stdout or stderr lacks as escapes, instead of failing.
+
+    An ASCII terminal has no ``é``, and no encoding has the lone surrogates that JSON may hold.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
 
 
 def _is_unread() -> bool:

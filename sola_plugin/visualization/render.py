@@ -11,6 +11,8 @@ from markupsafe import Markup
 from rich.console import Console
 from rich.text import Text
 
+from sola_plugin.messages import printable
+
 from .table import Table
 
 
@@ -47,19 +49,20 @@ def to_html(table: Table) -> Markup:
 
 
 def to_rich(table: Table) -> rich.table.Table:
-    """Render for a rich console; text in brackets is shown, not read as rich's markup.
+    """Render for a rich console; text in brackets is shown, not read as rich's markup,
+    and control characters of labels as escapes.
 
     A console that is too narrow cuts cells off; :func:`to_text` does not.
     """
     grid = rich.table.Table(
         box=rich.box.SIMPLE_HEAD,
-        caption=Text(table.note) if table.note else None,
+        caption=Text(printable(table.note, lines=True)) if table.note else None,
         caption_justify='left',
     )
     for index, title in enumerate(table.header):
-        grid.add_column(Text(title), justify='right' if index else 'left', no_wrap=True)
+        grid.add_column(Text(printable(title)), justify='right' if index else 'left', no_wrap=True)
     for row in table.rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(printable(cell)) for cell in row))
     return grid
 
 
@@ -75,4 +78,5 @@ def to_text(table: Table) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    return text.replace('<', '&lt;').replace('|', '\\|').replace('\n', ' ')
+    text = printable(text.replace('\n', ' '))
+    return text.replace('<', '&lt;').replace('|', '\\|')

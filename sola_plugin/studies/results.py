@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
+from sola_plugin.csv_cells import to_cell
 from sola_plugin.io import atomic_write
 from sola_plugin.visualization import Column, Table, build_table, to_markdown
 
@@ -170,4 +171,5 @@ def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
         writer.writerow([*factors, 'seed', *keys, 'error'])
         for outcome in outcomes:
             values = [(outcome.figures or {}).get(key, '') for key in keys]
-            writer.writerow([*outcome.cell.levels.values(), outcome.seed, *values, outcome.error])
+            row = [*outcome.cell.levels.values(), outcome.seed, *values, outcome.error]
+            writer.writerow(map(to_cell, row))

@@ -49,10 +49,10 @@ def to_html(table: Table) -> Markup:
 
 
 def to_rich(table: Table) -> rich.table.Table:
-    """Render for a rich console; text in brackets is shown, not read as rich's markup,
-    and control characters of labels as escapes.
+    """Render for a rich console.
 
-    A console that is too narrow cuts cells off; :func:`to_text` does not.
+    Text in brackets is shown, not read as rich's markup, and control characters of labels as
+    escapes. A console that is too narrow cuts cells off; :func:`to_text` does not.
     """
     grid = rich.table.Table(
         box=rich.box.SIMPLE_HEAD,

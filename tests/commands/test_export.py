@@ -15,6 +15,9 @@ from sola_plugin.commands.localization.export import (
     write_csv,
     write_srt,
 )
+from sola_plugin.csv_cells import from_cell
+from sola_plugin.datasets.annotations.formats import Options, read_annotations, write_annotations
+from sola_plugin.datasets.annotations.model import Video
 
 
 def detection(start: float, end: float, score: float, **label: str) -> dict:
@@ -91,6 +94,53 @@ def test_subtitles_of_nothing_of_no_length_and_of_odd_labels(tmp_path):
         ],
     )
     assert read_srt(tmp_path / 'v.srt') == [(360_000.0, 360_001.0, 'a 2 → Ü,"b" (0.50)')]
+
+
+@pytest.mark.parametrize(
+    'label, text',
+    [
+        ('<font color="red">run</font>', '‹font color="red"›run‹/font›'),
+        (r'{\\an8}run', r'(\\an8)run'),
+        ('a\x1b[1m\ud800', r'a\x1b[1m\ud800'),
+        ('1 < 2 --> 3', '1 ‹ 2 → 3'),
+        ('run\u20282\r\n', 'run 2'),
+    ],
+    ids=['tags', 'braces', 'controls', 'arrow', 'lines'],
+)
+def test_subtitles_hold_no_markup(tmp_path, label, text):
+    write_srt(tmp_path / 'v.srt', [detection(1, 2, 0.5, label=label)])
+    assert read_srt(tmp_path / 'v.srt') == [(1.0, 2.0, f'{text} (0.50)')]
+
+
+FORMULAS = ['=1+1', '+a', '@SUM(A1)', "-2+3|'x'!A0", '\ta', "'=b", "''@", '\r=1']
+HARMLESS = ['run', '-aB3_x-1', "it's", "'", '', 'a=b', 'Ü -']
+
+
+@pytest.mark.parametrize('text', FORMULAS + HARMLESS, ids=ascii)
+def test_cells_are_no_formulas_and_read_back(tmp_path, text):
+    write_csv(tmp_path / 'v.csv', {text: [detection(-1.5, 2.0, 0.5, label=text)]})
+    with open(tmp_path / 'v.csv', newline='', encoding='utf-8') as file:
+        (row,) = csv.DictReader(file)
+    assert row['label'] == (f"'{text}" if text in FORMULAS else text)
+    assert from_cell(row['video']) == from_cell(row['label']) == text and row['start'] == '-1.5'
+
+
+@pytest.mark.parametrize('form', ['csv', 'epic'])
+def test_annotations_with_formulas_read_back(tmp_path, form):
+    actions = tuple(
+        dict(segment=[1.0, 2.0], label=text) for text in FORMULAS if text.strip() == text
+    )
+    if form == 'epic':
+        actions = tuple({**action, 'label': f'verb {i}'} for i, action in enumerate(actions))
+    videos = {'=v': Video(9.0, 'train', actions, None, 30.0)}
+    out = tmp_path / ('a.csv' if form == 'csv' else 'out')
+    write_annotations(out, videos, form, Options(labels='verb'))
+    written = [out] if form == 'csv' else sorted(out.glob('EPIC_100_train.csv'))
+    assert b"'=v" in written[0].read_bytes() and b',=' not in written[0].read_bytes()
+    read = read_annotations(written, options=Options(labels='verb')).videos
+    assert [action['label'] for action in read['=v'].annotations] == [
+        action['label'] for action in actions
+    ]
 
 
 def test_csv_round_trip(tmp_path):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from sola_plugin.csv_cells import to_line
 from sola_plugin.io import atomic_write
+from sola_plugin.messages import printable
 
 #: Stands where a detection has no label.
 NO_LABEL = 'action'
 #: Detections below this share of the best score are not shown to people unless they ask.
 _WORTH_SHOWING = 0.25
+
+#: Players take ``<b>`` and ``{\\an8}`` for markup.
+_NO_MARKUP = str.maketrans('<>{}', '‹›()')
 
 Detection = Mapping[str, Any]
 
@@ -63,16 +67,19 @@ def viewing_threshold(detections: Sequence[Detection]) -> float:
 def write_csv(path: str | os.PathLike, results: Mapping[str, Sequence[Detection]]) -> None:
     """Write ``video,start,end,label,score``, one detection a line; seconds.
 
+    Text that a spreadsheet would compute stands after an apostrophe, which
+    :func:`~sola_plugin.csv_cells.from_cell` takes away.
+
     Args:
         path: File; it appears under its name only when it is complete.
         results: Detections by video. Without ``label``, the field is empty.
     """
     with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(['video', 'start', 'end', 'label', 'score'])
+        file.write(to_line(['video', 'start', 'end', 'label', 'score']))
         for video, detections in results.items():
             for item in detections:
-                writer.writerow([video, *item['segment'], item.get('label', ''), item['score']])
+                row = [video, *item['segment'], item.get('label', ''), item['score']]
+                file.write(to_line(row))
 
 
 def write_srt(
@@ -103,10 +110,15 @@ def _cues(detections: Sequence[Detection], threshold: float) -> list[tuple[int, 
             break
         start, end = (round(1000 * time) for time in item['segment'])
         if start < end and all(end <= other[0] or other[1] <= start for other in taken):
-            # A line break or an arrow would end the cue or begin another.
-            label = ' '.join(item.get('label', NO_LABEL).split()).replace('-->', '→')
-            taken.append((start, end, f'{label} ({item["score"]:.2f})'))
+            taken.append((start, end, f'{_caption(item)} ({item["score"]:.2f})'))
     return sorted(taken)
+
+
+def _caption(item: Detection) -> str:
+    """The label without what players obey: SubRip has no way to quote it."""
+    # A line break or an arrow would end the cue or begin another.
+    label = ' '.join(item.get('label', NO_LABEL).split()).replace('-->', '→')
+    return printable(label).translate(_NO_MARKUP)
 
 
 def _timestamp(milliseconds: int) -> str:

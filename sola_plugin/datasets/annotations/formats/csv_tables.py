@@ -9,6 +9,8 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from sola_plugin.csv_cells import from_cell, to_line
+
 from .records import AnnotationError, parse_number, read_text, write_text
 
 #: Names of the columns of a table of durations; ``seconds`` is that of BSN's
@@ -89,17 +91,21 @@ def read_table(path: Path) -> TextTable:
     return TextTable(
         path,
         columns,
-        tuple((number, dict(zip(columns, map(str.strip, cells)))) for number, cells in lines[1:]),
+        tuple(
+            (number, dict(zip(columns, (from_cell(cell.strip()) for cell in cells))))
+            for number, cells in lines[1:]
+        ),
     )
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a table, atomically; numbers have the digits it takes to read the same number back."""
-    text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, columns, lineterminator='\n', restval='')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    """Write a table, atomically.
+
+    Numbers have the digits it takes to read the same number back; text is written so that no
+    spreadsheet computes it (:mod:`sola_plugin.csv_cells`).
+    """
+    lines = [to_line(columns), *(to_line(row.get(key, '') for key in columns) for row in rows)]
+    write_text(path, ''.join(lines))
 
 
 def read_durations(path: Path) -> dict[str, dict[str, float]]:

@@ -150,7 +150,8 @@ def refuse_missing(shape: tuple[int, ...], dtype: np.dtype, stored: int) -> None
     """Refuse a header that promises more than follows, before memory is taken for it.
 
     Args:
-        shape, dtype: What the header says.
+        shape: Of the array, by the header.
+        dtype: Likewise.
         stored: Bytes after the header.
 
     Raises:

@@ -11,13 +11,14 @@ import types
 from importlib import metadata
 from pathlib import Path
 
+import mmengine.runner  # noqa: F401  (its checkpoints are mended at that moment)
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from sola_plugin import _compat
+from sola_plugin._compat import configs
 from tests.conftest import ROOT
 
 
@@ -78,36 +79,6 @@ print(MODELS.get('SoLa').__name__)
 """).endswith('SoLa')
 
 
-def test_stub_of_the_missing_folder_says_why_it_cannot_be_used(tmp_path, monkeypatch):
-    (tmp_path / 'models/localizers').mkdir(parents=True)
-    package = 'mmaction.models.localizers.drn'
-    for name in (package, f'{package}.drn'):
-        monkeypatch.setitem(sys.modules, name, None)
-    _compat.missing_drn_folder(types.SimpleNamespace(__file__=str(tmp_path / '__init__.py')))
-    with pytest.raises(
-        ImportError, match='DRN is not part of the installed mmaction2 .its wheel lacks'
-    ):
-        sys.modules[f'{package}.drn'].DRN()
-
-
-def test_localizers_of_the_installed_mmaction2_can_be_imported():
-    import mmaction.models.localizers as localizers
-
-    folder = Path(localizers.__file__).parent / 'drn'
-    if metadata.version('mmaction2') == '1.2.0':
-        assert not folder.is_dir() and localizers.DRN.__module__ == 'sola_plugin._compat'
-    else:
-        assert folder.is_dir() == hasattr(localizers, 'DRN')
-
-
-def test_a_complete_mmaction2_is_left_alone(tmp_path, monkeypatch):
-    (tmp_path / 'models/localizers/drn').mkdir(parents=True)
-    name = 'mmaction.models.localizers.drn'
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    _compat.missing_drn_folder(types.SimpleNamespace(__file__=str(tmp_path / '__init__.py')))
-    assert name not in sys.modules
-
-
 def test_stock_average_recall_runs():
     """``numpy.trapz`` is back for mmaction2, and is numpy's own function."""
     from mmaction.evaluation import average_recall_at_avg_proposals
@@ -125,8 +96,8 @@ def package_utils(monkeypatch):
 
     copy = types.ModuleType('package_utils_copy')
     exec(compile(Path(original.__file__).read_text(), original.__file__, 'exec'), copy.__dict__)
-    monkeypatch.setattr(_compat, '_is_installed', lambda module: module != 'pkg_resources')
-    _compat.pkg_resources_gone(copy)
+    monkeypatch.setattr(configs, 'is_installed', lambda module: module != 'pkg_resources')
+    configs.pkg_resources_gone(copy)
     monkeypatch.setitem(sys.modules, 'pkg_resources', None)  # importing it fails
     return copy
 
@@ -161,10 +132,10 @@ def test_metafile_with_a_list_of_configs(tmp_path, monkeypatch):
     )
     before = copy._get_cfg_metainfo.__code__
     monkeypatch.setattr(metadata, 'version', lambda _: '1.2.0')
-    _compat.list_in_metafile(copy)
+    configs.list_in_metafile(copy)
     assert copy._get_cfg_metainfo.__code__ is before
     monkeypatch.setattr(metadata, 'version', lambda _: '1.1.0')
-    _compat.list_in_metafile(copy)
+    configs.list_in_metafile(copy)
     (tmp_path / '.mim').mkdir()
     (tmp_path / '.mim/model-index.yml').write_text('Import:\n- a.yml\n')
     (tmp_path / '.mim/a.yml').write_text(
@@ -198,7 +169,7 @@ class TestRepeatedLayout:
             return f'{text} {style_config} {verify}', True
 
         module = types.SimpleNamespace(FormatCode=lay_out)
-        _compat.repeated_layout(module)
+        configs.repeated_layout(module)
         assert [
             module.FormatCode(text, style_config=dict(based_on_style='pep8')) for text in 'aba'
         ] == [(f"{text} {{'based_on_style': 'pep8'}} False", True) for text in 'aba']
@@ -224,7 +195,7 @@ class TestRepeatedLayout:
 
     def test_an_mmengine_without_layout_is_left_alone(self):
         module = types.SimpleNamespace()
-        _compat.repeated_layout(module)
+        configs.repeated_layout(module)
         assert vars(module) == {}
 
 

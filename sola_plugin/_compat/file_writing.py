@@ -9,10 +9,10 @@ import tempfile
 from types import ModuleType
 from typing import Any
 
-from .io import atomic_write, naming_file
+from ..io import atomic_write, naming_file
 
 
-def whole_files(local_backend: ModuleType) -> None:
+def whole_files(local_backend: ModuleType) -> bool:
     """Symptom: a kill or a full disk in the middle of a checkpoint leaves a torn file.
 
     The error does not name it. mmengine writes checkpoints, and whatever else it dumps, in place.
@@ -24,9 +24,10 @@ def whole_files(local_backend: ModuleType) -> None:
 
     backend = local_backend.LocalBackend
     backend.put = functools.wraps(backend.put)(put)
+    return True
 
 
-def log_errors(logger: ModuleType) -> None:
+def log_errors(logger: ModuleType) -> bool:
     """Symptom: on a full disk every line of the log becomes a traceback of twenty lines.
 
     The run goes on without its log. The error of the system ends the run, with the name of the log
@@ -42,9 +43,10 @@ def log_errors(logger: ModuleType) -> None:
                 handler.handleError = functools.partial(_raise, handler)  # type: ignore
 
     logger.MMLogger.__init__ = init_and_name
+    return True
 
 
-def config_copies(config: ModuleType) -> None:
+def config_copies(config: ModuleType) -> bool:
     """Symptom: a full disk ends a command with ``No space left on device`` and no file name.
 
     mmengine reads a config from a copy that it writes to the folder of temporary files.
@@ -57,6 +59,7 @@ def config_copies(config: ModuleType) -> None:
             return read(*args, **kwargs)
 
     config.Config._file2dict = staticmethod(read_and_name)
+    return True
 
 
 def _raise(handler: logging.FileHandler, record: logging.LogRecord) -> None:

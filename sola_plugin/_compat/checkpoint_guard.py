@@ -12,7 +12,7 @@ from typing import Any
 _BEST = re.compile(r'(.*[/\\])?best_[^/\\]*\.pth', re.DOTALL)
 
 
-def checkpoints_do_not_act(checkpoint: ModuleType) -> None:
+def checkpoints_do_not_act(checkpoint: ModuleType) -> bool:
     """Symptom: resuming a run from a checkpoint runs a program in it, or deletes what it names.
 
     mmengine's Runner executes ``meta['config']`` as a Python config, to look up a number of GPUs
@@ -30,6 +30,7 @@ def checkpoints_do_not_act(checkpoint: ModuleType) -> None:
         return without_orders(load(cls, *args, **kwargs))
 
     loader.load_checkpoint = classmethod(load_checkpoint)
+    return True
 
 
 def without_orders(checkpoint: Any) -> Any:

@@ -1,5 +1,6 @@
 """Sub-graph localization."""
 
 from .localizer import GTAD
+from .losses import GTADLoss
 
-__all__ = ['GTAD']
+__all__ = ['GTAD', 'GTADLoss']

@@ -12,9 +12,7 @@ from .names import is_installed
 
 
 def _replace_body(function: FunctionType, body: Callable) -> None:
-    """Give a function another body in place: modules that imported it by name see the mend as
-    well.
-    """
+    """Give a function another body in place, so that who imported it by name sees the mend."""
     assert isinstance(body, FunctionType)
     function.__code__ = body.__code__
 
@@ -98,8 +96,7 @@ def _cfg_metainfo(package_path, cfg_path):
 
 
 def repeated_layout(config: ModuleType) -> bool:
-    """Symptom: a run spends seconds on the layout of its config, with a checkpoint an epoch a
-    minute or two.
+    """Symptom: a run spends seconds, with many checkpoints minutes, on the layout of its config.
 
     mmengine lets yapf lay the same text out four times at the start of a run and once more for
     every checkpoint: 0.02 to 0.8 s each time, most with long paths. The last texts are remembered;

@@ -20,7 +20,14 @@ from sola_plugin.locking import BusyError
 from sola_plugin.messages import printable
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
-from sola_plugin.pretraining.runs import name_run, prepare_cpu_ranks, resume_run, run_training
+from sola_plugin.pretraining.runs import (
+    abandon_group,
+    leave_group_at_exit,
+    name_run,
+    prepare_cpu_ranks,
+    resume_run,
+    run_training,
+)
 
 #: Of a training that ended because the disk takes no more.
 GO_ON = 'make room, then the same command with --resume goes on'
@@ -89,6 +96,8 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
+    if cfg.launcher != 'none':
+        leave_group_at_exit()
     prepare_cpu_ranks(cfg)
     # The command line comes first, then the config, then the name of the config.
     cfg.work_dir = (
@@ -121,12 +130,14 @@ def data_errors(advice: str = '') -> Iterator[None]:
     """
     try:
         yield
-    except (AnnotationError, BusyError, FeatureError, FileNotFoundError) as error:
-        sys.exit(f'error: {printable(error)}')
-    except OSError as error:
-        if error.filename is None:  # such as a connection that another rank has closed
-            raise
-        sys.exit(f'error: {printable(explain_os_error(error, advice))}')
+    except BaseException as error:
+        abandon_group()
+        if isinstance(error, (AnnotationError, BusyError, FeatureError, FileNotFoundError)):
+            sys.exit(f'error: {printable(error)}')
+        # An error of the system without a file is, say, a connection that another rank has closed.
+        if isinstance(error, OSError) and error.filename is not None:
+            sys.exit(f'error: {printable(explain_os_error(error, advice))}')
+        raise
 
 
 def explain_os_error(error: OSError, advice: str = '') -> str:

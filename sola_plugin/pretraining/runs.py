@@ -78,15 +78,34 @@ def divide_among_ranks() -> tuple[int, int]:
 
 def _join_group(**options) -> None:
     torch.distributed.init_process_group('gloo', **options)
-    # Threads of gloo that still run when the interpreter ends would abort the process.
-    atexit.register(_leave_group)
+    leave_group_at_exit()
 
 
-def _leave_group() -> None:
+def leave_group_at_exit() -> None:
+    """Let this process leave the ranks' group when it ends, whoever joined it.
+
+    A group that is left to the interpreter makes NCCL warn that ``destroy_process_group`` was not
+    called, and threads of gloo that still run would abort the process.
+    """
+    atexit.register(leave_group)
+
+
+def leave_group() -> None:
+    """Leave the group of ``torchrun``'s ranks, if this process is in one."""
     # a model wrapper in a reference cycle would keep the group, and its threads, alive
     gc.collect()
     if is_distributed():
         torch.distributed.destroy_process_group()
+
+
+def abandon_group() -> None:
+    """Let a rank that has failed end at once.
+
+    To leave an NCCL group a rank may have to wait for the others, which wait for it: ``torchrun``
+    ends them when it sees the failure.
+    """
+    if is_distributed() and torch.distributed.get_backend() == 'nccl':
+        atexit.unregister(leave_group)
 
 
 def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:

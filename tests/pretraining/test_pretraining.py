@@ -451,7 +451,7 @@ def test_hook_on_two_processes(tmp_path):
     cfg.env_cfg = dict(dist_cfg=dict(backend='gloo'))
     cfg.custom_hooks[0].max_epochs = 1
     cfg.dump(tmp_path / 'config.py')
-    subprocess.run(
+    process = subprocess.run(
         [
             sys.executable,
             '-m',
@@ -466,7 +466,11 @@ def test_hook_on_two_processes(tmp_path):
         env=dict(os.environ, OMP_NUM_THREADS='1'),
         check=True,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    # The group was left: neither a warning nor an abort.
+    assert 'process_group' not in process.stderr and 'terminate called' not in process.stderr
     state = torch.load(tmp_path / 'work/epoch_2.pth')['state_dict']
     matched = read_sola(tmp_path / 'work/sola/sola.pth')['state_dict']
     assert torch.equal(state['neck.alpha'], matched['alpha'])

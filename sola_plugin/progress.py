@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import TextIO
+from collections.abc import Callable, Collection, Iterator
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -18,8 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-#: Called as ``show(what, done, total)``.
+#: How every long job tells how far it is: ``show(what, done, total)``.
 Show = Callable[[str, int, int], None]
+
+Item = TypeVar('Item')
 
 #: Seconds between two lines.
 _INTERVAL = 30.0
@@ -55,6 +57,25 @@ def show_progress(name: str, transient: bool = True) -> Iterator[Show]:
             bar.update(task, description=what or name, completed=done, total=total)
 
         yield show
+
+
+def counted(items: Collection[Item], show: Show | None, what: str) -> Iterator[Item]:
+    """Give items one by one, and tell after each how many are done.
+
+    Args:
+        items: The items.
+        show: Is told; ``None``: nobody.
+        what: What they are.
+
+    >>> list(counted('ab', lambda what, done, total: print(what, done, 'of', total), 'files'))
+    files 1 of 2
+    files 2 of 2
+    ['a', 'b']
+    """
+    for done, item in enumerate(items, 1):
+        yield item
+        if show is not None:
+            show(what, done, len(items))
 
 
 class ProgressLines:

@@ -14,10 +14,10 @@ from mmengine.config import Config, DictAction
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
-from sola_plugin.commands.checks.subsets import progress_bar
 from sola_plugin.commands.checks.summary import check_json, check_text
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
+from sola_plugin.progress import Show, show_progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -89,11 +89,12 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(config: str | None, cfg_options: dict, quick: bool, **options) -> DatasetReport:
+def run(config: str | None, cfg_options: dict, quick: bool, show: Show, **options) -> DatasetReport:
+    """Check the subsets of a config, or files."""
     if config is not None:
         cfg = Config.fromfile(config)
         cfg.merge_from_dict(cfg_options)
-        return check_config(cfg, quick, progress_bar)
+        return check_config(cfg, quick, show)
     grid = (options.pop(key) for key in ('temporal_dim', 'max_duration', 'window', 'window_stride'))
     return check_files(
         options.pop('annotations'),
@@ -101,7 +102,7 @@ def run(config: str | None, cfg_options: dict, quick: bool, **options) -> Datase
         options.pop('subset'),
         space=map_proposal_space(*grid),
         quick=quick,
-        progress=progress_bar,
+        progress=show,
         **options,
     )
 
@@ -111,7 +112,8 @@ def main() -> None:
     options = vars(parse_args())
     out = options.pop('json')
     try:
-        report = run(**options)
+        with show_progress('check') as show:
+            report = run(**options, show=show)
         if out is not None:
             with atomic_write(out) as file:
                 json.dump(check_json(report), file, indent=2)

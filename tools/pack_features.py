@@ -8,7 +8,6 @@ from sola_plugin.commands.tool import run_tool, stoppable
 stoppable(__name__, 'the same command goes on')  # before the imports: they take seconds
 
 import argparse
-import functools
 import sys
 from pathlib import Path
 
@@ -82,9 +81,8 @@ def chosen_ids(args: argparse.Namespace) -> list[str] | None:
 
 def run(args: argparse.Namespace, show: Show) -> PackedIndex:
     """Pack, or compare checksums."""
-    progress = functools.partial(show, '')
     if args.verify:
-        return verify_packed(args.paths[0], progress)
+        return verify_packed(args.paths[0], show)
     *sources, out = args.paths
     paths = sources if len(sources) > 1 else sources[0]
     source = open_features(
@@ -96,7 +94,7 @@ def run(args: argparse.Namespace, show: Show) -> PackedIndex:
         max_stretch=args.max_stretch,
     )
     return pack_features(
-        source, out, chosen_ids(args), args.dtype, args.missing, progress, describe_source(paths)
+        source, out, chosen_ids(args), args.dtype, args.missing, show, describe_source(paths)
     )
 
 

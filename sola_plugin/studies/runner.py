@@ -7,12 +7,13 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from sola_plugin.locking import hold_lock
+from sola_plugin.progress import Show
 
 from .stages import Stage, cell_stages, finished_stage
 from .study import Condition, Study
@@ -44,7 +45,7 @@ def run_study(
     study: Study,
     work_dir: Path,
     jobs: int = 1,
-    report: Callable[[str, int, int], None] | None = None,
+    report: Show | None = None,
 ) -> list[Outcome]:
     """Run what is not done yet. A stage that fails stops the cells that need it, and no others.
 

@@ -88,11 +88,9 @@ def test_each_file_is_read_once(data_root, tmp_path, monkeypatch):
         FeatureFolder, 'stored', lambda self, name: read.append(name) or stored(self, name)
     )
     shown = []
-    report = check_config(cfg, progress=lambda ids, name: shown.append((name, len(ids))) or ids)
-    assert sorted(read) == [f'v_{index:02d}' for index in range(6)] and shown == [
-        ('train', 6),
-        ('val', 0),
-    ]
+    report = check_config(cfg, progress=lambda what, done, total: shown.append((what, done, total)))
+    assert sorted(read) == [f'v_{index:02d}' for index in range(6)]
+    assert shown == [('train: features', done, 6) for done in range(1, 7)]
     assert list(report.oracles) == ['train', 'val'] and len(report.oracles['val'].names) == 4
 
 

@@ -48,7 +48,7 @@ class Killed(BaseException):
 def kill_after(number: int):
     """Progress that ends packing when so many videos are done."""
 
-    def progress(done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int) -> None:
         assert total == len(NAMES)
         if done == number:
             raise Killed
@@ -67,7 +67,7 @@ def begin(root: Path, number: int = 3, **options) -> Path:
 def goes_on_after(root: Path, number: int, **options) -> None:
     """Check that so many videos are kept, and that the rest makes what packing at once does."""
     told = []
-    pack(root, progress=lambda done, total: told.append(done), **options)
+    pack(root, progress=lambda what, done, total: told.append(done), **options)
     assert told == list(range(number, len(NAMES) + 1))
     assert sorted(os.listdir(root / 'packed')) == [DATA_NAME, INDEX_NAME]
     assert not (root / 'packed.partial').exists()
@@ -107,7 +107,7 @@ import os, signal
 from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.packing import pack_features
 pack_features(FeatureFolder({str(root / 'features')!r}, layout='TC'), {str(root / 'packed')!r},
-              progress=lambda done, total: done == 2 and os.kill(os.getpid(), signal.SIGKILL))
+              progress=lambda what, done, total: done == 2 and os.kill(os.getpid(), signal.SIGKILL))
 """
     assert (
         subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode

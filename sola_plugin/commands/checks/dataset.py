@@ -16,10 +16,11 @@ from sola_plugin.datasets.annotations.checks import check_annotation_file
 from sola_plugin.datasets.annotations.model import Video
 from sola_plugin.datasets.findings import LEVELS, Finding
 from sola_plugin.datasets.transforms import snippet_span
+from sola_plugin.progress import Show
 
 from .grid_oracle import GridOracle, grid_oracle, oracle_findings
 from .proposal_space import Extent, ProposalSpace, proposal_space
-from .subsets import Progress, Subset, build_subsets, open_features, read_annotations, read_features
+from .subsets import Subset, build_subsets, open_features, read_annotations, read_features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +40,7 @@ class DatasetReport:
         return [finding for finding in self.findings if finding.level == level]
 
 
-def check_config(
-    cfg: Config, quick: bool = False, progress: Progress | None = None
-) -> DatasetReport:
+def check_config(cfg: Config, quick: bool = False, progress: Show | None = None) -> DatasetReport:
     """Check the datasets of a Runner config, and the grid of its model.
 
     Args:
@@ -83,7 +82,7 @@ def check_dataset(
     tiou_thresholds: str | Sequence[float] = 'activitynet',
     model: nn.Module | None = None,
     quick: bool = False,
-    progress: Progress | None = None,
+    progress: Show | None = None,
 ) -> DatasetReport:
     """Check the subsets of a data set.
 
@@ -94,7 +93,7 @@ def check_dataset(
         tiou_thresholds: Of the oracle.
         model: The localizer, whose channels and classes should be those of the data.
         quick: Read a sample of the feature files only.
-        progress: Shows progress over the files that are read.
+        progress: Told of every file of features that is read.
 
     Returns:
         What was found; of several findings that are the same, one.
@@ -102,7 +101,7 @@ def check_dataset(
     subsets, findings = build_subsets(datasets)
     findings += open_features(subsets)
     findings += read_annotations(subsets)
-    findings += read_features(subsets, quick, progress or (lambda video_ids, name: video_ids))
+    findings += read_features(subsets, quick, progress)
     if model is not None:
         findings += _check_model(subsets, model)
         if space is None:
@@ -131,7 +130,7 @@ def check_files(
     space: ProposalSpace | None = None,
     tiou_thresholds: str | Sequence[float] = 'activitynet',
     quick: bool = False,
-    progress: Progress | None = None,
+    progress: Show | None = None,
     **options,
 ) -> DatasetReport:
     """Check annotations and features for which there is no config.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mmaction.registry import DATASETS
 from mmengine.registry import DefaultScope
-from rich.console import Console
-from rich.progress import track
 
 from sola_plugin.datasets.annotations.checks import check_annotation_file, check_annotations
 from sola_plugin.datasets.annotations.model import AnnotationError, Video, choose_subset
@@ -26,24 +24,10 @@ from sola_plugin.datasets.features.store import FeatureStore
 from sola_plugin.datasets.findings import Finding
 from sola_plugin.datasets.tal_dataset import TALFeatureDataset
 from sola_plugin.datasets.transforms import CropFeatures
+from sola_plugin.progress import Show, counted
 
 #: Files that a quick check reads of each subset.
 _NUM_QUICK = 64
-
-#: Wraps the ids of files that are read; the text says whose they are.
-Progress = Callable[[Sequence[str], str], Iterable[str]]
-
-
-def progress_bar(video_ids: Sequence[str], name: str) -> Iterable[str]:
-    """A bar on the error stream while files are read, if that is a terminal."""
-    console = Console(stderr=True)
-    return track(
-        video_ids,
-        f'{name}: features',
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 @dataclasses.dataclass
@@ -180,13 +164,13 @@ def open_features(subsets: Sequence[Subset]) -> list[Finding]:
     return findings
 
 
-def read_features(subsets: Sequence[Subset], quick: bool, progress: Progress) -> list[Finding]:
+def read_features(subsets: Sequence[Subset], quick: bool, progress: Show | None) -> list[Finding]:
     """Give the subsets what their feature files hold, and check it; each file is read once.
 
     Args:
         subsets: With videos and features.
         quick: Read a sample of each subset only.
-        progress: Wraps the ids of the files that are read.
+        progress: Told of every file that is read.
     """
     findings: list[Finding] = []
     facts: dict[str, FeatureFacts] = {}
@@ -208,7 +192,7 @@ def _read_subset(
     subset: Subset,
     store: FeatureStore,
     quick: bool,
-    progress: Progress,
+    progress: Show | None,
     facts: dict[str, FeatureFacts],
     failures: dict[str, FeatureError],
 ) -> list[Finding]:
@@ -230,7 +214,7 @@ def _read_subset(
         video_id for video_id, path in paths.items() if path not in facts and path not in failures
     ]
     try:
-        read, failed = read_facts(store, progress(unread, subset.name))
+        read, failed = read_facts(store, counted(unread, progress, f'{subset.name}: features'))
     except LayoutError as error:
         return [*findings, Finding('error', 'layout', str(error))]
     facts |= read

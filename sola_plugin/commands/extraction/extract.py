@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,10 @@ from mmengine.dist import all_gather_object, barrier, broadcast_object_list
 
 from sola_plugin.datasets.video import VIDEO_SUFFIXES, VideoError
 from sola_plugin.pretraining.runs import divide_among_ranks
+from sola_plugin.progress import Show
 
 from .encoding import Encoder, SnippetSampling, encode_video
 from .folder import ExtractionFolder, ExtractionResult
-
-#: Called with what is being done, and how many videos of this rank are done, of how many.
-Report = Callable[[str, int, int], Any]
 
 
 def find_videos(source: str | os.PathLike) -> dict[str, Path]:
@@ -54,7 +52,7 @@ def extract_features(
     sampling: SnippetSampling,
     settings: Mapping[str, Any] | None = None,
     dtype: str = 'float32',
-    report: Report | None = None,
+    report: Show | None = None,
     **options: Any,
 ) -> ExtractionResult:
     """Encode videos into ``out/<id>.npy``, ``(T, C)``, and describe them in ``out/features.json``.
@@ -121,7 +119,7 @@ def _extract_share(
     folder: ExtractionFolder,
     encoder: Encoder,
     sampling: SnippetSampling,
-    report: Report,
+    report: Show,
     options: dict,
 ) -> dict[str, str]:
     """Encode the videos of one rank; what went wrong, by id."""
@@ -138,7 +136,7 @@ def _extract_share(
     return failed
 
 
-def _report_second(report: Report, video_id: str, done: int, total: int, second: float) -> None:
+def _report_second(report: Show, video_id: str, done: int, total: int, second: float) -> None:
     report(f'{video_id}, {second:.0f} s', done, total)
 
 

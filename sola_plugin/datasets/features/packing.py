@@ -9,7 +9,7 @@ import json
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,15 +18,13 @@ import numpy as np
 from sola_plugin.io import atomic_write
 from sola_plugin.locking import hold_lock
 from sola_plugin.messages import first_few
+from sola_plugin.progress import Show
 
 from .packed import DATA_NAME, DTYPES, INDEX_NAME, VERSION, PackedFeatures, PackedIndex
 from .readers import FeatureError
 from .store import DESCRIPTION_NAME, FeatureStore
 
 JOURNAL_NAME = 'packed_features.journal'
-
-#: Called with the number of videos that are done, and of all.
-Progress = Callable[[int, int], None]
 
 
 def pack_features(
@@ -35,7 +33,7 @@ def pack_features(
     ids: Sequence[str] | None = None,
     dtype: str = 'float32',
     missing: str = 'error',
-    progress: Progress | None = None,
+    progress: Show | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> PackedIndex:
     """Write a packed folder, or find it complete.
@@ -82,7 +80,7 @@ def _pack(
     out: Path,
     ids: list[str],
     dtype: str,
-    progress: Progress | None,
+    progress: Show | None,
     description: Mapping[str, Any] | None,
 ) -> PackedIndex:
     """Write the folder, or go on with it."""
@@ -114,7 +112,7 @@ def partial_folder(out: Path) -> Path:
     return out.with_name(f'{out.name}.partial')
 
 
-def verify_packed(root: str | os.PathLike, progress: Progress | None = None) -> PackedIndex:
+def verify_packed(root: str | os.PathLike, progress: Show | None = None) -> PackedIndex:
     """Compare the checksums of all videos of a packed folder.
 
     Args:
@@ -156,7 +154,7 @@ class _Entry:
 
 
 def _write_all(
-    source: FeatureStore, partial: Path, ids: list[str], dtype: str, progress: Progress | None
+    source: FeatureStore, partial: Path, ids: list[str], dtype: str, progress: Show | None
 ) -> list[_Entry]:
     """Go on after what is there, until all videos are in the file."""
     header = dict(version=VERSION, dtype=dtype, channels=source.channels)
@@ -314,6 +312,6 @@ def _kept(partial: Path, done: int, total: int) -> Iterator[None]:
         ) from error
 
 
-def _tell(progress: Progress | None, done: int, total: int) -> None:
+def _tell(progress: Show | None, done: int, total: int) -> None:
     if progress is not None:
-        progress(done, total)
+        progress('', done, total)

@@ -19,13 +19,13 @@ import numpy as np
 
 from sola_plugin.io import atomic_write
 from sola_plugin.locking import hold_lock
+from sola_plugin.progress import Show
 
 from .encoder import (
     FEATURE_CHANNELS,
     SIGNAL_CHANNELS,
     STRIDE,
     WINDOW,
-    Progress,
     SnippetEncoder,
     extract_features,
     train_encoder,
@@ -88,7 +88,7 @@ def prepare_watch(
     seed: int = 0,
     *,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Show | None = None,
     **settings: Any,
 ) -> WatchSummary:
     """Write the embedded data set: features, annotations, and how they came about.
@@ -122,7 +122,7 @@ def prepare_watch(
 
 
 def _write(
-    out_dir: Path, marker: Path, wanted: WatchSettings, progress: Progress | None
+    out_dir: Path, marker: Path, wanted: WatchSettings, progress: Show | None
 ) -> WatchSummary:
     source = find_watch_file()
     recordings = read_recordings(source)
@@ -199,7 +199,7 @@ def _make_encoders(
     settings: WatchSettings,
     recordings: list[Recording],
     subjects: list[int],
-    progress: Progress | None,
+    progress: Show | None,
 ) -> tuple[dict[str, SnippetEncoder], dict[str, Any]]:
     """Train encoders on their own subjects and report their accuracy on what these did later."""
     classes = list(settings.encoder_classes)
@@ -239,7 +239,7 @@ def _write_streams(
     plans: list[StreamPlan],
     recordings: list[Recording],
     encoders: dict[str, SnippetEncoder],
-    progress: Progress | None,
+    progress: Show | None,
 ) -> tuple[dict[str, dict], dict[str, dict]]:
     """Compose, encode and write every stream; return their provenance and the annotations."""
     streams, database = {}, {}

@@ -7,20 +7,20 @@ from: trained on trimmed clips, for classification alone, then frozen. See docs/
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sola_plugin.progress import Show
+
 #: Samples that one snippet covers, and samples from one snippet to the next.
 WINDOW, STRIDE = 32, 16
 #: Channels of the whole signal (three axes of acceleration, then three of rotation) and of the
 #: features.
 SIGNAL_CHANNELS, FEATURE_CHANNELS = 6, 128
-
-Progress = Callable[[str, int, int], None]
 
 
 class SnippetEncoder(nn.Module):
@@ -73,7 +73,7 @@ def train_encoder(
     steps: int = 400,
     batch_size: int = 64,
     lr: float = 1e-3,
-    progress: Progress | None = None,
+    progress: Show | None = None,
 ) -> SnippetEncoder:
     """Train a classifier of 32-sample windows and freeze it.
 

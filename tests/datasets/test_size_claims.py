@@ -23,6 +23,7 @@ from sola_plugin.datasets.features.safe_pickle import (
     load_arrays,
     load_object_npy,
 )
+from sola_plugin.evaluation.probe.linear_model import LinearModel
 from sola_plugin.size_limits import VARIABLE
 from tests.datasets.test_safe_pickle import Call
 from tests.write_features import write
@@ -191,3 +192,9 @@ def test_running_out_of_memory_names_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr('sola_plugin.datasets.features.store.channels_first', full)
     with pytest.raises(FeatureError, match=r'v\.npy\): expected features that fit in memory'):
         store.load('v')
+
+
+def test_classifier_that_claims_too_much(tmp_path):
+    npz(tmp_path / 'classifier.npz', npy((HUGE, 64)))
+    with pytest.raises(ValueError, match=r'classifier .*classifier\.npz: .*header promises shape'):
+        LinearModel.load(tmp_path / 'classifier.npz')

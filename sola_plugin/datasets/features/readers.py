@@ -90,7 +90,7 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
         with np.load(path, allow_pickle=False) as archive:
             name = _choose(archive.files, key)
             member = name if name in archive.zip.namelist() else f'{name}.npy'
-            _member_shape(archive.zip, archive.zip.getinfo(member))
+            member_shape(archive.zip, archive.zip.getinfo(member))
             yield archive[name]
     elif path.suffix in ('.h5', '.hdf5'):
         h5py = _import_h5py()
@@ -146,12 +146,18 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             if name in shapes:
                 raise FeatureError(f'expected one array {name!r}, got two: write the file again')
             if name != info.filename:
-                shapes[name] = _member_shape(archive, info)
+                shapes[name] = member_shape(archive, info)
     return shapes
 
 
-def _member_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
-    """Shape of an array in a ``.npz``, after a check that its values are there and not too many."""
+def member_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
+    """Shape of an array in a ``.npz``, after a check that its values are there and not too many.
+
+    Raises:
+        FeatureError: The header promises more than follows.
+        SizeError: It unpacks to more than :func:`~sola_plugin.size_limits.allowed_bytes`.
+        ValueError: It is not ``.npy`` data.
+    """
     check_size(f'array {info.filename!r}', info.file_size, info.compress_size)
     with archive.open(info) as member:
         shape, _, dtype = read_npy_header(member)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sola_plugin.datasets.features.readers import member_shape
 from sola_plugin.io import atomic_write
 
 
@@ -94,6 +95,8 @@ class LinearModel:
         names = [field.name for field in fields(cls)]
         try:
             with np.load(path, allow_pickle=False) as file:
+                for info in file.zip.infolist():
+                    member_shape(file.zip, info)
                 content = {name: file[name] for name in names}
         except FileNotFoundError:
             raise FileNotFoundError(f'classifier {os.fspath(path)} does not exist') from None

@@ -19,6 +19,10 @@ ROOMS_OF_TOOLS = {
     'evaluation',
     'visualization',
     'io',
+    'messages',
+    'segments',
+    'progress',
+    'locking',
 }
 TOOLS = sorted((ROOT / 'tools').glob('*.py'))
 

@@ -126,7 +126,7 @@ def test_a_kill_while_a_video_is_written(root):
 
 
 def test_a_kill_between_the_index_and_the_end(root, monkeypatch):
-    monkeypatch.setattr(Path, 'rename', lambda self, target: kill_after(0)(0, len(NAMES)))
+    monkeypatch.setattr(Path, 'rename', lambda self, target: kill_after(0)('', 0, len(NAMES)))
     with pytest.raises(Killed):
         pack(root)
     monkeypatch.undo()
@@ -134,7 +134,7 @@ def test_a_kill_between_the_index_and_the_end(root, monkeypatch):
 
 
 def test_a_kill_before_the_journal_is_removed(root, monkeypatch):
-    monkeypatch.setattr(Path, 'unlink', lambda self: kill_after(0)(0, len(NAMES)))
+    monkeypatch.setattr(Path, 'unlink', lambda self: kill_after(0)('', 0, len(NAMES)))
     with pytest.raises(Killed):
         pack(root)
     monkeypatch.undo()

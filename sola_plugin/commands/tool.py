@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 #: Seconds that a stopped tool has to clean up, then it ends all the same.
 _GRACE = 0.7
@@ -28,13 +29,19 @@ class _Stop:
         self._said = False
         self._line = f'stopped: {advice}' if advice else 'stopped'
         self._process = os.getpid()
-        self._stopped = threading.Event()
+        self._ended = threading.Event()
+        self._before: dict[int, Any] = {}
 
     def install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background
-                signal.signal(number, self._handle)
+                self._before[number] = signal.signal(number, self._handle)
         threading.Thread(target=self._end_late, name='stop', daemon=True).start()
+
+    def remove(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._ended.set()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a forked process, such as a worker that reads data
@@ -43,7 +50,7 @@ class _Stop:
         if self.code is not None:
             return  # once is enough: cleaning up is not to be disturbed
         self.code = 128 + number
-        self._stopped.set()
+        self._ended.set()
         atexit.register(self._say_at_exit)
         raise SystemExit(self.code)
 
@@ -55,11 +62,11 @@ class _Stop:
 
     def _end_late(self) -> None:
         """End a process that does not end itself: it waits for others, or frees its memory."""
-        self._stopped.wait()
-        time.sleep(_GRACE)
-        self._say()
-        assert self.code is not None
-        os._exit(self.code)
+        self._ended.wait()
+        if self.code is not None:
+            time.sleep(_GRACE)
+            self._say()
+            os._exit(self.code)
 
     def _say_at_exit(self) -> None:
         """After everything else was said, and bars were removed."""
@@ -105,6 +112,7 @@ def run_tool(main: Callable[[], None]) -> None:
     Args:
         main: Runs the command; ends with ``SystemExit`` on errors.
     """
+    global _stop
     prepare_streams()
     try:
         try:
@@ -120,6 +128,10 @@ def run_tool(main: Callable[[], None]) -> None:
         if broken and _is_unread():
             raise SystemExit(128 + signal.SIGPIPE) from None
         raise
+    finally:
+        if _stop is not None and _stop.code is None:
+            _stop.remove()
+            _stop = None
 
 
 def prepare_streams() -> None:

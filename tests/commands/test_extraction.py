@@ -21,6 +21,7 @@ from sola_plugin.commands.extraction.encoding import (
     build_recognizer_encoder,
     encode_video,
 )
+from sola_plugin.commands.extraction.folder import ExtractionFolder
 from sola_plugin.segments import snippet_centers
 from tests.conftest import ROOT, TINY_BMN
 from tests.make_videos import SIZE, set_frame_times, write_video
@@ -370,3 +371,15 @@ def test_too_few_frames(tmp_path, video):
     encoder = build_recognizer_encoder(*write_recognizer(tmp_path, 'VideoMAE'))
     with pytest.raises(ValueError, match='snippets have 3 frames, this recognizer needs 4'):
         encode_video(video, encoder, SnippetSampling(3, 1))
+
+
+def test_two_that_begin_at_the_same_time_with_other_settings(tmp_path):
+    """Both find the folder empty; the second to begin sees the first."""
+    first, second, same = (
+        ExtractionFolder(tmp_path / 'out', dict(fps=fps)) for fps in (25.0, 30.0, 25.0)
+    )
+    first.begin()
+    with pytest.raises(ValueError, match=r'holds features of other settings: fps 25.0, now 30.0'):
+        second.begin()
+    same.begin()
+    assert [path.name for path in (tmp_path / 'out/.extraction').iterdir()] == ['settings.json']

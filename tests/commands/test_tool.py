@@ -7,10 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from sola_plugin.apis import tool
 
 from tests.conftest import ROOT
 
@@ -44,22 +46,22 @@ def start(arguments: list, **options) -> subprocess.Popen:
     )
 
 
-@pytest.mark.parametrize('tool', TOOLS, ids=lambda path: path.stem)
-def test_every_tool_is_stopped_while_it_imports(tool, tmp_path):
-    name = 'SIGTERM' if TOOLS.index(tool) % 2 else 'SIGINT'
+@pytest.mark.parametrize('path', TOOLS, ids=lambda path: path.stem)
+def test_every_tool_is_stopped_while_it_imports(path, tmp_path):
+    name = 'SIGTERM' if TOOLS.index(path) % 2 else 'SIGINT'
     (tmp_path / 'sitecustomize.py').write_text(SITE.format(name=name))
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    process = start([tool, '--help'], env=dict(os.environ, PYTHONPATH=path))
+    folders = os.pathsep.join([str(tmp_path), str(ROOT)])
+    process = start([path, '--help'], env=dict(os.environ, PYTHONPATH=folders))
     output, errors = process.communicate(timeout=60)
     assert process.returncode == dict(SIGINT=130, SIGTERM=143)[name]
     assert re.fullmatch('stopped(: .*goes on.*)?\n', errors) and not output
 
 
 def test_tools_run_in_the_one_way():
-    for tool in TOOLS:
-        text = tool.read_text(encoding='utf-8')
-        assert text.endswith("if __name__ == '__main__':\n    run_tool(main)\n"), tool
-        assert text.index('stoppable(__name__') < text.index('\nimport argparse'), tool
+    for path in TOOLS:
+        text = path.read_text(encoding='utf-8')
+        assert text.endswith("if __name__ == '__main__':\n    run_tool(main)\n"), path
+        assert text.index('stoppable(__name__') < text.index('\nimport argparse'), path
 
 
 SCRIPT = """
@@ -157,3 +159,18 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     assert process.returncode == 0
+
+
+def test_afterwards_all_is_as_it_was():
+    """Tools are also run inside of another program."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    threads = threading.active_count()
+    for _ in range(2):
+        tool.stoppable('__main__')
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+        with pytest.raises(SystemExit, match='error'):
+            tool.run_tool(lambda: sys.exit('error'))
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    end = time.monotonic() + 10
+    while threading.active_count() > threads:
+        assert time.monotonic() < end

@@ -20,6 +20,7 @@ from sola_plugin.datasets.watch import data as watch
 from sola_plugin.datasets.watch.data import VALIDATION, prepare_watch
 from sola_plugin.datasets.watch.encoder import train_encoder
 from sola_plugin.datasets.watch.streams import ACTIONS, find_watch_file, read_recordings
+from sola_plugin.locking import BusyError, hold_lock
 
 SMALL = {'num_train': 14, 'num_test': 7, 'labelled': 7, 'encoder_steps': 5}
 
@@ -329,3 +330,12 @@ def test_tool_with_two_streams_and_foreign_streams(tmp_path, tool, capsys):
     for folder in ('features_accelerometer', 'features_gyroscope'):
         assert f'{folder}: ' in printed
         assert len(list((tmp_path / folder).iterdir())) == 23
+
+
+def test_two_at_the_same_time(tmp_path):
+    with (
+        hold_lock(tmp_path, inside=True),
+        pytest.raises(BusyError, match='process .* is writing to it'),
+    ):
+        prepare_watch(tmp_path, **SMALL)
+    assert not list(tmp_path.iterdir())

@@ -82,6 +82,16 @@ def _unformatted_configs():
         yield
 
 
+@pytest.fixture(params=['cpu', 'cuda'])
+def device(request, monkeypatch) -> torch.device:
+    """Each device that there is, with convolutions in full float32."""
+    if request.param == 'cuda':
+        if not torch.cuda.is_available():
+            pytest.skip('no CUDA device: torch.cuda.is_available() is false')
+        monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return torch.device(request.param)
+
+
 @pytest.fixture(scope='session')
 def reference_sola() -> dict[str, np.ndarray]:
     """Inputs, weights and results of the authors' SoLa code."""

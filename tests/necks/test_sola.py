@@ -25,8 +25,8 @@ def small_sola(**options) -> SoLa:
     return sola
 
 
-def test_equals_the_authors_module(reference_sola):
-    sola = SoLa(in_channels=32, hidden_channels=16)
+def test_equals_the_authors_module(reference_sola, device):
+    sola = SoLa(in_channels=32, hidden_channels=16).to(device)
     for prefix, output in (('neck.', 'y'), ('final.neck.', 'y_final')):
         sola.load_state_dict(
             {
@@ -35,8 +35,9 @@ def test_equals_the_authors_module(reference_sola):
                 if key.startswith(prefix)
             }
         )
-        y = sola(torch.from_numpy(reference_sola['x']).transpose(1, 2)).transpose(1, 2)
-        np.testing.assert_allclose(y.detach().numpy(), reference_sola[output], rtol=0, atol=1e-6)
+        x = torch.from_numpy(reference_sola['x']).to(device)
+        y = sola(x.transpose(1, 2)).transpose(1, 2).detach().cpu()
+        np.testing.assert_allclose(y.numpy(), reference_sola[output], rtol=0, atol=1e-6)
 
 
 def test_defaults_are_the_papers():

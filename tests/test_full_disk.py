@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import io
 import json
-import multiprocessing
-import resource
-import runpy
-import signal
-import sys
-import traceback
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from mmengine.config import Config
@@ -24,52 +14,9 @@ from sola_plugin.commands.cli import data_errors, explain_os_error
 from sola_plugin.evaluation.detection_files import write_detections
 from sola_plugin.io import atomic_write, naming_file
 from sola_plugin.necks import SoLa, save_sola
-from tests.conftest import CHANNELS, ROOT, localization_config, make_dataset
+from tests.conftest import CHANNELS, localization_config, make_dataset
+from tests.forked_tools import room, run_tool
 from tests.pretraining.test_pretraining import tiny_pretraining
-
-
-@contextlib.contextmanager
-def room(size: int):
-    """No file can grow beyond some bytes, as on a full disk."""
-    assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN  # Python's: an error, not a kill
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-class Result(NamedTuple):
-    code: int
-    stderr: str
-
-
-def run_tool(size: int, name: str, *arguments: object) -> Result:
-    """Run a tool whose files cannot grow beyond some bytes; forked, it need not import torch."""
-    context = multiprocessing.get_context('fork')
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(sender, size, name, *map(str, arguments)))
-    process.start()
-    sender.close()
-    result = Result(*receiver.recv())
-    process.join()
-    return result
-
-
-def _run(sender: Connection, size: int, name: str, *arguments: str) -> None:
-    sys.argv = [f'tools/{name}.py', *arguments]
-    stderr, code = io.StringIO(), 0
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr), room(size):
-        try:
-            runpy.run_path(str(ROOT / sys.argv[0]), run_name='__main__')
-        except SystemExit as end:
-            code = 1 if isinstance(end.code, str) else end.code
-            print(end.code, file=stderr)
-        except BaseException:
-            code = 2
-            traceback.print_exc()
-    sender.send((code, stderr.getvalue()))
 
 
 def write_text(path: Path) -> None:
@@ -156,7 +103,7 @@ def folder(tmp_path_factory) -> Path:
     ids=['checkpoint', 'log', 'config'],
 )
 def test_training_says_how_to_go_on(folder, tmp_path, size, tool, config, file):
-    result = run_tool(size, tool, folder / config, '--work-dir', tmp_path / 'work')
+    result = run_tool(tool, folder / config, '--work-dir', tmp_path / 'work', size=size)
     (line,) = result.stderr.splitlines()
     assert result.code == 1 and line.startswith('error: [Errno 27] File too large: ')
     assert line.endswith(f"{file}'; make room, then the same command with --resume goes on")
@@ -179,7 +126,7 @@ def test_testing_names_the_file(folder, tmp_path):
         tmp_path / 'raw.pkl',
     )
     options = ('--cfg-options', 'log_level=ERROR')  # no log
-    result = run_tool(2_000, 'test', folder / 'train.py', checkpoint, *arguments, *options)
+    result = run_tool('test', folder / 'train.py', checkpoint, *arguments, *options, size=2_000)
     last = result.stderr.splitlines()[-1]
     assert result.code == 1 and 'Traceback' not in result.stderr
     assert last.startswith('error: [Errno 27] File too large: ') and str(tmp_path) in last
@@ -202,7 +149,7 @@ def test_tools_name_the_file(folder, tmp_path, tool):
             *('--layout', 'TC', '--stride', 0.5, '--json', out),
         ],
     }
-    result = run_tool(50, tool, *arguments[tool])
+    result = run_tool(tool, *arguments[tool], size=50)
     (line,) = result.stderr.splitlines()
     assert result.code == 1 and line == f"error: [Errno 27] File too large: '{out}'"
     assert not out.exists()

@@ -31,6 +31,8 @@ def main() -> None:
     )
     parser.add_argument('--dump', metavar='FILE', help='write the raw predictions to a .pkl file')
     args = parser.parse_args()
+    if args.dump is not None and not args.dump.endswith(('.pkl', '.pickle')):
+        parser.error(f'--dump expects a .pkl file, got {args.dump}')
     with data_errors():
         cfg = load_config(args)
         metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump)

@@ -18,6 +18,7 @@ from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError
 from sola_plugin.messages import printable
+from sola_plugin.pretraining.checkpoints import CheckpointError
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.runs import (
@@ -28,6 +29,9 @@ from sola_plugin.pretraining.runs import (
     resume_run,
     run_training,
 )
+
+#: Errors whose text tells the user all.
+_ONE_LINE = (AnnotationError, BusyError, CheckpointError, FeatureError, FileNotFoundError)
 
 #: Of a training that ended because the disk takes no more.
 GO_ON = 'make room, then the same command with --resume goes on'
@@ -132,7 +136,7 @@ def data_errors(advice: str = '') -> Iterator[None]:
         yield
     except BaseException as error:
         abandon_group()
-        if isinstance(error, (AnnotationError, BusyError, FeatureError, FileNotFoundError)):
+        if isinstance(error, _ONE_LINE):
             sys.exit(f'error: {printable(error)}')
         # An error of the system without a file is, say, a connection that another rank has closed.
         if isinstance(error, OSError) and error.filename is not None:

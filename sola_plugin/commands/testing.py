@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 from sola_plugin.io import naming_file
 from sola_plugin.necks.checkpoint import changed_necks, weights_of
+from sola_plugin.pretraining.checkpoints import CheckpointError, read_checkpoint
 from sola_plugin.pretraining.runs import run_test
 
 from .cli import build_runner
@@ -37,7 +41,9 @@ def test_localizer(
         Figures by name, such as ``{'TAL/mAP': 0.559, 'TAL/mAP@0.5': ...}``; fractions.
 
     Raises:
-        ValueError: The checkpoint does not fit the model, or ``dump`` is no ``.pkl``.
+        CheckpointError: The checkpoint cannot be read, or does not fit the model.
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: ``dump`` is no ``.pkl``.
     """
     if dump is not None and not dump.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--dump expects a .pkl file, got {dump}')
@@ -104,44 +110,70 @@ def linear_classifier(cfg: Config, folder: str | os.PathLike) -> dict:
 def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = False) -> None:
     """Refuse a checkpoint that mmengine would load in part, leaving random weights.
 
+    The model's own loading is asked, so that whatever it adapts, such as the masks of mmaction2's
+    BMN, fits.
+
     Args:
-        model: The model.
+        model: The model; afterwards it has what fits of the weights.
         checkpoint: File name.
         part_of: The model is a part of a published one: the checkpoint may hold more, and may lack
             buffers that are the same in every such model. Parameters and running statistics must be
             there.
 
     Raises:
+        CheckpointError: It cannot be read, keys are missing or not expected, or shapes differ.
         FileNotFoundError: No such file.
-        ValueError: The file holds no weights, keys are missing or not expected, shapes differ, or
-            the neck is another one (:class:`~sola_plugin.necks.Neck`).
     """
     path = os.fspath(checkpoint)
     try:
-        loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except FileNotFoundError:
-        raise FileNotFoundError(f'checkpoint {path} does not exist') from None
-    except Exception as error:  # torch raises many kinds for a torn file
-        raise ValueError(f'cannot read the checkpoint {path}: {error}. Is it complete?') from error
-    state = weights_of(loaded, path)
-    own = model.state_dict()
-    problems = [
-        f'{key}: {tuple(state[key].shape)}, expected {tuple(value.shape)}'
-        for key, value in own.items()
-        if key in state and state[key].shape != value.shape
-    ]
+        state = weights_of(read_checkpoint(path), path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    problems = changed_necks(model, state)  # which the neck itself would refuse to load
+    missing, unexpected, others = ([], [], []) if problems else _load(model, state)
+    problems += others
     constant = {
         name
         for name, _ in model.named_buffers()
         if part_of and not name.endswith(('running_mean', 'running_var'))
     }
-    problems += [f'{key}: missing' for key in own if key not in state and key not in constant]
+    problems += [f'{key}: missing' for key in missing if key not in constant]
     if not part_of:
-        problems += [f'{key}: not expected' for key in state if key not in own]
-    problems += changed_necks(model, state)
+        problems += [f'{key}: not expected' for key in unexpected]
     if problems:
         more = f' and {len(problems) - 5} more' if len(problems) > 5 else ''
-        raise ValueError(
+        raise CheckpointError(
             f'the checkpoint {path} does not fit the model of the config: '
             f'{"; ".join(problems[:5])}{more}. Take the config that it was trained with'
         )
+
+
+def _load(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
+    """Load weights as mmengine does: keys that are missing, those not expected, other problems."""
+    # Of a model that was saved with the wrapper of its ranks.
+    stripped = OrderedDict((key.removeprefix('module.'), value) for key, value in state.items())
+    if hasattr(state, '_metadata'):
+        stripped._metadata = state._metadata  # type: ignore[attr-defined]
+    found: list[Any] = []
+    handle = model.register_load_state_dict_post_hook(lambda _, keys: found.append(keys))
+    problems: list[str] = []
+    try:
+        model.load_state_dict(stripped, strict=False)
+    except RuntimeError as error:
+        if not found:
+            raise
+        problems = [_SHAPES.sub(_shapes, line.strip()) for line in str(error).splitlines()[1:]]
+    finally:
+        handle.remove()
+    return list(found[-1].missing_keys), list(found[-1].unexpected_keys), problems
+
+
+#: How PyTorch says that a weight has another shape.
+_SHAPES = re.compile(
+    r'size mismatch for (\S+): copying a param with shape torch\.Size\(\[([\d, ]*)\]\) from '
+    r'checkpoint, the shape in current model is torch\.Size\(\[([\d, ]*)\]\)\.'
+)
+
+
+def _shapes(match: re.Match) -> str:
+    return f'{match[1]}: ({match[2]}), expected ({match[3]})'

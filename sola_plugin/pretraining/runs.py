@@ -19,10 +19,10 @@ from mmengine.config import Config
 from mmengine.dist import get_dist_info, is_distributed, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from sola_plugin.locking import hold_lock
 
+from .checkpoints import CheckpointError, read_checkpoint
 from .progress_bar import removing_bars
 
 _count = itertools.count(1)
@@ -145,11 +145,15 @@ def resume_run(cfg: Config) -> None:
     Args:
         cfg: With ``resume=True`` and no ``load_from``, see :func:`resume_from_newest`. With
             ``load_from``, that checkpoint is resumed. Changed in place.
+
+    Raises:
+        CheckpointError: ``load_from`` cannot be read.
+        FileNotFoundError: There is no such file.
     """
     if not cfg.get('resume'):
         return
     if cfg.get('load_from'):
-        resume_seed(cfg, _load(cfg.load_from))
+        resume_seed(cfg, read_checkpoint(cfg.load_from))
     else:
         resume_from_newest(cfg)
 
@@ -182,13 +186,9 @@ def _readable(work_dir: str | os.PathLike) -> Iterator[tuple[Path, Any]]:
     """Checkpoints of a folder that can be read, newest first, and what they hold."""
     for path in _newest_first(work_dir):
         try:
-            checkpoint = _load(path)
-        except Exception as error:  # torch raises many kinds for a torn file
-            print_log(
-                f'{path} cannot be read ({error}); trying the checkpoint before it',
-                'current',
-                logging.WARNING,
-            )
+            checkpoint = read_checkpoint(path)
+        except (CheckpointError, OSError) as error:
+            print_log(f'{error} Trying the checkpoint before it', 'current', logging.WARNING)
         else:
             yield path, checkpoint
 
@@ -206,10 +206,6 @@ def _newest_first(work_dir: str | os.PathLike) -> list[Path]:
         reverse=True,
     )
     return [path for found in newest_kind for _, path in found]
-
-
-def _load(path: str | os.PathLike) -> Any:
-    return CheckpointLoader.load_checkpoint(os.fspath(path), map_location='cpu', logger='silent')
 
 
 def run_training(runner: Runner) -> None:

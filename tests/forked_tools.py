@@ -31,6 +31,7 @@ def room(size: int):
 class Result(NamedTuple):
     code: int
     stderr: str
+    stdout: str
 
 
 def run_tool(name: str, *arguments: object, size: int = resource.RLIM_INFINITY) -> Result:
@@ -53,8 +54,8 @@ def run_tool(name: str, *arguments: object, size: int = resource.RLIM_INFINITY) 
 
 def _run(sender: Connection, size: int, name: str, *arguments: str) -> None:
     sys.argv = [f'tools/{name}.py', *arguments]
-    stderr, code = io.StringIO(), 0
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr), room(size):
+    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), room(size):
         try:
             runpy.run_path(str(ROOT / sys.argv[0]), run_name='__main__')
         except SystemExit as end:
@@ -63,4 +64,4 @@ def _run(sender: Connection, size: int, name: str, *arguments: str) -> None:
         except BaseException:
             code = 2
             traceback.print_exc()
-    sender.send((code, stderr.getvalue()))
+    sender.send((code, stderr.getvalue(), stdout.getvalue()))

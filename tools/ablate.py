@@ -15,6 +15,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.arguments import ListAction
 from sola_plugin.messages import printable
 
 
@@ -31,8 +32,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--seeds',
+        action=ListAction,
         type=int,
-        nargs='+',
         metavar='SEED',
         help='these seeds instead of those of the study',
     )

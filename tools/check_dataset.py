@@ -12,12 +12,24 @@ import sys
 from mmengine.config import Config, DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.arguments import ListAction, TextListAction, in_options
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
 from sola_plugin.progress import Show, show_progress
+
+#: What messages about features name → the option, where there is no config.
+OPTIONS = dict(
+    layout='--layout',
+    key='--key',
+    prefix='--file-prefix',
+    suffix='--suffix',
+    feat_dim='--feat-dim',
+    feature_stride='--stride',
+    feature_offset='--offset',
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,7 +53,13 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument_group('without a config').add_argument
     add('--annotations', metavar='FILE', help="ActivityNet's or mmaction2's JSON")
     add('--features', metavar='DIR', help='folder of feature files')
-    add('--subset', nargs='+', default=(), metavar='NAME', help='subsets to check (default: each)')
+    add(
+        '--subset',
+        action=ListAction,
+        default=(),
+        metavar='NAME',
+        help='subsets to check (default: each)',
+    )
     add('--classes', metavar='FILE', help='labels in the order of their numbers, one a line')
     add('--suffix', help='end of the names of the feature files, such as .npy')
     add('--file-prefix', default='', help='start of these names that is not part of the id')
@@ -78,6 +96,7 @@ def parse_args() -> argparse.Namespace:
     )
     add(
         '--tiou',
+        action=TextListAction,
         default='activitynet',
         metavar='LIST',
         dest='tiou_thresholds',
@@ -111,6 +130,7 @@ def main() -> None:
     """Run the command."""
     options = vars(parse_args())
     out = options.pop('json')
+    names = OPTIONS if options['config'] is None else {}
     try:
         with show_progress('check') as show:
             report = run(**options, show=show)
@@ -118,8 +138,8 @@ def main() -> None:
             with atomic_write(out) as file:
                 json.dump(check_json(report), file, indent=2)
     except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'error: {printable(error)}')
-    print(printable(check_text(report), lines=True), end='')
+        sys.exit(f'error: {printable(in_options(error, names))}')
+    print(printable(in_options(check_text(report), names), lines=True), end='')
     sys.exit(1 if report.of_level('error') else 0)
 
 

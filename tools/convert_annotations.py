@@ -12,6 +12,7 @@ import collections
 import sys
 from pathlib import Path
 
+from sola_plugin.commands.arguments import ListAction
 from sola_plugin.datasets.annotations.conversion import Changes, Conversion, convert_annotations
 from sola_plugin.datasets.annotations.formats import FORMATS
 from sola_plugin.messages import printable
@@ -47,11 +48,11 @@ def parse_args() -> argparse.Namespace:
         help='CSV with the columns video,duration (and fps), for formats without durations',
     )
     parser.add_argument(
-        '--subset', nargs='+', metavar='NAME', help='keep only videos of these subsets'
+        '--subset', action=ListAction, metavar='NAME', help='keep only videos of these subsets'
     )
     parser.add_argument(
         '--rename-subset',
-        nargs='+',
+        action=ListAction,
         default=[],
         metavar='OLD=NEW',
         help='rename subsets; =NEW names that of videos without one',

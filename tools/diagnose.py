@@ -10,6 +10,7 @@ import json
 import shlex
 import sys
 
+from sola_plugin.commands.arguments import TextListAction
 from sola_plugin.commands.detections.diagnosis_report import diagnosis_text, write_diagnosis_report
 from sola_plugin.commands.detections.inputs import add_pair_arguments, pair_options, read_pair
 from sola_plugin.evaluation.diagnosis.buckets import PRESETS
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     add_pair_arguments(parser)
     parser.add_argument(
         '--tiou',
+        action=TextListAction,
         default='activitynet',
         metavar='LIST',
         help='thresholds as of tools/evaluate.py: activitynet, thumos14, 0.5 or 0.3:0.7:5 '

@@ -9,20 +9,16 @@ import argparse
 import json
 import sys
 
+from sola_plugin.commands.arguments import ListAction, TextListAction
 from sola_plugin.commands.detections.figures import evaluation_text
 from sola_plugin.commands.detections.inputs import (
     add_pair_arguments,
     pair_options,
     read_pair,
-    words,
 )
 from sola_plugin.evaluation import TALEvaluator
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
-
-
-def _whole_numbers(text: str) -> list[int]:
-    return [int(word) for word in words(text)]
 
 
 def parse_args() -> tuple[argparse.Namespace, TALEvaluator]:
@@ -35,18 +31,19 @@ def parse_args() -> tuple[argparse.Namespace, TALEvaluator]:
     add_pair_arguments(parser)
     parser.add_argument(
         '--tiou',
+        action=TextListAction,
         default='activitynet',
         metavar='LIST',
         help='thresholds of mAP and Recall@kx: activitynet or hacs (0.5:0.05:0.95), thumos14 '
-        '(0.3:0.1:0.7), A:B:N (N from A to B), START:STEP:STOP, or numbers with commas '
+        '(0.3:0.1:0.7), A:B:N (N from A to B), START:STEP:STOP, or numbers '
         '(default: activitynet)',
     )
     parser.add_argument(
         '--metric',
-        type=words,
+        action=ListAction,
         default=['mAP', 'AR'],
         metavar='NAMES',
-        help='some of mAP, AR and Recall@kx, with commas (default: mAP,AR)',
+        help='some of mAP, AR and Recall@kx (default: mAP,AR)',
     )
     parser.add_argument(
         '--per-class', action='store_true', help='also the average precision of every class'
@@ -61,14 +58,16 @@ def parse_args() -> tuple[argparse.Namespace, TALEvaluator]:
     )
     parser.add_argument(
         '--recall-at',
-        type=_whole_numbers,
+        action=ListAction,
+        type=int,
         default=[1, 5, 10, 100],
         metavar='LIST',
         help='the n of AR@n (default: 1,5,10,100)',
     )
     parser.add_argument(
         '--top-k',
-        type=_whole_numbers,
+        action=ListAction,
+        type=int,
         default=[1, 5],
         metavar='LIST',
         help='the k of Recall@kx (default: 1,5)',

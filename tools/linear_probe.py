@@ -16,6 +16,7 @@ import sys
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.arguments import ListAction
 from sola_plugin.commands.probing.methods import (
     EDGES,
     NECKS,
@@ -48,7 +49,14 @@ def parse_args() -> argparse.Namespace:
         help='override settings of the config, e.g. test_dataloader.dataset.subset=validation',
     )
     add('--sola', nargs='+', default=[], metavar='CHECKPOINT', help='trained SoLa necks')
-    add('--neck', nargs='+', default=[], choices=NECKS, help='necks without training')
+    add(
+        '--neck',
+        action=ListAction,
+        default=[],
+        choices=tuple(NECKS),
+        metavar='NECK',
+        help='necks without training',
+    )
     add(
         '--seeds',
         type=int,
@@ -64,7 +72,7 @@ def parse_args() -> argparse.Namespace:
     )
     add(
         '--edges',
-        nargs='+',
+        action=ListAction,
         type=float,
         default=EDGES,
         metavar='DISTANCE',

@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.arguments import in_options
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
 from sola_plugin.commands.extraction.encoding import encode_video
 from sola_plugin.commands.localization import arguments as options
@@ -22,6 +23,15 @@ from sola_plugin.commands.localization.inputs import find_inputs, localize_input
 from sola_plugin.commands.localization.localizing import load_localizer, reading_options
 from sola_plugin.messages import printable
 
+#: What messages about features name → the option.
+OPTIONS = dict(
+    layout='--layout',
+    key='--key',
+    prefix='--file-prefix',
+    feature_stride='--feature-stride',
+    feature_offset='--feature-offset',
+    duration='--duration',
+)
 #: Exit code when some inputs were skipped.
 SKIPPED = 3
 
@@ -80,9 +90,9 @@ def main() -> None:
     try:
         skipped = run(args)
     except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {printable(error)}')
+        sys.exit(f'error: {printable(in_options(error, OPTIONS))}')
     for message in skipped.values():
-        print(f'skipped {printable(message)}', file=sys.stderr)
+        print(f'skipped {printable(in_options(message, OPTIONS))}', file=sys.stderr)
     if skipped:
         sys.exit(SKIPPED)
 

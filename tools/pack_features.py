@@ -11,12 +11,22 @@ import argparse
 import sys
 from pathlib import Path
 
+from sola_plugin.commands.arguments import ListAction, in_options
 from sola_plugin.datasets.annotations.model import choose_subset, load_annotations
 from sola_plugin.datasets.features.open import describe_source, open_features
 from sola_plugin.datasets.features.packed import DTYPES, PackedIndex
 from sola_plugin.datasets.features.packing import pack_features, verify_packed
 from sola_plugin.messages import printable
 from sola_plugin.progress import Show, show_progress
+
+#: What messages about features name → the option.
+OPTIONS = dict(
+    layout='--layout',
+    key='--key',
+    suffix='--suffix',
+    feat_dim='--feat-dim',
+    max_stretch='--max-stretch',
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--annotations', metavar='FILE', help='pack the videos of this file only')
     parser.add_argument(
-        '--subset', nargs='+', metavar='NAME', help='pack these of its subsets only'
+        '--subset', action=ListAction, metavar='NAME', help='pack these of its subsets only'
     )
     parser.add_argument('--ids', metavar='FILE', help='pack these videos only, one id a line')
     parser.add_argument(
@@ -105,7 +115,7 @@ def main() -> None:
         with show_progress('verify' if args.verify else 'pack') as show:
             index = run(args, show)
     except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {printable(error)}')
+        sys.exit(f'error: {printable(in_options(error, OPTIONS))}')
     print(
         f'{args.paths[-1]}: {len(index.ids)} videos, {index.num_snippets} snippets x '
         f'{index.channels} '

@@ -9,6 +9,7 @@ stoppable(__name__)  # before the imports: they take seconds
 import argparse
 import sys
 
+from sola_plugin.commands.arguments import ListAction
 from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, WatchSummary, prepare_watch
 from sola_plugin.datasets.watch.streams import EXERCISES
 from sola_plugin.messages import printable
@@ -39,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--encoder-classes',
-        nargs='+',
+        action=ListAction,
         default=defaults.encoder_classes,
         metavar='EXERCISE',
         help=f'what the encoder learns: {" ".join(EXERCISES)}',

@@ -594,7 +594,7 @@ def test_command_with_a_config(command, data_root, tmp_path):
         (
             ('--annotations', MADE_SET, '--stride', -1),
             1,
-            'feature_stride is -1.0, expected seconds above 0',
+            '--stride is -1.0, expected seconds above 0',
         ),
         (
             ('--annotations', MADE_SET, '--subset', 'training'),

@@ -314,5 +314,5 @@ def test_missing_stride_is_said_for_each_video(tool, command, bmn, tmp_path):
     code, _, errors = tool(*command, feature_file(bmn), '--out', tmp_path / 'out', *options)
     assert (
         code == 3
-        and 'skipped v_04: features have no time of their own: give feature_stride' in errors
+        and 'skipped v_04: features have no time of their own: give --feature-stride' in errors
     )

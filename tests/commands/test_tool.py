@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from sola_plugin.apis import tool
 
+from sola_plugin.commands import tool
 from tests.conftest import ROOT
 
 TOOLS = sorted((ROOT / 'tools').glob('*.py'))

@@ -19,6 +19,7 @@ from sola_plugin.evaluation import Coverage, drop_duplicates, measure_coverage
 from sola_plugin.io import read_json
 from sola_plugin.messages import first_few
 
+from ..arguments import ListAction
 from .result_files import load_results, read_names
 
 #: ``{video: [{'segment', 'label', 'score'}]}``.
@@ -132,10 +133,10 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--subset',
-        type=words,
+        action=ListAction,
         default=[],
         metavar='NAMES',
-        help='subset, or several with commas (default: the one with all detected videos)',
+        help='subset, or several (default: the one with all detected videos)',
     )
     parser.add_argument(
         '--labels',
@@ -169,11 +170,6 @@ def pair_options(args: argparse.Namespace) -> dict[str, Any]:
         exclude=args.exclude,
         without_duplicates=args.drop_duplicates,
     )
-
-
-def words(text: str) -> list[str]:
-    """Split at commas."""
-    return [word.strip() for word in text.split(',') if word.strip()]
 
 
 def _load_videos(path: str | os.PathLike) -> dict[str, Video]:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from sola_plugin import npy_headers
 from sola_plugin.size_limits import SizeError, allowed_bytes, check_size
 
-from .safe_pickle import UnsafePickleError, load_arrays, read_npy_header, refuse_missing
+from .safe_pickle import UnsafePickleError, load_arrays
 
 #: Formats that can be read, by the end of the file name.
 SUFFIXES = ('.npy', '.npz', '.csv', '.pt', '.pkl', '.h5', '.hdf5')
@@ -151,21 +152,15 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def member_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
-    """Shape of an array in a ``.npz``, after a check that its values are there and not too many.
+    """See :func:`sola_plugin.npy_headers.member_shape`.
 
     Raises:
         FeatureError: The header promises more than follows.
-        SizeError: It unpacks to more than :func:`~sola_plugin.size_limits.allowed_bytes`.
-        ValueError: It is not ``.npy`` data.
     """
-    check_size(f'array {info.filename!r}', info.file_size, info.compress_size)
-    with archive.open(info) as member:
-        shape, _, dtype = read_npy_header(member)
-        try:
-            refuse_missing(shape, dtype, info.file_size - member.tell())
-        except ValueError as error:
-            raise FeatureError(f'array {info.filename!r}: {error}: write the file again') from error
-    return shape
+    try:
+        return npy_headers.member_shape(archive, info)
+    except npy_headers.HeaderError as error:
+        raise FeatureError(str(error)) from error
 
 
 def _refuse_unstored(array: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import math
 import os
 import pickle
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
+
+from sola_plugin.npy_headers import read_npy_header, refuse_missing
 
 
 class UnsafePickleError(pickle.UnpicklingError):
@@ -127,41 +128,6 @@ def load_arrays(file: str | os.PathLike | IO[bytes], encoding: str = 'latin1') -
             'the pickle asks for more memory than there is: it may be damaged or made to do '
             'harm; save the arrays as .npy or .npz'
         ) from error
-
-
-def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read the header of a ``.npy`` file and stop where its data start.
-
-    Args:
-        file: Binary file at the start of the ``.npy`` data.
-
-    Returns:
-        Shape, whether the data lie in Fortran order, and dtype.
-
-    Raises:
-        ValueError: This is not ``.npy`` data, or the header is damaged.
-    """
-    if npy_format.read_magic(file) == (1, 0):
-        return npy_format.read_array_header_1_0(file)
-    return npy_format.read_array_header_2_0(file)
-
-
-def refuse_missing(shape: tuple[int, ...], dtype: np.dtype, stored: int) -> None:
-    """Refuse a header that promises more than follows, before memory is taken for it.
-
-    Args:
-        shape: Of the array, by the header.
-        dtype: Likewise.
-        stored: Bytes after the header.
-
-    Raises:
-        ValueError: There are fewer bytes than these values take, or a size is below 0.
-    """
-    needed = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or needed > stored and not dtype.hasobject:
-        raise ValueError(
-            f'the header promises shape {shape}, {dtype}: {needed:,} bytes, but {stored:,} follow'
-        )
 
 
 def load_object_npy(path: str | os.PathLike, encoding: str = 'latin1') -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sola_plugin.datasets.features.readers import member_shape
 from sola_plugin.io import atomic_write
+from sola_plugin.npy_headers import member_shape
 
 
 @dataclass(frozen=True)

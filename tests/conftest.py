@@ -100,12 +100,6 @@ def reference_sola() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope='session')
-def reference_dir() -> Path:
-    """Folder of the public annotation files; skips the test where it is not there."""
-    return reference_file(next(iter(PUBLIC_SETS.values()))).parent
-
-
-@pytest.fixture(scope='session')
 def annotation_file(tmp_path_factory) -> Callable[[str], Path]:
     """Function of a name of ``tests.reference.ALL_SETS`` that returns the annotation file.
 

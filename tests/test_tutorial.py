@@ -25,9 +25,9 @@ from tests.make_videos import write_video
 PAGE = (ROOT / 'docs/tutorial.md').read_text(encoding='utf-8')
 #: What this test replaces, and the page says so.
 SUBSTITUTIONS = {
-    'epochs = 60': 'epochs = 30',
-    'matching_epochs = 150': 'matching_epochs = 10',
-    'epoch_60.pth': 'epoch_30.pth',
+    'epochs = 60': 'epochs = 20',
+    'matching_epochs = 150': 'matching_epochs = 5',
+    'epoch_60.pth': 'epoch_20.pth',
     "['jump', 'wave']": "['dark', 'light']",
 }
 FPS = 8
@@ -44,13 +44,13 @@ def blocks(language: str) -> list[str]:
 
 
 def make_video(path: Path, seed: int) -> list[tuple[float, float, str]]:
-    """Write a video of 10 s in which it is light for a while and dark for a while; returns the
+    """Write a video of 7 s in which it is light for a while and dark for a while; returns the
     actions."""
     rng = np.random.default_rng(seed)
-    levels = rng.normal(110, 5, 10 * FPS)
+    levels = rng.normal(110, 5, 7 * FPS)
     actions = []
-    for start, label in zip((1, 6), rng.permutation(list(LEVELS))):
-        first, last = start * FPS + rng.integers(0, FPS), (start + 3) * FPS + rng.integers(0, FPS)
+    for start, label in zip((1, 4), rng.permutation(list(LEVELS))):
+        first, last = start * FPS + rng.integers(0, FPS), (start + 2) * FPS + rng.integers(0, FPS)
         levels[first:last] += LEVELS[label] - 110
         actions.append((first / FPS, last / FPS, str(label)))
     write_video(path, levels, fps=FPS)

@@ -1,4 +1,4 @@
-"""Annotation files: both forms, the real ones, and what is said about bad ones."""
+"""Annotation files: both forms, whole sets, and what is said about bad ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from sola_plugin.datasets.annotations.model import (
     first_few,
     load_annotations,
 )
-
-DATA = Path(__file__).resolve().parents[1] / 'data'
+from tests.reference import ACTIVITYNET_SETS, THUMOS14_SETS, database_of
 
 
 def action(start: float, end: float, label: str = 'run') -> dict:
@@ -38,18 +37,21 @@ def entry(**changes) -> dict:
     return {**dict(duration=10, subset='training', annotations=[action(1, 2)]), **changes}
 
 
-# --- the real files -------------------------------------------------------------------------------
+# --- whole sets -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     'name, subsets, num_segments, num_labels',
     [
+        ('thumos14-like', {'train': 30, 'test': 40}, 1699, 6),
+        ('activitynet-like', {'training': 120, 'validation': 240, 'testing': 6}, 657, 20),
         ('thumos14', {'train': 200, 'test': 210}, 6318, 20),
-        ('activitynet-1.3', {'validation': 4728}, 7293, 200),
+        ('activitynet-1.3', {'training': 9649, 'validation': 4728}, 22152, 200),
     ],
+    ids=['thumos14-like', 'activitynet-like', 'thumos14', 'activitynet-1.3'],
 )
-def test_real_files(name, subsets, num_segments, num_labels):
-    videos = load_annotations(DATA / f'{name}_annotations.json.gz')
+def test_real_files(annotation_file, name, subsets, num_segments, num_labels):
+    videos = load_annotations(annotation_file(name))
     counted = [one.subset for one in videos.values()]
     assert {subset: counted.count(subset) for subset in subsets} == subsets
     assert len(videos) == sum(subsets.values())
@@ -59,22 +61,43 @@ def test_real_files(name, subsets, num_segments, num_labels):
     assert all(each.feature_span is None for each in videos.values())
 
 
-def test_thumos_values_are_those_of_the_file():
-    video_896 = load_annotations(DATA / 'thumos14_annotations.json.gz')['video_test_0000896']
+@pytest.mark.parametrize('name', THUMOS14_SETS)
+def test_values_are_those_of_the_file(annotation_file, name):
+    videos = load_annotations(annotation_file(name))
+    assert {
+        video_id: dict(
+            subset=each.subset, duration=each.duration, annotations=list(each.annotations)
+        )
+        for video_id, each in videos.items()
+    } == database_of(name)
+
+
+def test_thumos_values_are_those_of_the_file(annotation_file):
+    video_896 = load_annotations(annotation_file('thumos14'))['video_test_0000896']
     assert (video_896.duration, video_896.subset) == (104.8, 'test')
     assert video_896.annotations[0] == action(18.6, 24.8, 'HighJump')
 
 
-def test_activitynet_loses_three_segments_and_has_71_clipped():
-    path = DATA / 'activitynet-1.3_annotations.json.gz'
-    videos = load_annotations(path)
+@pytest.mark.parametrize(
+    ('name', 'num_clipped'), list(zip(ACTIVITYNET_SETS, (16, 71))), ids=ACTIVITYNET_SETS
+)
+def test_activitynet_loses_three_segments_and_has_71_clipped(annotation_file, name, num_clipped):
+    """In its validation set; a made one has others."""
+    videos = {
+        video_id: each
+        for video_id, each in load_annotations(annotation_file(name)).items()
+        if each.subset == 'validation'
+    }
     clean, dropped = check_segments(videos)
-    assert dropped == [
-        "'6kgJx6ahgq0' [0, 0] of 72.66 s",
-        "'QhiKgeJV3k0' [4.10395, 4.10395] of 195.05 s",
-        "'e6J_ygZ779A' [142.281, 142.281] of 142.32 s",
-    ]
-    raw = json.loads(gzip.decompress(path.read_bytes()))['database']
+    if name == 'activitynet-1.3':
+        assert dropped == [
+            "'6kgJx6ahgq0' [0, 0] of 72.66 s",
+            "'QhiKgeJV3k0' [4.10395, 4.10395] of 195.05 s",
+            "'e6J_ygZ779A' [142.281, 142.281] of 142.32 s",
+        ]
+    else:
+        assert len(dropped) == 16 and any('[0, 0]' in one for one in dropped)
+    raw = {video_id: database_of(name)[video_id] for video_id in videos}
     expected = {
         name: [
             [one['segment'][0], min(one['segment'][1], each['duration'])]
@@ -92,31 +115,33 @@ def test_activitynet_loses_three_segments_and_has_71_clipped():
             for each in raw.values()
             for one in each['annotations']
         )
-        == 71
+        == num_clipped
     )
 
 
-def test_thumos_is_clean():
-    videos = load_annotations(DATA / 'thumos14_annotations.json.gz')
+@pytest.mark.parametrize('name', THUMOS14_SETS)
+def test_thumos_is_clean(annotation_file, name):
+    videos = load_annotations(annotation_file(name))
     clean, dropped = check_segments(videos)
     assert clean == videos and dropped == []
 
 
+@pytest.mark.parametrize('name', THUMOS14_SETS)
 @pytest.mark.parametrize('fps', [25, 30])
-def test_real_segments_in_frames_are_recognised(fps):
+def test_real_segments_in_frames_are_recognised(annotation_file, fps, name):
     videos = {
-        name: Video(
+        video_id: Video(
             each.duration,
             each.subset,
             tuple(action(*(time * fps for time in one['segment'])) for one in each.annotations),
         )
-        for name, each in load_annotations(DATA / 'thumos14_annotations.json.gz').items()
+        for video_id, each in load_annotations(annotation_file(name)).items()
     }
     with pytest.raises(
         AnnotationError,
         match=(
-            r'in 41\d of 41\d annotated videos a segment ends beyond 1.5 times the duration .*'
-            rf'seem to be frames. Divide by fps \(here probably {fps}\)'
+            r'in (41\d of 41\d|70 of 70) annotated videos a segment ends beyond 1.5 times the '
+            rf'duration .*seem to be frames. Divide by fps \(here probably {fps}\)'
         ),
     ):
         check_segments(videos)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import re
 import shutil
 from copy import deepcopy
@@ -228,8 +229,14 @@ def finished(run_once, tmp_path) -> tuple:
 
 
 @pytest.fixture
-def tool(run_script, tmp_path):
-    """The tool in ``tmp_path``: function of its arguments."""
+def tool(run_script, tmp_path, monkeypatch):
+    """The tool in ``tmp_path``: function of its arguments.
+
+    Its processes are forks, which need not import torch and mmaction2 again; those of ``run_once``
+    are as a user has them.
+    """
+    fork = multiprocessing.get_context('fork')
+    monkeypatch.setattr(multiprocessing, 'get_context', lambda _method: fork)
     return partial(run_script, 'tools/ablate.py', cwd=tmp_path)
 
 

@@ -58,10 +58,11 @@ def needless_warnings() -> None:
     """Symptom: every command begins with warnings that the user can do nothing about.
 
     mmcv-lite misses a CUDA operator that no part of this package uses; mmengine uses
-    ``pkg_resources``.
+    ``pkg_resources``, and mmaction2 an old name of ``timm``.
     """
-    for message in (
-        'Fail to import ``MultiScaleDeformableAttention``',
-        'pkg_resources is deprecated',
+    for message, category in (
+        ('Fail to import ``MultiScaleDeformableAttention``', UserWarning),
+        ('pkg_resources is deprecated', UserWarning),
+        ('Importing from timm.models.layers is deprecated', FutureWarning),
     ):
-        warnings.filterwarnings('ignore', message=message, category=UserWarning)
+        warnings.filterwarnings('ignore', message=message, category=category)

@@ -34,8 +34,7 @@ def test_for_programs(capsys):
     assert environment.main(['--json']) == 0
     report = json.loads(capsys.readouterr().out)
     assert report['versions']['sola_plugin'].startswith('0.')
-    assert 'weights_only_checkpoints' in report['mends']
-    assert 'HistoryBuffer' in report['mends']['weights_only_checkpoints']
+    assert 'layout of its config' in report['mends']['repeated_layout']
 
 
 def test_parts_and_features_that_are_missing(monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 from sola_plugin.messages import printable
 from sola_plugin.visualization import Table, to_markdown, to_text
+from tests.commands.test_tool import TOOLS
 from tests.conftest import ROOT
 
 ESCAPED = 'a\x1b[31m\nb\ud800\x9bé'
@@ -80,7 +81,7 @@ def run(tool: str, *arguments: object, encoding: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'tools').glob('*.py')), ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', TOOLS, ids=lambda path: path.stem)
 def test_all_tools_print_so(path):
     text = path.read_text()
     assert text.endswith('    run_tool(main)\n')  # which prepares the streams

@@ -181,12 +181,16 @@ class TestRepeatedLayout:
             True,
         )
 
-    def test_a_dump_is_what_mmengine_writes_and_loads_back(self, tmp_path):
+    def test_a_dump_is_what_mmengine_writes_and_loads_back(self, tmp_path, monkeypatch):
         from mmengine.config import config
+        from yapf.yapflib.yapf_api import FormatCode
 
+        # The tests of this project do without a layout, see conftest.py.
+        monkeypatch.setattr(config, 'FormatCode', FormatCode)
+        configs.repeated_layout(config)
         cfg = Config(dict(model=dict(type='BMN', path='a' * 60, sizes=[1, 2]), names=['x', 'y z']))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(config, 'FormatCode', config.FormatCode.__wrapped__)
+            patch.setattr(config, 'FormatCode', FormatCode)
             stock = cfg.pretty_text
         cfg.names.append('more')  # a config that was changed is laid out again
         assert cfg.pretty_text != stock

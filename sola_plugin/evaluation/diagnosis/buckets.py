@@ -109,7 +109,7 @@ def resolve_buckets(
         buckets: ``'activitynet'`` or ``'thumos14'`` (DETAD's), ``'quantiles'`` (edges near the 20,
             40, 60 and 80% quantiles of these segments), or buckets by characteristic. A
             characteristic without buckets is left out.
-        values: Result of :func:`characteristics`.
+        values: Result of :func:`segment_properties`.
 
     Raises:
         ValueError: The name or a characteristic is unknown.

@@ -89,7 +89,7 @@ def test_score_file(trained, tmp_path):
     [
         (
             dict(neck=dict(NECK, hidden_channels=8)),
-            r'neck.conv_network.0.weight: \(4, 16, 5\), expected \(8, 16, 5\)',
+            r'neck: hidden_channels=4, now 8',
         ),
         (dict(), 'neck.alpha: not expected'),
         (dict(neck=NECK, similarity_matching=TINY_MATCHER), 'predictor.0.weight: missing'),

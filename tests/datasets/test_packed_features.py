@@ -236,7 +236,7 @@ def test_other_channels(packed):
 def test_checksums(packed):
     told = []
     assert verify_packed(packed, lambda *done: told.append(done)).ids == list(LENGTHS)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == [('', 1, 3), ('', 2, 3), ('', 3, 3)]
     data = bytearray((packed / DATA_NAME).read_bytes())
     data[13 * C * 4] ^= 1  # in the second snippet of v_b
     (packed / DATA_NAME).write_bytes(data)

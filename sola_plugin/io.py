@@ -22,6 +22,9 @@ _PIECE = 1 << 20
 #: The largest float has 309 digits.
 _MAX_DIGITS = 300
 
+#: Of a name in that of its temporary file: 240 of the 255 bytes of a name, if all are of four.
+_TEMPORARY_CHARACTERS = 60
+
 #: Errors of the system that come of a disk which takes no more.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
@@ -55,7 +58,8 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
 
     Args:
         path: Final name. Missing parent folders are made.
-        mode: ``'w'`` (UTF-8 text) or ``'wb'``.
+        mode: ``'w'`` (UTF-8 text; what is no character, a lone surrogate, is written as its escape)
+            or ``'wb'``.
 
     Yields:
         The open temporary file.
@@ -66,16 +70,22 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoding = None if 'b' in mode else 'utf-8'
+    encoding, errors = (None, None) if 'b' in mode else ('utf-8', 'backslashreplace')
     try:
         descriptor, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp'
+            # Short enough where the name itself is as long as names can be.
+            dir=path.parent,
+            prefix=f'.{path.name[:_TEMPORARY_CHARACTERS]}.',
+            suffix='.tmp',
         )
     except OSError as error:
         error.filename = os.fspath(path)
         raise
     try:
-        with naming_file(path), os.fdopen(descriptor, mode, encoding=encoding) as file:
+        with (
+            naming_file(path),
+            os.fdopen(descriptor, mode, encoding=encoding, errors=errors) as file,
+        ):
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -19,6 +19,7 @@ ROOMS_OF_TOOLS = {
     'evaluation',
     'visualization',
     'io',
+    'file_names',
     'messages',
     'segments',
     'progress',

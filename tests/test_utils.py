@@ -15,6 +15,7 @@ import pytest
 
 from sola_plugin.datasets.annotations.formats import read_annotations
 from sola_plugin.datasets.annotations.model import AnnotationError
+from sola_plugin.file_names import FileNameError, check_file_names, file_name
 from sola_plugin.io import atomic_write, read_bytes, read_json
 from sola_plugin.size_limits import VARIABLE
 from tests.conftest import ROOT
@@ -34,6 +35,33 @@ def test_mode_follows_the_umask(tmp_path):
         file.write('x')
     (tmp_path / 'b').write_text('x')
     assert (tmp_path / 'a').stat().st_mode == (tmp_path / 'b').stat().st_mode
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    for name in ('x' * 255, 'ä' * 127):
+        with atomic_write(tmp_path / name) as file:
+            file.write('whole')
+        assert (tmp_path / name).read_text() == 'whole'
+
+
+def test_what_is_no_character_is_written_as_its_escape(tmp_path):
+    with atomic_write(tmp_path / 'a.csv') as file:
+        file.write('label \ud800 \u00e4')
+    assert (tmp_path / 'a.csv').read_bytes() == b'label \\ud800 \xc3\xa4'
+
+
+@pytest.mark.parametrize('bad', ['v' * 251, 'ä' * 126, 'v\0', '\ud800'])
+def test_an_id_that_no_file_can_have(tmp_path, bad):
+    with pytest.raises(FileNameError, match='no file in .*out can have this name with .json'):
+        check_file_names(tmp_path / 'out', bad, ('.json',))
+
+
+@pytest.mark.parametrize('good', ['v' * 250, '../../v', '..', 'a b', 'v\n', 'ä' * 125])
+def test_an_id_that_a_file_can_have(tmp_path, good):
+    check_file_names(tmp_path, good, ('.json', '.csv'))
+    with atomic_write(tmp_path / f'{file_name(good)}.json') as file:
+        file.write('{}')
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):

@@ -19,7 +19,12 @@ from sola_plugin.commands.extraction.encoder_options import add_encoder_argument
 from sola_plugin.commands.extraction.encoding import encode_video
 from sola_plugin.commands.localization import arguments as options
 from sola_plugin.commands.localization.export import select_detections
-from sola_plugin.commands.localization.inputs import find_inputs, localize_input, write_localized
+from sola_plugin.commands.localization.inputs import (
+    check_outputs,
+    find_inputs,
+    localize_input,
+    write_localized,
+)
 from sola_plugin.commands.localization.localizing import load_localizer, reading_options
 from sola_plugin.messages import printable
 
@@ -58,6 +63,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     done = 0
     for item in items:
         try:
+            check_outputs(args.out, item)
             found, duration = localize_input(
                 model,
                 item,

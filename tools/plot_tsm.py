@@ -16,12 +16,15 @@ from mmengine.config import Config, DictAction
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.messages import printable
 
+#: Exit code when some videos were skipped.
+SKIPPED = 3
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Temporal similarity matrices of videos: raw features, SoLa, '
         'target of its training '
-        '(docs/studies.md).'
+        '(docs/studies.md). Exit code 3: some videos were skipped.'
     )
     parser.add_argument(
         'config', metavar='CONFIG', help='localizer config; its test videos are drawn'
@@ -72,10 +75,11 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     from sola_plugin.commands.tsm_gallery import epoch_frames, has_target, read_videos, tsm_figure
+    from sola_plugin.file_names import FileNameError, check_file_names, file_name
     from sola_plugin.io import atomic_write
     from sola_plugin.visualization import encode_figure, write_gif
 
-    necks = dict(zip(args.titles, args.sola))
+    necks, skipped = dict(zip(args.titles, args.sola)), []
     try:
         cfg = Config.fromfile(args.config)
         cfg.merge_from_dict(args.cfg_options or {})
@@ -86,7 +90,12 @@ def main() -> None:
                 file=sys.stderr,
             )
         for features, meta in read_videos(cfg, args.videos):
-            path = args.out / meta['video_name']
+            try:
+                check_file_names(args.out, meta['video_name'], (f'.{args.format}', '.gif'))
+            except FileNameError as error:
+                skipped.append(error)
+                continue
+            path = args.out / file_name(meta['video_name'])
             if necks:
                 figure = tsm_figure(features, meta, necks, target_of, args.snippets)
                 with atomic_write(f'{path}.{args.format}', 'wb') as file:
@@ -97,6 +106,10 @@ def main() -> None:
                 print(printable(f'{path}.gif'))
     except (ValueError, OSError) as error:
         sys.exit(f'error: {printable(error)}')
+    for error in skipped:
+        print(f'skipped {printable(error)}', file=sys.stderr)
+    if skipped:
+        sys.exit(SKIPPED)
 
 
 if __name__ == '__main__':

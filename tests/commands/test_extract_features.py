@@ -225,6 +225,18 @@ def test_unusable_videos_are_skipped_and_the_others_lose_nothing(tool, folder):
     }
 
 
+def test_a_video_whose_name_leaves_no_room_for_its_record_is_skipped(tool, folder):
+    name = 'v' * 251  # .npy and .mp4 fit into 255 bytes, .json does not
+    (folder / 'videos/v_1.mp4').rename(folder / f'videos/{name}.mp4')
+    code, printed, errors = tool('videos', 'out', '--length', 4)
+    assert code == 3 and 'features of 3 videos' in printed
+    (line,) = errors.splitlines()
+    assert line.startswith(
+        f"skipped '{name}': no file in out/.extraction/videos can have this name"
+    )
+    assert list(read_json(folder / 'out/features.json')['failed']) == [name]
+
+
 def test_a_killed_run_goes_on(tool, folder):
     arguments = ('videos', 'out', '--length', 4)
     process = subprocess.Popen(

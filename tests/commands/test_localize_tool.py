@@ -113,6 +113,19 @@ def test_tool_skips_what_it_cannot_read(tool, command, bmn, tmp_path):
         ), message
 
 
+def test_an_id_that_no_file_can_have_is_skipped(tool, command, bmn, tmp_path):
+    features = np.load(feature_file(bmn))
+    longest = 'x' * 250  # with .json the longest name, 255 bytes
+    ids = ('a/b', 'v' * 240 + 'ä' * 10, longest)
+    np.savez(tmp_path / 'features.npz', **dict.fromkeys(ids, features))
+    out = tmp_path / 'out'
+    code, shown, errors = tool(*command, tmp_path / 'features.npz', '--out', out)
+    assert code == 3 and 'of 2 videos' in shown
+    (line,) = errors.splitlines()
+    assert re.match("skipped 'v.*no file in .*out can have this name with .json behind it", line)
+    assert sorted(path.stem for path in out.iterdir()) == ['a_b'] * 4 + [longest] * 4
+
+
 def test_tool_chooses(tool, command, bmn, tmp_path):
     options = ['--top-k', 7, '--classes', 'jump', '--threshold', 1e-6]
     assert tool(*command, feature_file(bmn), '--out', tmp_path, *options)[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import runpy
 import sys
@@ -253,6 +254,28 @@ class TestTool:
         assert 'none of the checkpoints tells the target' in capsys.readouterr().err
         with Image.open(tmp_path / 'v_05.png') as picture:
             assert picture.size[0] < 1728
+
+    def test_ids_that_are_paths_or_no_names(self, run, tool, tmp_path, capsys):
+        """Pictures stay in their folder; the video without a possible name is skipped."""
+        ids = dict(zip(('v_04', 'v_05'), ('../v_04', 'v' * 252)))
+        (data := run / 'renamed').mkdir()
+        np.savez(
+            data / 'features.npz',
+            **{ids[name]: np.load(run / f'data/features/{name}.npy') for name in ids},
+        )
+        database = json.loads((run / 'data/annotations.json').read_text())['database']
+        renamed = {new: database[name] for name, new in ids.items()}
+        (data / 'annotations.json').write_text(json.dumps(dict(database=renamed)))
+        options = [
+            f'test_dataloader.dataset.data_root={data}',
+            'test_dataloader.dataset.data_prefix.features=features.npz',
+        ]
+        with pytest.raises(SystemExit) as exit_:
+            tool('--sola', run / 'work/sola.pth', '--cfg-options', *options)
+        assert exit_.value.code == 3
+        output = capsys.readouterr()
+        assert [path.name for path in tmp_path.iterdir()] == ['.._v_04.png']
+        assert f"skipped '{ids['v_05']}': no file in {tmp_path} can have this name" in output.err
 
     @pytest.mark.parametrize(
         ('arguments', 'message'),

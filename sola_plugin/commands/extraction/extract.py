@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.dist import all_gather_object, barrier, broadcast_object_list
 
 from sola_plugin.datasets.video import VIDEO_SUFFIXES, VideoError
+from sola_plugin.file_names import FileNameError
 from sola_plugin.pretraining.runs import divide_among_ranks
 from sola_plugin.progress import Show
 
@@ -130,7 +131,7 @@ def _extract_share(
             if not folder.has(video_id, path):
                 features = encode_video(path, encoder, sampling, progress=progress, **options)
                 folder.save(video_id, path, features)
-        except VideoError as error:
+        except (VideoError, FileNameError) as error:
             failed[video_id] = str(error)
         report(video_id, done + 1, len(videos))
     return failed

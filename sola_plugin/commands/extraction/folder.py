@@ -18,6 +18,7 @@ from torch import nn
 from sola_plugin.datasets.annotations.formats.csv_tables import write_table
 from sola_plugin.datasets.features.store import DESCRIPTION_NAME
 from sola_plugin.datasets.video import VideoError
+from sola_plugin.file_names import check_file_names
 from sola_plugin.io import atomic_write
 from sola_plugin.locking import hold_lock
 
@@ -62,6 +63,7 @@ class ExtractionFolder:
         self.root = root
         self.settings = json.loads(json.dumps(dict(settings)))  # as they come back from the file
         self._state = root / '.extraction'
+        self._records_folder = self._state / 'videos'
         self._stride: float | None = None
         self._begun = self._state / 'settings.json'
         self._check()
@@ -77,7 +79,13 @@ class ExtractionFolder:
             _write_json(self._begun, self.settings)
 
     def has(self, video_id: str, path: Path) -> bool:
-        """Whether a video is finished. Features of a file that now has another size are removed."""
+        """Whether a video is finished. Features of a file that now has another size are removed.
+
+        Raises:
+            FileNameError: No file can have the name of the video.
+        """
+        check_file_names(self.root, video_id, ('.npy',))
+        check_file_names(self._records_folder, video_id, ('.json',))
         record, features = self._record_file(video_id), self._feature_file(video_id)
         if not (record.is_file() and features.is_file()):
             return False
@@ -155,14 +163,14 @@ class ExtractionFolder:
     def _records(self) -> dict[str, dict]:
         return {
             path.stem: json.loads(path.read_text(encoding='utf-8'))
-            for path in sorted((self._state / 'videos').glob('*.json'))
+            for path in sorted(self._records_folder.glob('*.json'))
         }
 
     def _feature_file(self, video_id: str) -> Path:
         return self.root / f'{video_id}.npy'
 
     def _record_file(self, video_id: str) -> Path:
-        return self._state / 'videos' / f'{video_id}.json'
+        return self._records_folder / f'{video_id}.json'
 
     def _check(self) -> None:
         if self._begun.is_file():

@@ -17,6 +17,7 @@ from sola_plugin.datasets.features.open import open_features
 from sola_plugin.datasets.features.store import FeatureStore
 from sola_plugin.datasets.video import VIDEO_SUFFIXES
 from sola_plugin.evaluation.detection_files import write_detections
+from sola_plugin.file_names import check_file_names, file_name
 from sola_plugin.visualization.timeline_page import clock, write_timeline_page
 
 from .export import NO_LABEL, viewing_threshold, write_csv, write_srt
@@ -87,7 +88,7 @@ def find_inputs(
             found += _feature_inputs(path, reading, videos)
         except (ValueError, OSError) as error:
             failed[str(path)] = str(error)
-    for name, times in collections.Counter(_file_name(item.name) for item in found).items():
+    for name, times in collections.Counter(file_name(item.name) for item in found).items():
         if times > 1:
             raise ValueError(
                 f'{times} inputs have the name {name!r}, so that their files would overwrite '
@@ -133,6 +134,15 @@ def _encode(
         array_features(encoded.features, path.stem),
         dict(stride=encoded.stride, offset=encoded.offset, duration=encoded.duration),
     )
+
+
+def check_outputs(folder: Path, item: LocalizationInput) -> None:
+    """See whether there can be the files of :func:`write_localized`, before a video is encoded.
+
+    Raises:
+        FileNameError: No files can have the name of the video.
+    """
+    check_file_names(folder, item.name, ('.json', '.csv', '.srt', '.html'))
 
 
 def localize_input(
@@ -181,7 +191,7 @@ def write_localized(
         threshold: Smallest score in the subtitles, and at first on the page; ``None``: see
             :func:`~sola_plugin.commands.localization.export.viewing_threshold`.
     """
-    path = folder / _file_name(item.name)
+    path = folder / file_name(item.name)
     threshold = viewing_threshold(detections) if threshold is None else threshold
     write_detections(f'{path}.json', {item.name: detections})
     write_csv(f'{path}.csv', {item.name: detections})
@@ -197,8 +207,3 @@ def write_localized(
         lead=f'{len(detections)} detections of {type(model).__name__} in {clock(duration)}',
         classes=class_names(model) or None,
     )
-
-
-def _file_name(name: str) -> str:
-    """An id as the name of a file: in archives ids may be paths."""
-    return name.replace('/', '_').replace('\\', '_')

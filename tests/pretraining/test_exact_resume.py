@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -107,11 +108,14 @@ def assert_equal(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize('persistent', [False, True], ids=['workers', 'persistent workers'])
-def test_with_workers(root, tmp_path, persistent):
+def test_with_workers(root, tmp_path, monkeypatch, persistent):
+    # How long torch waits for each persistent worker of a run that an exception ended.
+    monkeypatch.setattr(torch.utils.data._utils, 'MP_STATUS_CHECK_INTERVAL', 0.1)
     options = dict(num_workers=2, persistent_workers=persistent)
     train_localizer(make_config(root, tmp_path / 'whole', **options))
     stop(make_config(root, tmp_path / 'stopped', **options), 1)
     train_localizer(resume(make_config(root, tmp_path / 'stopped', **options)))
+    gc.collect()  # ends the workers of all three
     assert_equal(tmp_path / 'whole' / LAST, tmp_path / 'stopped' / LAST)
 
 

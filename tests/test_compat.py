@@ -19,7 +19,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from sola_plugin._compat import configs
+from sola_plugin._compat import running
 from tests.conftest import ROOT
 
 
@@ -98,8 +98,8 @@ def package_utils(monkeypatch):
 
     copy = types.ModuleType('package_utils_copy')
     exec(compile(Path(original.__file__).read_text(), original.__file__, 'exec'), copy.__dict__)
-    monkeypatch.setattr(configs, 'is_installed', lambda module: module != 'pkg_resources')
-    configs.pkg_resources_gone(copy)
+    monkeypatch.setattr(running, 'is_installed', lambda module: module != 'pkg_resources')
+    running.pkg_resources_gone(copy)
     monkeypatch.setitem(sys.modules, 'pkg_resources', None)  # importing it fails
     return copy
 
@@ -134,10 +134,10 @@ def test_metafile_with_a_list_of_configs(tmp_path, monkeypatch):
     )
     before = copy._get_cfg_metainfo.__code__
     monkeypatch.setattr(metadata, 'version', lambda _: '1.2.0')
-    configs.list_in_metafile(copy)
+    running.list_in_metafile(copy)
     assert copy._get_cfg_metainfo.__code__ is before
     monkeypatch.setattr(metadata, 'version', lambda _: '1.1.0')
-    configs.list_in_metafile(copy)
+    running.list_in_metafile(copy)
     (tmp_path / '.mim').mkdir()
     (tmp_path / '.mim/model-index.yml').write_text('Import:\n- a.yml\n')
     (tmp_path / '.mim/a.yml').write_text(
@@ -171,7 +171,7 @@ class TestRepeatedLayout:
             return f'{text} {style_config} {verify}', True
 
         module = types.SimpleNamespace(FormatCode=lay_out)
-        configs.repeated_layout(module)
+        running.repeated_layout(module)
         assert [
             module.FormatCode(text, style_config=dict(based_on_style='pep8')) for text in 'aba'
         ] == [(f"{text} {{'based_on_style': 'pep8'}} False", True) for text in 'aba']
@@ -187,7 +187,7 @@ class TestRepeatedLayout:
 
         # The tests of this project do without a layout, see conftest.py.
         monkeypatch.setattr(config, 'FormatCode', FormatCode)
-        configs.repeated_layout(config)
+        running.repeated_layout(config)
         cfg = Config(dict(model=dict(type='BMN', path='a' * 60, sizes=[1, 2]), names=['x', 'y z']))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(config, 'FormatCode', FormatCode)
@@ -201,7 +201,7 @@ class TestRepeatedLayout:
 
     def test_an_mmengine_without_layout_is_left_alone(self):
         module = types.SimpleNamespace()
-        configs.repeated_layout(module)
+        running.repeated_layout(module)
         assert vars(module) == {}
 
 

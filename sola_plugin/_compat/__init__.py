@@ -14,13 +14,17 @@ from typing import Any
 
 import wrapt
 
-from .checkpoint_guard import checkpoints_do_not_act
-from .checkpoints import weights_only_checkpoints
-from .configs import list_in_metafile, pkg_resources_gone, repeated_layout
-from .file_writing import config_copies, log_errors, whole_files
-from .names import importlib_metadata, numpy_trapz
-from .optional_imports import optional_imports
-from .optional_parts import optional_parts, placeholders
+from .checkpoints import checkpoints_do_not_act, weights_only_checkpoints
+from .imports import importlib_metadata, optional_imports, optional_parts, placeholders
+from .running import (
+    config_copies,
+    list_in_metafile,
+    log_errors,
+    numpy_trapz,
+    pkg_resources_gone,
+    repeated_layout,
+    whole_files,
+)
 
 __all__ = ['install', 'mended', 'placeholders']
 

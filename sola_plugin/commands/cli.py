@@ -18,7 +18,7 @@ from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError
 from sola_plugin.messages import printable
-from sola_plugin.pretraining.checkpoints import CheckpointError
+from sola_plugin.necks.checkpoint import CheckpointError
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.runs import (

@@ -15,8 +15,12 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from sola_plugin.io import naming_file
-from sola_plugin.necks.checkpoint import changed_necks, weights_of
-from sola_plugin.pretraining.checkpoints import CheckpointError, read_checkpoint
+from sola_plugin.necks.checkpoint import (
+    CheckpointError,
+    changed_necks,
+    read_checkpoint,
+    weights_of,
+)
 from sola_plugin.pretraining.runs import run_test
 
 from .cli import build_runner

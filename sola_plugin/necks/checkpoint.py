@@ -1,4 +1,4 @@
-"""Files of a neck: plain tensors, the record that rebuilds the neck, and where it comes from."""
+"""Checkpoints: those of a neck hold plain tensors, the record that rebuilds it, and its origin."""
 
 from __future__ import annotations
 
@@ -16,6 +16,36 @@ from .neck import RECORD_KEY, Neck, build_recorded
 
 #: The key that tells where in a checkpoint without a record the weights of SoLa are.
 _MARK = 'conv_network.0.weight'
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read, or is that of another model."""
+
+
+def read_checkpoint(
+    path: str | os.PathLike, what: str = 'checkpoint', hint: str = 'Is it complete?'
+) -> Any:
+    """Read a checkpoint file, weights-only.
+
+    Args:
+        path: The file.
+        what: What it should be, for messages.
+        hint: What to do when it cannot be read.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        CheckpointError: It is torn, or no checkpoint.
+        FileNotFoundError: No such file.
+    """
+    path = os.fspath(path)
+    try:
+        return CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{what} {path} does not exist') from None
+    except Exception as error:  # torch raises many kinds for a torn or foreign file
+        raise CheckpointError(f'cannot read the {what} {path}: {error}. {hint}') from error
 
 
 def save_sola(path: str | os.PathLike, neck: Neck, meta: dict | None = None) -> None:
@@ -47,15 +77,12 @@ def read_sola(path: str | os.PathLike) -> dict:
         ValueError: The file cannot be read, or holds the weights of no neck or of several.
     """
     path = os.fspath(path)
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except FileNotFoundError:
-        raise FileNotFoundError(f'SoLa checkpoint {path} does not exist') from None
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise ValueError(
-            f'cannot read the SoLa checkpoint {path}: {error}. Is the file complete, and '
-            'does it hold plain tensors? Make it again with tools/pretrain_sola.py'
-        ) from error
+    checkpoint = read_checkpoint(
+        path,
+        'SoLa checkpoint',
+        'Is the file complete, and does it hold plain tensors? Make it again with '
+        'tools/pretrain_sola.py',
+    )
     weights = weights_of(checkpoint, path)
     neck, meta = (_part(checkpoint, key, path) for key in ('neck', 'meta'))
     if neck:

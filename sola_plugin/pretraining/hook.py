@@ -17,7 +17,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sola_plugin.necks import Neck, load_sola_weights, read_sola
-from sola_plugin.necks.record import constructor_arguments
+from sola_plugin.necks.neck import constructor_arguments
 
 from .probe import LinearProbeHook
 from .provenance import changes_since

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
-from collections.abc import Iterator
 
 from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
@@ -106,14 +104,3 @@ class ProgressBarHook(Hook):
         for handler, level in self._silenced:
             handler.setLevel(level)
         self._silenced.clear()
-
-
-@contextlib.contextmanager
-def removing_bars(runner: Runner) -> Iterator[None]:
-    """Remove the bars of a run where an exception leaves it: mmengine does not tell its hooks."""
-    try:
-        yield
-    finally:
-        for hook in runner.hooks:
-            if isinstance(hook, ProgressBarHook):
-                hook.stop()

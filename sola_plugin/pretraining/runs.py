@@ -21,9 +21,9 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from sola_plugin.locking import hold_lock
+from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 
-from .checkpoints import CheckpointError, read_checkpoint
-from .progress_bar import removing_bars
+from .progress_bar import ProgressBarHook
 
 _count = itertools.count(1)
 
@@ -235,3 +235,14 @@ def run_test(runner: Runner) -> dict[str, float]:
     """
     with removing_bars(runner):
         return runner.test()
+
+
+@contextlib.contextmanager
+def removing_bars(runner: Runner) -> Iterator[None]:
+    """Remove the bars of a run where an exception leaves it: mmengine does not tell its hooks."""
+    try:
+        yield
+    finally:
+        for hook in runner.hooks:
+            if isinstance(hook, ProgressBarHook):
+                hook.stop()

@@ -11,7 +11,7 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 
 from sola_plugin.commands.testing import check_fits
-from sola_plugin.pretraining.checkpoints import CheckpointError
+from sola_plugin.necks.checkpoint import CheckpointError
 from tests.conftest import TINY_BMN, localization_config, make_dataset
 from tests.forked_tools import run_tool
 

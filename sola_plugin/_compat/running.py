@@ -1,14 +1,31 @@
-"""Mends of how mmengine reads and writes configs."""
+"""Mends of calls, configs and the writing of files, see :mod:`sola_plugin._compat`."""
 
 from __future__ import annotations
 
 import functools
+import logging
+import sys
+import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from types import FunctionType, ModuleType
 from typing import Any
 
-from .names import is_installed
+from ..io import atomic_write, naming_file
+from .imports import is_installed
+
+
+def numpy_trapz(_mmaction: ModuleType) -> bool:
+    """Symptom: ``module 'numpy' has no attribute 'trapz'`` in mmaction2's ``ANetMetric`` (AR@AN).
+
+    numpy 2.0 renamed the function to ``trapezoid`` and 2.4 removed the old name.
+    """
+    import numpy
+
+    if hasattr(numpy, 'trapz'):
+        return False
+    numpy.trapz = numpy.trapezoid  # type: ignore[attr-defined]
+    return True
 
 
 def _replace_body(function: FunctionType, body: Callable) -> None:
@@ -116,3 +133,62 @@ def repeated_layout(config: ModuleType) -> bool:
 
     config.FormatCode = once  # type: ignore[attr-defined]
     return True
+
+
+def whole_files(local_backend: ModuleType) -> bool:
+    """Symptom: a kill or a full disk in the middle of a checkpoint leaves a torn file.
+
+    The error does not name it. mmengine writes checkpoints, and whatever else it dumps, in place.
+    """
+
+    def put(self: Any, obj: bytes | memoryview, filepath: Any) -> None:
+        with atomic_write(filepath, 'wb') as file:
+            file.write(obj)
+
+    backend = local_backend.LocalBackend
+    backend.put = functools.wraps(backend.put)(put)
+    return True
+
+
+def log_errors(logger: ModuleType) -> bool:
+    """Symptom: on a full disk every line of the log becomes a traceback of twenty lines.
+
+    The run goes on without its log. The error of the system ends the run, with the name of the log
+    file.
+    """
+    init = logger.MMLogger.__init__
+
+    @functools.wraps(init)
+    def init_and_name(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        for handler in self.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.handleError = functools.partial(_raise, handler)  # type: ignore
+
+    logger.MMLogger.__init__ = init_and_name
+    return True
+
+
+def config_copies(config: ModuleType) -> bool:
+    """Symptom: a full disk ends a command with ``No space left on device`` and no file name.
+
+    mmengine reads a config from a copy that it writes to the folder of temporary files.
+    """
+    read = config.Config._file2dict
+
+    @functools.wraps(read)
+    def read_and_name(*args: Any, **kwargs: Any) -> Any:
+        with naming_file(tempfile.gettempdir()):
+            return read(*args, **kwargs)
+
+    config.Config._file2dict = staticmethod(read_and_name)
+    return True
+
+
+def _raise(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    error = sys.exception()
+    if not isinstance(error, OSError):
+        logging.FileHandler.handleError(handler, record)
+        return
+    with naming_file(handler.baseFilename):
+        raise error

@@ -1,17 +1,27 @@
-"""Parts of mmaction2 that cannot be imported become placeholders that say why."""
+"""Mends of what fails while it is imported, see :mod:`sola_plugin._compat`."""
 
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from .loading import WrappedLoader, WrappingFinder
+#: These of mmengine try packages within ``except ImportError``: transformers, bitsandbytes ...
+_LOOKING = frozenset(
+    {
+        'mmengine._strategy.deepspeed',
+        'mmengine.optim.optimizer.apex_optimizer_wrapper',
+        'mmengine.optim.optimizer.builder',
+    }
+)
 
 #: Without these there is no localizer: their own error is the right one.
 _NEEDED = frozenset(
@@ -31,6 +41,107 @@ _NEEDED = frozenset(
 
 #: Module of mmaction2 → why it is a placeholder.
 placeholders: dict[str, str] = {}
+
+
+def is_installed(module: str) -> bool:
+    """Whether a top-level module can be found; it is not imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def importlib_metadata() -> bool:
+    """Symptom: ``No module named 'importlib_metadata'`` on ``import mmaction.utils``.
+
+    mmaction2 imports the backport without declaring it. The standard library has had the same names
+    since Python 3.8.
+    """
+    if is_installed('importlib_metadata'):
+        return False
+    sys.modules['importlib_metadata'] = metadata
+    return True
+
+
+class WrappingFinder(importlib.abc.MetaPathFinder):
+    """Finds certain modules as everybody does, and gives them a loader around their own.
+
+    Args:
+        loader: A subclass of :class:`WrappedLoader`.
+    """
+
+    def __init__(self, loader: type[WrappedLoader]) -> None:
+        self.loader = loader
+        self._in_search: set[str] = set()
+
+    def concerns(self, name: str) -> bool:
+        """Whether the module of that name gets the loader."""
+        raise NotImplementedError
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See ``importlib.abc.MetaPathFinder``."""
+        if name in self._in_search or not self.concerns(name):
+            return None
+        self._in_search.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._in_search.discard(name)
+        if spec is not None and spec.loader is not None:
+            spec.loader = self.loader(spec.loader)
+        return spec
+
+
+class WrappedLoader(importlib.abc.Loader):
+    """A loader that leaves all but the execution to another one.
+
+    Args:
+        loader: The other one.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """See ``importlib.abc.Loader``."""
+        return self.loader.create_module(spec)
+
+
+def optional_imports() -> None:
+    """Symptom: ``import mmengine.optim`` fails with an error of ``transformers`` or the like.
+
+    mmengine looks whether an optional package is there, and takes an ``ImportError`` for a no. A
+    package that is installed and broken raises anything: within these modules of mmengine it
+    becomes an ``ImportError``.
+    """
+    sys.meta_path.insert(0, _LookingFinder(_LookingLoader))
+
+
+class _LookingFinder(WrappingFinder):
+    def concerns(self, name: str) -> bool:
+        return name in _LOOKING
+
+
+class _LookingLoader(WrappedLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        """See ``importlib.abc.Loader``."""
+        # The import statements of this one module find this function, and no others do.
+        module.__dict__['__builtins__'] = {**vars(builtins), '__import__': _import}
+        self.loader.exec_module(module)
+
+
+def _import(name: str, globals=None, locals=None, fromlist: Sequence[str] = (), level: int = 0):
+    try:
+        module = builtins.__import__(name, globals, locals, fromlist, level)
+        for part in fromlist or ():
+            hasattr(module, part)  # a lazy package imports it now
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ImportError(f'{name}: {type(error).__name__}: {error}') from error
+    return module
 
 
 def optional_parts() -> None:

@@ -15,14 +15,18 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.arguments import ListAction
+from sola_plugin.commands.arguments import ListAction, command_line
+from sola_plugin.commands.shipped import config_path
 from sola_plugin.messages import printable
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Run a study (docs/studies.md).')
     parser.add_argument(
-        'study', type=Path, metavar='STUDY', help='study file, see configs/studies/'
+        'study',
+        type=config_path,
+        metavar='STUDY',
+        help='study file, or a name of `sola configs`, see configs/studies/',
     )
     parser.add_argument(
         '--work-dir',
@@ -53,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--own',
-        type=Path,
+        type=config_path,
         nargs=2,
         metavar=('HEAD', 'PRETRAIN'),
         help='your localizer config and your config of label-free training, with your data, '
@@ -93,7 +97,7 @@ def main() -> None:
         [study.path.stem, *(f'{key}={value}' for key, value in (args.embedded or {}).items())]
     )
     try:
-        written = write_study(study, outcomes, work_dir, ' '.join(['python', *sys.argv]))
+        written = write_study(study, outcomes, work_dir, command_line())
         for group, table in written.tables.items():
             print(f'\n{printable(group)}\n' * bool(group) + to_text(table))
         print(f'{work_dir}: {", ".join(written.files)}')

@@ -16,6 +16,7 @@ from sola_plugin.commands.arguments import ListAction, TextListAction, in_option
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
+from sola_plugin.commands.shipped import config_path
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
 from sola_plugin.progress import Show, show_progress
@@ -39,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         'and what the grid of the localizer can reach at best. Exit code 1 if there are errors.'
     )
     add = parser.add_argument
-    add('config', nargs='?', metavar='CONFIG', help='config whose datasets and model are checked')
+    add('config', nargs='?', type=config_path, metavar='CONFIG', help='its data sets and model')
     add(
         '--cfg-options',
         nargs='+',

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.arguments import command_line
+from sola_plugin.commands.shipped import config_path
 from sola_plugin.messages import printable
 
 
@@ -28,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'configs',
         nargs='+',
-        type=Path,
+        type=lambda name: Path(config_path(name)),
         metavar='CONFIG',
         help='config of a pretext task (configs/pretrain/) or of a localizer',
     )
@@ -88,7 +90,7 @@ def main() -> None:
     table = complexity_table(dict(zip(names, costs.values())), args.snippets)
     print(to_text(table))
     if args.document:
-        command = ' '.join(['python', *sys.argv])
+        command = command_line()
         try:
             update_document(
                 args.document,

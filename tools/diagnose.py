@@ -7,10 +7,9 @@ stoppable(__name__)  # before the imports: they take seconds
 
 import argparse
 import json
-import shlex
 import sys
 
-from sola_plugin.commands.arguments import TextListAction
+from sola_plugin.commands.arguments import TextListAction, command_line
 from sola_plugin.commands.detections.diagnosis_report import diagnosis_text, write_diagnosis_report
 from sola_plugin.commands.detections.inputs import add_pair_arguments, pair_options, read_pair
 from sola_plugin.evaluation.diagnosis.buckets import PRESETS
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> str:
         with atomic_write(args.json) as file:
             json.dump(diagnosis.to_dict(), file, indent=2, allow_nan=False)
     if args.report:
-        write_diagnosis_report(args.report, diagnosis, pair, shlex.join(['python', *sys.argv]))
+        write_diagnosis_report(args.report, diagnosis, pair, command_line())
     return diagnosis_text(diagnosis, pair)
 
 

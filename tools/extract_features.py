@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Frozen features: ``python tools/extract_features.py VIDEOS OUT --recognizer CONFIG
+"""Extract frozen features: ``python tools/extract_features.py VIDEOS OUT --recognizer CONFIG
 CHECKPOINT``."""
 
 from sola_plugin.commands.tool import run_tool, stoppable

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
-"""Linear probe of action and background: ``python tools/linear_probe.py CONFIG --sola
-CHECKPOINT``."""
+"""Measure with a linear probe what features know of actions: ``python
+tools/linear_probe.py CONFIG --sola CHECKPOINT``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ stoppable(__name__)  # before the imports: they take seconds
 
 import argparse
 import json
-import shlex
 import sys
 
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.arguments import ListAction
+from sola_plugin.commands.arguments import ListAction, command_line
 from sola_plugin.commands.probing.methods import (
     EDGES,
     NECKS,
@@ -26,6 +25,7 @@ from sola_plugin.commands.probing.methods import (
     read_datasets,
 )
 from sola_plugin.commands.probing.summary import probe_table, write_probe_figure, write_probe_report
+from sola_plugin.commands.shipped import config_path
 from sola_plugin.evaluation.probe.linear_probe import DEFAULT_C, UNITS
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         'and behind SoLa; also by the distance to the nearest boundary.'
     )
     add = parser.add_argument
-    add('config', nargs='?', metavar='CONFIG', help='config with train and test TALFeatureDataset')
+    add('config', nargs='?', type=config_path, metavar='CONFIG', help='with TALFeatureDatasets')
     add(
         '--cfg-options',
         nargs='+',
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
     if args.plot:
         write_probe_figure(args.plot, comparison)
     if args.report:
-        write_probe_report(args.report, comparison, shlex.join(['python', *sys.argv]))
+        write_probe_report(args.report, comparison, command_line())
 
 
 def main() -> None:

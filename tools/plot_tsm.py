@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""TSM of videos, raw and behind SoLa: ``python tools/plot_tsm.py CONFIG --sola sola.pth``."""
+"""Draw TSMs of videos, raw and behind SoLa: ``python tools/plot_tsm.py CONFIG --sola FILE``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.shipped import config_path
 from sola_plugin.messages import printable
 
 #: Exit code when some videos were skipped.
@@ -27,7 +28,10 @@ def parse_args() -> argparse.Namespace:
         '(docs/studies.md). Exit code 3: some videos were skipped.'
     )
     parser.add_argument(
-        'config', metavar='CONFIG', help='localizer config; its test videos are drawn'
+        'config',
+        type=config_path,
+        metavar='CONFIG',
+        help='localizer config; its test videos are drawn',
     )
     parser.add_argument(
         '--sola',

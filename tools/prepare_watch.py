@@ -1,4 +1,4 @@
-"""Write the embedded watch data: features and annotations of untrimmed streams (docs/watch.md)."""
+"""Write the embedded data, features and annotations: ``python tools/prepare_watch.py OUT``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from sola_plugin.commands.arguments import ListAction
+from sola_plugin.commands.shipped import typed
 from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, WatchSummary, prepare_watch
 from sola_plugin.datasets.watch.streams import EXERCISES
 from sola_plugin.messages import printable
@@ -102,8 +103,8 @@ def main() -> None:
     for folder, accuracy in encoder['held_out_accuracy_of_sensors'].items():
         print(f'{folder}: {accuracy:.1%} right')
     print(
-        'next: python tools/pretrain_sola.py configs/pretrain/sola_watch.py\n'
-        '      python tools/train.py configs/localization/bmn_watch.py'
+        f'next: {typed("pretrain")} configs/pretrain/sola_watch.py\n'
+        f'      {typed("train")} configs/localization/bmn_watch.py'
     )
 
 

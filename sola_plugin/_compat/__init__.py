@@ -23,6 +23,7 @@ from .running import (
     numpy_trapz,
     pkg_resources_gone,
     repeated_layout,
+    unknown_package,
     whole_files,
 )
 
@@ -43,6 +44,7 @@ def install() -> None:
         ('mmengine.utils.package_utils', pkg_resources_gone),
         ('mmengine.config.config', repeated_layout),
         ('mmengine.config.utils', list_in_metafile),
+        ('mmengine.config.config', unknown_package),
         ('mmengine.config.config', config_copies),
         ('mmengine.fileio.backends.local_backend', whole_files),
         ('mmengine.logging.logger', log_errors),

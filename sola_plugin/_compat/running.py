@@ -112,6 +112,27 @@ def _cfg_metainfo(package_path, cfg_path):
     return found[cfg_path]
 
 
+def unknown_package(config: ModuleType) -> bool:
+    """Symptom: ``mmengine does not support to load sola_plugin config`` for ``sola_plugin::...``.
+
+    mmengine inherits from the configs of the packages in its own table only, and takes the name of
+    the package for that of the registries that its classes are in: ours are in mmaction2's.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    package = __name__.partition('.')[0]
+    MODULE2PACKAGE.setdefault(package, package)
+    find = config.Config._get_cfg_path
+
+    @functools.wraps(find)
+    def path_and_scope(*args: Any, **kwargs: Any) -> tuple[str, str | None]:
+        path, scope = find(*args, **kwargs)
+        return path, 'mmaction' if scope == package else scope
+
+    config.Config._get_cfg_path = staticmethod(path_and_scope)
+    return True
+
+
 def repeated_layout(config: ModuleType) -> bool:
     """Symptom: a run spends seconds, with many checkpoints minutes, on the layout of its config.
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+
+def command_line() -> str:
+    """The running command, as it is typed: ``sola train ...`` or ``python tools/train.py ...``."""
+    name, *words = sys.argv
+    program = name.split() if name.startswith('sola ') else ['python', name]
+    return shlex.join([*program, *words])
 
 
 class ListAction(argparse.Action):

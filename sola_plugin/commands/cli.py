@@ -30,6 +30,8 @@ from sola_plugin.pretraining.runs import (
     run_training,
 )
 
+from .shipped import config_path
+
 #: Errors whose text tells the user all.
 _ONE_LINE = (AnnotationError, BusyError, CheckpointError, FeatureError, FileNotFoundError)
 
@@ -43,7 +45,9 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: Changed in place.
     """
-    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument(
+        'config', type=config_path, metavar='CONFIG', help='file, or a name of `sola configs`'
+    )
     parser.add_argument(
         '--work-dir',
         help='folder for logs and results '

@@ -13,6 +13,7 @@ from mmengine.config import DictAction
 from torch import nn
 
 from sola_plugin.commands.extraction.encoder_options import EncoderChoice
+from sola_plugin.commands.shipped import config_path
 from sola_plugin.datasets.features.open import describe_source
 from sola_plugin.evaluation.classifiers import ScoreFile, StoredClassifier
 
@@ -30,7 +31,10 @@ def add_localization_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Changed in place.
     """
     parser.add_argument(
-        'config', metavar='CONFIG', help='config that the localizer was trained with'
+        'config',
+        type=config_path,
+        metavar='CONFIG',
+        help='config that the localizer was trained with',
     )
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights')
     parser.add_argument(

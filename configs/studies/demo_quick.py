@@ -1,0 +1,14 @@
+# What `sola demo --quick` runs: a look at how it works, not a result. One head, one seed.
+_base_ = 'demo.py'
+title = 'SoLa on the embedded data, a first look'
+factors = dict(
+    head=dict(_delete_=True, BMN=dict(head='../localization/bmn_watch.py')),
+    method=dict(
+        _delete_=True,
+        **{
+            name: _base_._methods[name]
+            for name in ('raw features', 'standardised', 'std + SoLa, fine-tuned')
+        },
+    ),
+)
+seeds = 1

@@ -34,7 +34,7 @@ docs: $(DOCS_INSTALLED)
 define install
 	@echo 'set-up: $(1)'
 	@if [ -t 1 ]; then show='{ printf "\r\033[K    %s", substr($$0, 1, 70); fflush() } END { printf "\r\033[K" }'; \
-	else show='{}'; fi; \
+	else show='{ seen = NR }'; fi; \
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt $(2) 2>&1 \
 	| tee -a $(VENV)/set-up.log | awk "$$show" \
 	|| { grep -v '^WARNING' $(VENV)/set-up.log | tail -20; \

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickletools
+import zipfile
+from typing import IO
 
 #: Bytes that a file may claim, however small it is. The environment variable
 #: :data:`VARIABLE` takes its place.
@@ -13,6 +16,9 @@ VARIABLE = 'SOLA_MAX_UNPACKED_BYTES'
 #: A file may always claim this many times its own size: features and JSON are seldom compressed
 #: further.
 _COMPRESSION = 20
+
+#: Pickles at the start of a file that an old version of torch has saved.
+_PICKLES = 5
 
 
 class SizeError(ValueError):
@@ -57,3 +63,40 @@ def check_size(what: str, claimed: int, stored: int) -> None:
             f'a claim of {claimed:,}: if the file can be trusted, set the environment variable '
             f'{VARIABLE} to at least that'
         )
+
+
+def check_torch_file(path: str | os.PathLike) -> None:
+    """Refuse a file of ``torch.save`` that would take far more memory than it is large.
+
+    ``torch.load`` calls ``bytearray(n)`` for any file that asks for it, also with
+    ``weights_only=True``; no tensor needs it.
+
+    Args:
+        path: The file. What is no such file, or damaged, is left to ``torch.load``.
+
+    Raises:
+        SizeError: It unpacks to more than :func:`allowed_bytes`, or asks for a ``bytearray``.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                check_size(f'{info.filename!r} in it', info.file_size, info.compress_size)
+            pickles = [name for name in archive.namelist() if name.endswith('data.pkl')]
+            asks = any(_asks_for_bytearray(archive.open(name)) for name in pickles)
+    else:
+        with open(path, 'rb') as file:
+            asks = _asks_for_bytearray(file)
+    if asks:
+        raise SizeError('expected tensors, got a file that asks for a bytearray of any size')
+
+
+def _asks_for_bytearray(file: IO[bytes]) -> bool:
+    """Whether one of the pickles at the start of a file names ``bytearray``."""
+    try:
+        for _ in range(_PICKLES):
+            for _opcode, argument, _position in pickletools.genops(file):
+                if isinstance(argument, str) and argument.rpartition(' ')[2] == 'bytearray':
+                    return True
+    except (ValueError, zipfile.BadZipFile):
+        pass  # the tensors' own bytes, or a damaged file
+    return False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -47,6 +48,36 @@ TINY_MATCHER = dict(window=9, start=2, step=2, num_positions=3, predictor_channe
 def _one_thread():
     """Tiny tensors are slower on several threads, and sums depend on their number."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _full_float32(monkeypatch):
+    """Figures of batches of different sizes are compared: not with the ten bits of TF32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+
+
+@contextlib.contextmanager
+def hidden_gpu() -> Iterator[None]:
+    """As on a machine without a GPU, in this process and in those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('CUDA_VISIBLE_DEVICES', '')
+        patch.setattr(torch.cuda, 'is_available', lambda: False)
+        patch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+        yield
+
+
+@pytest.fixture
+def on_cpu() -> Iterator[None]:
+    """For what is compared to the bit, is forked, or has more ranks than there are GPUs."""
+    with hidden_gpu():
+        yield
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _module_on_cpu(request) -> Iterator[None]:
+    """The same for a whole module that says ``ON_CPU = True``."""
+    with hidden_gpu() if getattr(request.module, 'ON_CPU', False) else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture
@@ -93,12 +124,10 @@ def _unformatted_configs():
 
 
 @pytest.fixture(params=['cpu', 'cuda'])
-def device(request, monkeypatch) -> torch.device:
-    """Each device that there is, with convolutions in full float32."""
-    if request.param == 'cuda':
-        if not torch.cuda.is_available():
-            pytest.skip('no CUDA device: torch.cuda.is_available() is false')
-        monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+def device(request) -> torch.device:
+    """Each device that there is."""
+    if request.param == 'cuda' and not torch.cuda.is_available():
+        pytest.skip('no CUDA device: torch.cuda.is_available() is false')
     return torch.device(request.param)
 
 

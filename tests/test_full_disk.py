@@ -18,6 +18,9 @@ from tests.conftest import CHANNELS, localization_config, make_dataset
 from tests.forked_tools import room, run_tool
 from tests.pretraining.test_pretraining import tiny_pretraining
 
+#: Processes are forked.
+ON_CPU = True
+
 
 def write_text(path: Path) -> None:
     with atomic_write(path) as file:

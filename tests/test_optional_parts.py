@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -104,8 +105,10 @@ def test_localizers_are_built(run, crowd):
     placeholders = json.loads(output[-1])
     for part in parts:
         assert any(name.startswith(part) for name in placeholders), placeholders
-    expected = {'mmaction.models.localizers.drn'} if crowd == 'nothing' else set(placeholders)
-    assert set(placeholders) <= expected
+    if crowd == 'nothing':  # what lacks here as well, in an environment with other packages
+        for name in ('models', 'datasets', 'evaluation'):
+            importlib.import_module(f'mmaction.{name}')
+        assert set(placeholders) == set(_compat.placeholders)
 
 
 def test_what_is_taken_from_a_placeholder_says_why(run):
@@ -123,10 +126,10 @@ def test_what_is_taken_from_a_placeholder_says_why(run):
                 print(error)
         """,
     )
-    assert len(output) == 3 and set(output) == {
+    assert output[-3:] == 3 * [
         'TimeSformer cannot be used: mmaction.models.backbones.timesformer could not be '
         'imported: OSError: einops.so: cannot open shared object file'
-    }, output
+    ], output
 
 
 def test_data_sets_and_metrics_have_parts_as_well(run):
@@ -141,7 +144,7 @@ def test_data_sets_and_metrics_have_parts_as_well(run):
         mmaction.datasets.transforms.GeneratePoseTarget()
         """,
     )
-    assert output[0] == 'LoadFeatures' and output[-1].startswith(
+    assert 'LoadFeatures' in output and output[-1].startswith(
         'ImportError: GeneratePoseTarget cannot be used: '
         'mmaction.datasets.transforms.pose_transforms could not be imported: ImportError: '
         "cannot import name 'mode' from 'scipy.stats'"

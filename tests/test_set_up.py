@@ -1,4 +1,4 @@
-"""The set-up of ``make demo`` and ``make test``: a line for a step, and the reason when it fails."""
+"""The set-up of ``make demo`` and ``make test``: a line a step, and the reason when it fails."""
 
 from __future__ import annotations
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import pickle
 import re
 from collections.abc import Callable, Mapping, MutableMapping
 from types import ModuleType
 from typing import Any
+
+from ..size_limits import check_torch_file
 
 #: How mmengine's CheckpointHook names the best checkpoint.
 _BEST = re.compile(r'(.*[/\\])?best_[^/\\]*\.pth', re.DOTALL)
@@ -70,6 +73,7 @@ def checkpoints_do_not_act(checkpoint: ModuleType) -> bool:
     mmengine's Runner executes ``meta['config']`` as a Python config, to look up a number of GPUs
     that no version since 0.1 writes; and its CheckpointHook deletes the file or folder that the
     message hub calls the best checkpoint, and those whose numbers it lists, when better ones come.
+    A file that would take far more memory than it is large is refused before that.
 
     Args:
         checkpoint: The module ``mmengine.runner.checkpoint``, through which all files are read.
@@ -78,8 +82,10 @@ def checkpoints_do_not_act(checkpoint: ModuleType) -> bool:
     load = loader.load_checkpoint.__func__
 
     @functools.wraps(load)
-    def load_checkpoint(cls: type, *args: Any, **kwargs: Any) -> Any:
-        return without_orders(load(cls, *args, **kwargs))
+    def load_checkpoint(cls: type, filename: str, *args: Any, **kwargs: Any) -> Any:
+        if os.path.isfile(filename):
+            check_torch_file(filename)
+        return without_orders(load(cls, filename, *args, **kwargs))
 
     loader.load_checkpoint = classmethod(load_checkpoint)
     return True

@@ -18,6 +18,9 @@ _Key = TypeVar('_Key', bound=Hashable)
 #: Seconds that idle workers have to end.
 _PATIENCE = 10
 
+#: Question to an idle worker, and its answer.
+_ARE_YOU_THERE = 'are you there?'
+
 
 class WorkerPool:
     """Up to ``jobs`` processes. One that dies fails the task that it was doing, and no other.
@@ -70,8 +73,9 @@ class WorkerPool:
     def _free_worker(self) -> _Worker:
         while self._idle:
             worker = self._idle.pop()
-            if worker.is_alive():
+            if worker.answers():
                 return worker
+            worker.join()
         return _Worker()
 
 
@@ -111,8 +115,13 @@ class _Worker:
             self._process.join()
             return _cause(self._process.exitcode)
 
-    def is_alive(self) -> bool:
-        return self._process.is_alive()
+    def answers(self) -> bool:
+        """Whether it is there, while it is idle: one that is being killed may look alive."""
+        try:
+            self._connection.send(_ARE_YOU_THERE)
+            return self._connection.recv() == _ARE_YOU_THERE
+        except (EOFError, ConnectionError):
+            return False
 
     def kill(self) -> None:
         self._process.kill()
@@ -142,6 +151,9 @@ def _serve(connection: Connection) -> None:
             task = connection.recv()
         except EOFError:
             return
+        if task == _ARE_YOU_THERE:
+            connection.send(task)
+            continue
         try:
             task()
             error = ''

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from sola_plugin.commands import train_localizer
 from sola_plugin.commands.testing import test_localizer as run_test
 from tests.commands.localizers import config, save_random
-from tests.conftest import TINY_BMN, make_dataset
+from tests.conftest import TINY_BMN, hidden_gpu, make_dataset
 from tests.heads.test_actionformer import SOLA
 from tests.heads.test_actionformer import TINY as TINY_ACTIONFORMER
 
@@ -23,8 +23,9 @@ def bmn(tmp_path_factory) -> Path:
     make_dataset(folder / 'data')
     cfg = config(folder / 'data', folder / 'work', dict(TINY_BMN, neck=SOLA))
     cfg.dump(folder / 'config.py')
-    train_localizer(Config(cfg.to_dict()))
-    run_test(Config(cfg.to_dict()), folder / 'work/epoch_2.pth')
+    with hidden_gpu():
+        train_localizer(Config(cfg.to_dict()))
+        run_test(Config(cfg.to_dict()), folder / 'work/epoch_2.pth')
     return folder
 
 

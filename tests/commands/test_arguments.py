@@ -14,6 +14,9 @@ from sola_plugin.commands.arguments import ListAction, TextListAction, in_option
 from tests.conftest import ROOT
 from tests.forked_tools import run_tool
 
+#: Processes are forked.
+ON_CPU = True
+
 
 @pytest.mark.parametrize(
     'words', [['1,2,3'], ['1', '2', '3'], ['1,2', '3'], ['1,', ' 2', ',3'], ['1, 2, 3']], ids=repr
@@ -62,8 +65,8 @@ LISTS = [
     ('convert_annotations', ['a', 'b', '--to', 'csv'], {'--rename-subset': 'a=b c=d'}),
     ('pack_features', ['a', 'b', '--annotations', 'c'], {'--subset': 'x y'}),
     ('check_dataset', ['--annotations', 'c'], {'--subset': 'x y', '--tiou': '0.5 0.75'}),
-    ('ablate', ['a'], {'--seeds': '0 1'}),
-    ('linear_probe', ['a'], {'--neck': 'smoothing standardization', '--edges': '0 1.5'}),
+    ('ablate', ['a.py'], {'--seeds': '0 1'}),
+    ('linear_probe', ['a.py'], {'--neck': 'smoothing standardization', '--edges': '0 1.5'}),
     ('prepare_watch', ['a'], {'--encoder-classes': 'ABD ROW'}),
 ]
 

@@ -15,6 +15,9 @@ from sola_plugin.necks.checkpoint import CheckpointError
 from tests.conftest import TINY_BMN, localization_config, make_dataset
 from tests.forked_tools import run_tool
 
+#: Processes are forked.
+ON_CPU = True
+
 STOCK = StockBMN(**{key: value for key, value in TINY_BMN.items() if key != 'type'}).state_dict()
 
 

@@ -24,6 +24,9 @@ from tests.heads.test_actionformer import SOLA
 from tests.heads.test_actionformer import TINY as TINY_ACTIONFORMER
 from tests.heads.test_localizers import TINY_TCANET, TINY_TEM
 
+#: Compared to the bit.
+ON_CPU = True
+
 
 def model_of(folder):
     return load_localizer(folder / 'config.py', folder / 'work/epoch_2.pth')

@@ -17,6 +17,9 @@ from tests.commands.localizers import NAMES, feature_file, in_order
 from tests.conftest import CHANNELS, ROOT
 from tests.make_videos import write_video
 
+#: Compared to the bit.
+ON_CPU = True
+
 
 @pytest.fixture
 def tool(monkeypatch, capsys):

@@ -68,7 +68,7 @@ def test_batch_size_does_not_matter(trained, tmp_path, batch_size):
     for name, expected in results[0].items():
         assert len(results[1][name]) == len(expected)
         for a, b in zip(results[1][name], expected):
-            assert a['label'] == b['label'] and a['score'] == pytest.approx(b['score'], abs=1e-6)
+            assert a['label'] == b['label'] and a['score'] == pytest.approx(b['score'], abs=1e-5)
             assert a['segment'] == pytest.approx(b['segment'], abs=1e-4)
 
 
@@ -150,7 +150,7 @@ def test_four_ways_of_training(trained, tmp_path, name, model, hooks, moves):
     if hooks:
         start = torch.load(tmp_path / 'sola/sola.pth')['state_dict']['alpha']
         assert start != 0
-    assert (neck.alpha.detach() != start).item() == moves
+    assert (neck.alpha.detach().cpu() != start).item() == moves
 
 
 def test_validation_picks_the_best_by_map(trained, tmp_path):

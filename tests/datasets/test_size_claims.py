@@ -24,6 +24,7 @@ from sola_plugin.datasets.features.safe_pickle import (
     load_object_npy,
 )
 from sola_plugin.evaluation.probe.linear_model import LinearModel
+from sola_plugin.necks import read_sola
 from sola_plugin.size_limits import VARIABLE
 from tests.datasets.test_safe_pickle import Call
 from tests.write_features import write
@@ -59,6 +60,7 @@ def packed_torch(path: Path) -> None:
             archive.writestr(name, content)
 
 
+ASKS = 'got a file that asks for a bytearray'
 CLAIMS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     'npy rows': ('.npy', lambda path: path.write_bytes(npy((HUGE, 64))), 'mmap length is greater'),
     'npy below 0': ('.npy', lambda path: path.write_bytes(npy((-4, 4))), ''),
@@ -91,7 +93,14 @@ CLAIMS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda path: path.write_bytes(pickle.dumps(Call(bytearray, 10**13))),
         'refused to unpickle bytearray of int',
     ),
-    'torch bytes': ('.pt', lambda path: torch.save(Call(bytearray, 10**13), path), ''),
+    'torch bytes': ('.pt', lambda path: torch.save(Call(bytearray, 10**10), path), ASKS),
+    'torch bytes, old': (
+        '.pt',
+        lambda path: torch.save(
+            {'x': Call(bytearray, 10**10)}, path, _use_new_zipfile_serialization=False
+        ),
+        ASKS,
+    ),
 }
 
 
@@ -117,6 +126,19 @@ def test_archives_that_claim_too_much(tmp_path, monkeypatch, name):
     make(tmp_path / f'all{suffix}')
     with pytest.raises(FeatureError, match=rf'feature file .*all\{suffix}: .*{message}'):
         FeatureArchive(tmp_path / f'all{suffix}')
+
+
+@pytest.mark.parametrize('new', [True, False], ids=['zip', 'old'])
+def test_checkpoints_that_claim_too_much(tmp_path, monkeypatch, new):
+    path = tmp_path / 'sola.pth'
+    state = dict(state_dict={'alpha': torch.zeros(1)}, meta=Call(bytearray, 10**10))
+    torch.save(state, path, _use_new_zipfile_serialization=new)
+    with pytest.raises(ValueError, match=f'cannot read the SoLa checkpoint {path}: .*{ASKS}'):
+        read_sola(path)
+    monkeypatch.setenv(VARIABLE, str(1 << 20))
+    packed_torch(path)
+    with pytest.raises(ValueError, match=r"'\w+/data/0' in it: expected at most"):
+        read_sola(path)
 
 
 def test_limit_can_be_raised(tmp_path, monkeypatch):

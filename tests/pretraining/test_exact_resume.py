@@ -28,6 +28,9 @@ from sola_plugin.pretraining.random_state import seed_by_epoch
 from sola_plugin.pretraining.runs import newest_checkpoint, prepare_cpu_ranks, resume_from_newest
 from tests.conftest import ROOT, TINY_MATCHER, localization_config, make_dataset
 
+#: Compared to the bit.
+ON_CPU = True
+
 JOINT = dict(neck=dict(type='SoLa', hidden_channels=4), similarity_matching=TINY_MATCHER)
 PRETRAIN = dict(type='SoLaPretrainHook', pretext=TINY_MATCHER, batch_size=4, max_epochs=2)
 LAST = 'epoch_3.pth'

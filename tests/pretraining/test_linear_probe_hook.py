@@ -147,7 +147,7 @@ def test_before_the_first_epoch_every_interval_and_after_the_last(finished):
 
 def test_figures_are_those_of_raw_features_and_of_the_trained_neck(finished):
     root, _, runner = finished
-    start, end = figures_by_hand(root, None), figures_by_hand(root, runner.model.neck)
+    start, end = figures_by_hand(root, None), figures_by_hand(root, runner.model.neck.cpu())
     assert start != end
     for metric in METRICS:
         first, *_, last = history(runner, f'probe/{metric}')
@@ -206,7 +206,7 @@ def _rank(rank: int, root: Path, work_dir: Path, port: int, hook: dict | None) -
     torch.distributed.destroy_process_group()
 
 
-def test_on_two_processes_with_a_wrapped_model(data_root, tmp_path):
+def test_on_two_processes_with_a_wrapped_model(data_root, tmp_path, on_cpu):
     """The main rank probes alone; training is the same as without the hook."""
     for name, hook in (('with', dict(interval=1)), ('without', None)):
         with socket.create_server(('127.0.0.1', 0)) as server:

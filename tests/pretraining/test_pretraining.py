@@ -200,7 +200,7 @@ class TestHook:
         work, model = first_run
         matched = read_sola(work / 'sola/sola.pth')
         for key, value in matched['state_dict'].items():
-            assert torch.equal(model.neck.state_dict()[key], value)
+            assert torch.equal(model.neck.state_dict()[key].cpu(), value)
         assert model.neck.frozen and model.neck.alpha != 0
         # The training set's own features: 4 of 6 videos.
         assert matched['meta']['iterations'] == 2
@@ -443,7 +443,7 @@ class TestFoundNeck:
         assert trained(hook_config(data_root, work)).neck.frozen
 
 
-def test_hook_on_two_processes(tmp_path):
+def test_hook_on_two_processes(tmp_path, on_cpu):
     """Frozen after it was wrapped: DistributedDataParallel must not wait for the neck's
     gradients."""
     root = make_dataset(tmp_path / 'data')

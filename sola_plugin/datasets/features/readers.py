@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sola_plugin import npy_headers
-from sola_plugin.size_limits import SizeError, allowed_bytes, check_size
+from sola_plugin.size_limits import SizeError, allowed_bytes, check_size, check_torch_file
 
 from .safe_pickle import UnsafePickleError, load_arrays
 
@@ -225,10 +225,7 @@ def _read_pkl(path: Path, key: str | None) -> np.ndarray:
 def _read_pt(path: Path, key: str | None) -> np.ndarray:
     import torch
 
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                check_size(f'{info.filename!r} in it', info.file_size, info.compress_size)
+    check_torch_file(path)
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:

@@ -69,7 +69,8 @@ def environment(wheel, tmp_path_factory) -> Path:
         check=True,
         capture_output=True,
     )
-    (packages / 'needed.pth').write_text(sysconfig.get_path('purelib'))
+    ours = [path for path in sys.path if path.endswith(('site-packages', 'dist-packages'))]
+    (packages / 'needed.pth').write_text('\n'.join(ours))
     return folder / 'bin'
 
 

@@ -19,7 +19,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from sola_plugin._compat import running
+from sola_plugin._compat import imports, running
 from tests.conftest import ROOT
 
 
@@ -114,6 +114,27 @@ def test_packages_are_found_without_pkg_resources(package_utils):
     assert package_utils.get_installed_path('mmaction2') == str(Path(mmaction.__file__).parent)
     with pytest.raises(ModuleNotFoundError, match='no_such_thing is not installed'):
         package_utils.get_installed_path('no_such_thing')
+
+
+@pytest.mark.parametrize('there', [(), ('_distutils_hack',)], ids=['nothing', 'setuptools'])
+def test_distutils_of_python_312(monkeypatch, there):
+    """Removed; setuptools' may be there and not switched on."""
+    before = dict(sys.modules)
+    monkeypatch.setattr(imports, 'is_installed', lambda module: module in there)
+    monkeypatch.setattr(sys, 'meta_path', list(sys.meta_path))
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'distutils']:
+        monkeypatch.delitem(sys.modules, name)
+    try:
+        assert imports.distutils()
+        from distutils import errors
+
+        assert issubclass(errors.DistutilsPlatformError, Exception)
+        assert ('setuptools' in errors.__name__ or hasattr(errors, 'CompileError')) == bool(there)
+    finally:
+        sys.modules.clear()
+        sys.modules.update(before)
+    monkeypatch.setattr(imports, 'is_installed', lambda module: True)
+    assert not imports.distutils()
 
 
 def test_working_pkg_resources_is_left_alone():

@@ -15,7 +15,7 @@ from typing import Any
 import wrapt
 
 from .checkpoints import checkpoints_do_not_act, weights_only_checkpoints
-from .imports import importlib_metadata, optional_imports, optional_parts, placeholders
+from .imports import distutils, importlib_metadata, optional_imports, optional_parts, placeholders
 from .running import (
     config_copies,
     list_in_metafile,
@@ -36,6 +36,7 @@ mended: dict[str, str] = {}
 def install() -> None:
     """Arrange for every mend; nothing of the stack is imported by this call."""
     _apply(importlib_metadata)
+    _apply(distutils)
     needless_warnings()
     optional_imports()
     optional_parts()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -57,6 +58,25 @@ def importlib_metadata() -> bool:
     if is_installed('importlib_metadata'):
         return False
     sys.modules['importlib_metadata'] = metadata
+    return True
+
+
+def distutils() -> bool:
+    """Symptom: ``No module named 'distutils'`` when a Runner is built, on Python 3.12 and later.
+
+    mmengine names one of its errors. setuptools brings it where Python reads, at its start, the
+    file that switches it on; a path file that adds a folder of packages is not enough.
+    """
+    if is_installed('distutils'):
+        return False
+    if is_installed('_distutils_hack'):
+        importlib.import_module('_distutils_hack').add_shim()
+    else:
+        errors = ModuleType('distutils.errors')
+        errors.DistutilsPlatformError = OSError  # type: ignore[attr-defined]
+        package = ModuleType('distutils')
+        package.errors = errors  # type: ignore[attr-defined]
+        sys.modules.update({'distutils': package, 'distutils.errors': errors})
     return True
 
 

@@ -21,13 +21,15 @@ CELLS: dict[str, tuple[str, ...]] = {
     'newest': ('numpy', 'setuptools', 'scipy', 'scikit-learn', 'matplotlib', 'rich'),
     'numpy1': ('numpy<2', 'opencv-python<4.12', 'opencv-contrib-python<4.12'),
     'mmaction1.1': ('mmaction2==1.1.0', 'mmcv-lite==2.0.1'),
-    'mmengine0.10.3': ('mmengine==0.10.3', 'setuptools<70'),
-    'setuptools69': ('setuptools==69.5.1',),
+    'mmengine0.10.3': ('mmengine==0.10.3',),
+    'setuptools69': (),
     'transformers': ('transformers', 'timm', 'importlib_metadata'),
     'transformers4': ('transformers<5', 'setuptools<81'),
-    'headless': ('opencv-python-headless',),
+    'headless': (),
     'torch2.14': ('torch==2.14.1', 'torchvision==0.29.1', 'timm'),
 }
+#: What is put in place of what pip has chosen, whatever other packages ask for.
+FORCED = {'setuptools69': 'setuptools==69.5.1', 'headless': 'opencv-python-headless'}
 #: Import and mends, equality with references, tiny runs of every command.
 CORE = (
     'tests/test_compat.py',
@@ -61,11 +63,10 @@ def run_cell(session: nox.Session) -> None:
     torch = [word for word in beside if word.startswith('torch')] or [TORCH]
     session.install(*torch)
     session.install(*torch, '.[lite,h5]', 'pytest', 'pytest-xdist', *beside)
-    if 'opencv-python-headless' in beside:
-        session.run(
-            'pip', 'uninstall', '--yes', '--quiet', 'opencv-python', 'opencv-contrib-python'
-        )
-        session.run('pip', 'install', '--quiet', '--force-reinstall', '--no-deps', *beside)
+    if session.name in FORCED:
+        if 'opencv' in FORCED[session.name]:
+            session.run('pip', 'uninstall', '-yq', 'opencv-python', 'opencv-contrib-python')
+        session.run('pip', 'install', '-q', '--no-deps', FORCED[session.name])
     report = session.run('python', 'tools/check_environment.py', '--json', silent=True)
     result = 'fails'
     try:

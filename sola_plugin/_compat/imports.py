@@ -21,6 +21,7 @@ _LOOKING = frozenset(
         'mmengine._strategy.deepspeed',
         'mmengine.optim.optimizer.apex_optimizer_wrapper',
         'mmengine.optim.optimizer.builder',
+        'mmengine.utils.dl_utils.collect_env',
     }
 )
 
@@ -160,7 +161,7 @@ def _import(name: str, globals=None, locals=None, fromlist: Sequence[str] = (), 
     except ImportError:
         raise
     except Exception as error:
-        raise ImportError(f'{name}: {type(error).__name__}: {error}') from error
+        raise ModuleNotFoundError(f'{name}: {type(error).__name__}: {error}') from error
     return module
 
 

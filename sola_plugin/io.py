@@ -158,15 +158,14 @@ def read_json(path: str | os.PathLike, **options: Any) -> Any:
 
     Args:
         path: The file.
-        **options: Of ``json.loads``. With ``object_pairs_hook``, keys that are given twice are the
-            caller's to look for.
+        **options: Of ``json.loads``. An ``object_pairs_hook`` calls :func:`unique_keys` itself.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
         ValueError: This is not JSON, it is cut short or nested too deep, a key is given twice in
             one object, or a number is longer than any float.
     """
-    return parse_json(read_bytes(path), path, **options)
+    return parse_json(_decoded(read_bytes(path), path), path, **options)
 
 
 def parse_json(data: bytes | str, path: str | os.PathLike, **options: Any) -> Any:
@@ -175,9 +174,10 @@ def parse_json(data: bytes | str, path: str | os.PathLike, **options: Any) -> An
     Args, Raises: As :func:`read_json`.
     """
     # The hooks are Python code that is called now and then: without it, nothing hears Ctrl-C.
-    options = {'object_pairs_hook': _unique_keys, 'parse_int': _whole_number, **options}
+    options = {'object_pairs_hook': unique_keys, 'parse_int': _whole_number, **options}
+    text = _decoded(data, path) if isinstance(data, bytes) else data
     try:
-        return json.loads(data, **options)
+        return json.loads(text, **options)
     except _RefusedJSON as error:
         raise ValueError(f'{path}: {error}') from error
     except RecursionError:
@@ -186,17 +186,34 @@ def parse_json(data: bytes | str, path: str | os.PathLike, **options: Any) -> An
             'write the file again'
         ) from None
     except ValueError as error:
-        raise ValueError(
-            f'{path}: not complete JSON ({error}): the file may be truncated; '
-            'write or download it again'
-        ) from error
+        raise _incomplete(path, error) from error
+
+
+def _decoded(data: bytes, path: str | os.PathLike) -> str:
+    """The text of a JSON file. The bytes need not be kept while it is parsed."""
+    try:
+        return data.decode(json.detect_encoding(data), 'surrogatepass')
+    except ValueError as error:
+        raise _incomplete(path, error) from error
+
+
+def _incomplete(path: str | os.PathLike, error: ValueError) -> ValueError:
+    return ValueError(
+        f'{path}: not complete JSON ({error}): the file may be truncated; '
+        'write or download it again'
+    )
 
 
 class _RefusedJSON(ValueError):
     """JSON by its grammar, but not to be used."""
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dict of the keys and values of a JSON object.
+
+    Raises:
+        ValueError: A key is given twice.
+    """
     content = dict(pairs)
     if len(content) < len(pairs):
         [(twice, _)] = collections.Counter(key for key, _ in pairs).most_common(1)

@@ -70,3 +70,10 @@ def test_long_video_measures_a_row(tmp_path, monkeypatch, capsys):
     long_video.print_row('BMN', str(tmp_path / 'v.npy'))
     loaded, above, seconds = map(float, capsys.readouterr().out.split())
     assert loaded > 100 and above >= 0 and seconds > 0
+
+
+def test_result_file_prints_a_table(printed):
+    output = printed('result_file', '--videos', 3, '--per-video', 5, '--repeats', 1)
+    assert output.startswith('15 detections, 0.0 MB; median of 1, interleaved\n')
+    for name in ('tools/evaluate.py', 'json.load alone'):
+        assert re.search(rf'\| {name} \| \d+ MB \| [\d.]+ s \|', output)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from sola_plugin.evaluation.metrics.columns import PerVideo
-from sola_plugin.io import atomic_write, read_json
+from sola_plugin.evaluation.metrics.entries import Entries
+from sola_plugin.io import atomic_write, read_json, unique_keys
+
+#: A detection while a file is read: a fifth of the memory of a dict.
+_PACKED = struct.Struct('<dddq')
+_ROW = np.dtype([('segment', '<f8', 2), ('score', '<f8'), ('label', '<i8')])
 
 
 def write_detections(path: str | os.PathLike, results: PerVideo) -> None:
@@ -26,9 +34,10 @@ def write_detections(path: str | os.PathLike, results: PerVideo) -> None:
     Raises:
         ValueError: An entry is malformed; the message names file and video. Nothing is written.
     """
-    checked = check_detections(path, results, require_labels=False)
+    packed = Detections().of_videos(path, results.items(), require_labels=False)
+    content = {video: list(entries) for video, entries in packed.items()}
     with atomic_write(path, 'w') as file:
-        json.dump({'version': 'VERSION 1.3', 'results': checked, 'external_data': {}}, file)
+        json.dump({'version': 'VERSION 1.3', 'results': content, 'external_data': {}}, file)
 
 
 def read_detections(path: str | os.PathLike, require_labels: bool = True) -> dict[str, list[dict]]:
@@ -47,62 +56,101 @@ def read_detections(path: str | os.PathLike, require_labels: bool = True) -> dic
         ValueError: The file is not JSON, has no ``results``, or an entry is malformed; the message
             names file and video.
     """
-    content = read_json(path)
-    if isinstance(content, dict) and 'database' in content and 'results' not in content:
-        raise ValueError(
-            f"{path}: expected detections, {{'results': {{video: [...]}}}}, but this "
-            "is an annotation file ('database')"
-        )
-    if not isinstance(content, dict) or not isinstance(content.get('results'), dict):
-        raise ValueError(
-            f"{path}: expected an ActivityNet result file, {{'results': {{video: [...]}}}}, but it "
-            "has no 'results' dict"
-        )
-    return check_detections(path, content['results'], require_labels)
+    found = Detections().read(path, require_labels)
+    return {video: list(entries) for video, entries in found.items()}
 
 
-def check_detections(
-    path: str | os.PathLike, results: PerVideo, require_labels: bool = True
-) -> dict[str, list[dict]]:
-    """Return detections with plain Python values and without other keys, or refuse them.
+class Detections:
+    """Checks detections and packs them into columns; their labels are numbered."""
 
-    Args:
-        path: File to name in messages.
-        results: ``{video: [{'segment', 'score', 'label'}]}``.
-        require_labels: False also admits entries without label.
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._names: list[str] = []
 
-    Raises:
-        ValueError: An entry is malformed; the message names file and video.
-    """
-    checked = {}
-    for video, entries in results.items():
+    def read(self, path: str | os.PathLike, require_labels: bool = True) -> dict[str, Entries]:
+        """Read a file as :func:`read_detections` does.
+
+        Each detection is packed as soon as it is parsed.
+        """
+        content = read_json(path, object_pairs_hook=lambda pairs: self.pack(unique_keys(pairs)))
+        if isinstance(content, dict) and 'database' in content and 'results' not in content:
+            raise ValueError(
+                f"{path}: expected detections, {{'results': {{video: [...]}}}}, but this "
+                "is an annotation file ('database')"
+            )
+        if not isinstance(content, dict) or not isinstance(content.get('results'), dict):
+            raise ValueError(
+                f"{path}: expected an ActivityNet result file, {{'results': {{video: [...]}}}}, "
+                "but it has no 'results' dict"
+            )
+        return self.of_videos(path, _taken_out(content['results']), require_labels)
+
+    def pack(self, entry: Any) -> Any:
+        """Pack what is a detection; return the rest as it is, for :meth:`of_videos` to refuse."""
         try:
-            if isinstance(entries, (str, Mapping)):
-                raise ValueError(f'expected a list, got a {type(entries).__name__}')
-            checked[video] = [_check(entry, require_labels) for entry in entries]
-        except (KeyError, TypeError, ValueError) as error:
-            reason: Any = error
-            if isinstance(error, KeyError):
-                reason = f'missing key {error}'
-                if error.args == ('label',):
-                    reason += ' (class-agnostic proposals have AR, but no mAP)'
-            raise ValueError(f'{path}: video {video!r}: {reason}') from error
-    return checked
+            return self._pack(entry)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return entry
+
+    def of_videos(
+        self,
+        path: str | os.PathLike,
+        results: Iterable[tuple[str, Any]],
+        require_labels: bool = True,
+    ) -> dict[str, Entries]:
+        """Check and pack the detections of each video.
+
+        Args:
+            path: File to name in messages.
+            results: Video and ``[{'segment', 'score', 'label'}]``, packed or not.
+            require_labels: False also admits entries without label.
+
+        Raises:
+            ValueError: An entry is malformed; the message names file and video.
+        """
+        packed = {}
+        for video, entries in results:
+            try:
+                if isinstance(entries, (str, bytes, Mapping)):
+                    kind = 'dict' if isinstance(entries, bytes) else type(entries).__name__
+                    raise ValueError(f'expected a list, got a {kind}')
+                rows = [each if isinstance(each, bytes) else self._pack(each) for each in entries]
+                table = np.frombuffer(b''.join(rows), _ROW)
+                if require_labels and (table['label'] < 0).any():
+                    raise KeyError('label')
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                reason: Any = error
+                if isinstance(error, KeyError):
+                    reason = f'missing key {error}'
+                    if error.args == ('label',):
+                        reason += ' (class-agnostic proposals have AR, but no mAP)'
+                raise ValueError(f'{path}: video {video!r}: {reason}') from error
+            packed[video] = Entries(table['segment'], table['score'], table['label'], self._names)
+        return packed
+
+    def _pack(self, entry: Mapping[str, Any]) -> bytes:
+        """Pack an entry, or raise."""
+        segment = entry['segment']
+        if len(segment) != 2:
+            raise ValueError(f'segment {segment!r} is not a pair [start, end]')
+        start, end = map(float, segment)
+        score = float(entry['score'])
+        if not all(map(math.isfinite, (start, end, score))):
+            raise ValueError(f'segment {[start, end]}, score {score}: expected finite numbers')
+        if start > end:
+            raise ValueError(f'segment {[start, end]} ends before it starts')
+        number = -1
+        if 'label' in entry:
+            label = entry['label']
+            if not isinstance(label, str):
+                raise ValueError(f'label {label!r} is not a string')
+            number = self._numbers.setdefault(label, len(self._names))
+            if number == len(self._names):
+                self._names.append(label)
+        return _PACKED.pack(start, end, score, number)
 
 
-def _check(entry: Mapping[str, Any], require_labels: bool) -> dict[str, Any]:
-    """Return the entry with plain Python values, or raise."""
-    if len(entry['segment']) != 2:
-        raise ValueError(f'segment {entry["segment"]!r} is not a pair [start, end]')
-    start, end = map(float, entry['segment'])
-    score = float(entry['score'])
-    if not all(map(math.isfinite, (start, end, score))):
-        raise ValueError(f'segment {[start, end]}, score {score}: expected finite numbers')
-    if start > end:
-        raise ValueError(f'segment {[start, end]} ends before it starts')
-    checked: dict[str, Any] = {'segment': [start, end], 'score': score}
-    if require_labels or 'label' in entry:
-        if not isinstance(entry['label'], str):
-            raise ValueError(f'label {entry["label"]!r} is not a string')
-        checked['label'] = entry['label']
-    return checked
+def _taken_out(results: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Items that are gone from the dict, so that their memory is free for what is made of them."""
+    for video in list(results):
+        yield video, results.pop(video)

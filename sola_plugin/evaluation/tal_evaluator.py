@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sola_plugin.evaluation.metrics.average_precision import average_precision
 from sola_plugin.evaluation.metrics.columns import PerVideo
+from sola_plugin.evaluation.metrics.entries import Entries
 from sola_plugin.evaluation.metrics.recall import average_recall, check_top_k, topk_recall
 from sola_plugin.messages import first_few
 from sola_plugin.segments import resolve_thresholds
@@ -98,9 +100,7 @@ def measure_coverage(ground_truth: PerVideo, detections: PerVideo) -> Coverage:
     classes = {
         entry['label'] for entries in ground_truth.values() for entry in entries if 'label' in entry
     }
-    found = Counter(
-        entry['label'] for entries in detections.values() for entry in entries if 'label' in entry
-    )
+    found = Counter(label for entries in detections.values() for label in _labels(entries))
     return Coverage(
         num_videos=len(ground_truth),
         num_annotated=sum(len(entries) > 0 for entries in ground_truth.values()),
@@ -123,6 +123,12 @@ def measure_coverage(ground_truth: PerVideo, detections: PerVideo) -> Coverage:
         missing_classes=tuple(sorted(classes - set(found))) if found else (),
         unknown_labels={label: found[label] for label in sorted(set(found) - classes)},
     )
+
+
+def _labels(entries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    if isinstance(entries, Entries):
+        return entries.labels()
+    return (entry['label'] for entry in entries if 'label' in entry)
 
 
 def _share(counts: Mapping[str, int], total: int) -> str:

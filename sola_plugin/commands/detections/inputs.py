@@ -16,11 +16,12 @@ from sola_plugin.datasets.annotations.model import (
     systematic_faults,
 )
 from sola_plugin.evaluation import Coverage, drop_duplicates, measure_coverage
+from sola_plugin.evaluation.metrics.entries import Entries
 from sola_plugin.io import read_json
 from sola_plugin.messages import first_few
 
 from ..arguments import ListAction
-from .result_files import load_results, read_names
+from .result_files import read_names, read_results
 
 #: ``{video: [{'segment', 'label', 'score'}]}``.
 Results = Mapping[str, Sequence[dict]]
@@ -83,7 +84,7 @@ def read_pair(
             ground truth and detections have no video or no label in common.
     """
     videos = _load_videos(ground_truth)
-    found = load_results(detections, needs_labels, ground_truth, labels)
+    found = read_results(detections, needs_labels, ground_truth, labels)
     excluded = set(read_names(exclude)) if exclude is not None else set()
     videos = {video: entry for video, entry in videos.items() if video not in excluded}
     found = {
@@ -108,7 +109,7 @@ def read_pair(
         chosen,
         warnings=[
             *_frames(videos, 'ground truth'),
-            *_frames(_as_videos(found, videos), 'detections'),
+            *_frames(_latest(found, videos), 'detections'),
             *coverage.warnings,
         ],
         notes=coverage.notes,
@@ -242,11 +243,16 @@ def _examples(names: Collection[str]) -> str:
     return first_few(map(repr, sorted(names)))
 
 
-def _as_videos(found: Results, videos: Mapping[str, Video]) -> dict[str, Video]:
-    return {
-        video: dataclasses.replace(videos[video], annotations=tuple(entries))
+def _latest(found: Mapping[str, Entries], videos: Mapping[str, Video]) -> dict[str, Video]:
+    """The videos with the detection of each that ends last."""
+    latest = {
+        video: entries[int(entries.segments[:, 1].argmax())]
         for video, entries in found.items()
-        if video in videos
+        if video in videos and len(entries)
+    }
+    return {
+        video: dataclasses.replace(videos[video], annotations=(entry,))
+        for video, entry in latest.items()
     }
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .entries import Entries
+
 #: ``{video: [{'segment': [start, end], 'label': str, 'score': float}]}``; times in seconds.
 PerVideo = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -25,8 +27,14 @@ def column(results: PerVideo, key: str, what: str) -> list:
     Raises:
         ValueError: An entry lacks the key; the message names its video.
     """
+    values: list = []
     try:
-        return [entry[key] for entries in results.values() for entry in entries]
+        for entries in results.values():
+            if isinstance(entries, Entries):
+                values.extend(entries.column(key))
+            else:
+                values.extend([entry[key] for entry in entries])
+        return values
     except KeyError:
         video = next(v for v, entries in results.items() if any(key not in e for e in entries))
         raise ValueError(f'{what}: an entry of video {video!r} has no {key!r}') from None
@@ -43,6 +51,9 @@ def segment_column(results: PerVideo, what: str) -> np.ndarray:
     Raises:
         ValueError: A segment is not a pair of finite numbers with ``start <= end``.
     """
+    packed = _all_packed(results)
+    if packed:
+        return np.concatenate([entries.segments for entries in packed])
     values = column(results, 'segment', what)
     if not values:
         return np.zeros((0, 2))
@@ -63,12 +74,21 @@ def score_column(results: PerVideo, what: str) -> np.ndarray:
     Raises:
         ValueError: A score is not finite.
     """
+    packed = _all_packed(results)
+    if packed:
+        return np.concatenate([entries.scores for entries in packed])
     scores = np.array(column(results, 'score', what), dtype=np.float64)
     good = np.isfinite(scores)
     if not good.all():
         row = int(np.argmin(good))
         _reject(results, what, row, 'score', scores[row], 'a finite number')
     return scores
+
+
+def _all_packed(results: PerVideo) -> list[Entries]:
+    """The entries of all videos if they are columns already, which were checked when packed."""
+    packed = [entries for entries in results.values() if isinstance(entries, Entries)]
+    return packed if len(packed) == len(results) else []
 
 
 def _reject(results: PerVideo, what: str, row: int, key: str, value: Any, expected: str) -> None:

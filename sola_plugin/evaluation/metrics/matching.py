@@ -170,7 +170,8 @@ def _partners(
         len(thresholds) * len(found),
         len(thresholds) * len(true),
     )
-    return np.where(partner < 0, -1, partner % len(true)).reshape(len(thresholds), len(found))
+    np.remainder(partner, len(true), out=partner, where=partner >= 0)
+    return partner.reshape(len(thresholds), len(found))
 
 
 def _first_come_matching(
@@ -192,7 +193,8 @@ def _first_come_matching(
     Returns:
         ``(num_left,)``: the right node that each left node got, or -1.
     """
-    partner = np.full(num_left, -1)
+    # The largest array of an evaluation: there are no two thousand million true segments.
+    partner = np.full(num_left, -1, dtype=np.int32)
     right_taken = np.zeros(num_right, dtype=bool)
     first_at_right = np.zeros(num_right, dtype=np.int64)
     while len(left):

@@ -14,9 +14,9 @@ from typing import Any
 
 import wrapt
 
-from .checkpoints import checkpoints_do_not_act, weights_only_checkpoints
 from .imports import distutils, importlib_metadata, optional_imports, optional_parts, placeholders
 from .running import (
+    checkpoints_do_not_act,
     config_copies,
     list_in_metafile,
     log_errors,
@@ -24,6 +24,7 @@ from .running import (
     pkg_resources_gone,
     repeated_layout,
     unknown_package,
+    weights_only_checkpoints,
     whole_files,
 )
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sola_plugin.evaluation.metrics.columns import PerVideo
-from sola_plugin.evaluation.metrics.entries import Entries
+from sola_plugin.evaluation.metrics.columns import Entries, PerVideo
 from sola_plugin.io import atomic_write, read_json, unique_keys
 
 #: A detection while a file is read: a fifth of the memory of a dict.

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from sola_plugin.evaluation.metrics.average_precision import average_precision
-from sola_plugin.evaluation.metrics.columns import PerVideo
-from sola_plugin.evaluation.metrics.entries import Entries
+from sola_plugin.evaluation.metrics.columns import Entries, PerVideo
 from sola_plugin.evaluation.metrics.recall import average_recall, check_top_k, topk_recall
 from sola_plugin.messages import first_few
 from sola_plugin.segments import resolve_thresholds

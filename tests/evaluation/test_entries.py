@@ -13,7 +13,7 @@ from sola_plugin.commands.detections.inputs import read_pair
 from sola_plugin.commands.detections.result_files import load_results, read_results
 from sola_plugin.evaluation import TALEvaluator, average_precision, read_detections
 from sola_plugin.evaluation.detection_files import Detections
-from sola_plugin.evaluation.metrics.entries import Entries
+from sola_plugin.evaluation.metrics.columns import Entries
 
 ENTRIES = [
     {'segment': [0.1, 2.0], 'score': 0.25, 'label': 'run'},

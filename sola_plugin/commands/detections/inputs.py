@@ -16,7 +16,7 @@ from sola_plugin.datasets.annotations.model import (
     systematic_faults,
 )
 from sola_plugin.evaluation import Coverage, drop_duplicates, measure_coverage
-from sola_plugin.evaluation.metrics.entries import Entries
+from sola_plugin.evaluation.metrics.columns import Entries
 from sola_plugin.io import read_json
 from sola_plugin.messages import first_few
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sola_plugin.datasets.features.safe_pickle import load_arrays
 from sola_plugin.evaluation.detection_files import Detections
-from sola_plugin.evaluation.metrics.entries import Entries
+from sola_plugin.evaluation.metrics.columns import Entries
 from sola_plugin.io import read_bytes, read_json
 from sola_plugin.messages import first_few
 

@@ -6,7 +6,7 @@ nor mmengine (``detections``) do without them.
 
 from __future__ import annotations
 
-from sola_plugin._imports import lazy_names
+from sola_plugin import lazy_names
 
 _MODULE_OF = {
     'add_runner_arguments': 'cli',

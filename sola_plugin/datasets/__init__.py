@@ -6,7 +6,7 @@ datasets are), so that ``annotations`` and ``features`` do without torch.
 
 from __future__ import annotations
 
-from sola_plugin._imports import lazy_names
+from sola_plugin import lazy_names
 
 _MODULE_OF = {
     'TALFeatureDataset': 'tal_dataset',

@@ -7,7 +7,7 @@ for. What needs more is imported from its own module: ``probe.linear_probe`` and
 
 from __future__ import annotations
 
-from sola_plugin._imports import lazy_names
+from sola_plugin import lazy_names
 from sola_plugin.segments import (
     ACTIVITYNET,
     HACS,

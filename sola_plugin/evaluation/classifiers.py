@@ -27,7 +27,8 @@ from rich.progress import track
 from sola_plugin.evaluation.probe.linear_model import LinearModel
 from sola_plugin.segments import segment_means
 
-from . import metainfo
+#: What mmaction2 notes of the time axis.
+_STOCK_KEYS = ('duration_second', 'duration_frame', 'feature_frame')
 
 
 def top_detections(
@@ -260,11 +261,11 @@ class LinearClassifier(_SegmentClassifier):
         ):
             item = dataset[index]
             meta = item['data_samples'].metainfo
-            annotations = metainfo.read(meta, 'annotations')
+            annotations = read_metainfo(meta, 'annotations')
             means.append(
                 segment_means(
                     item['inputs'].float().numpy(),
-                    metainfo.feature_span(meta),
+                    feature_span(meta),
                     [a['segment'] for a in annotations],
                 )
             )
@@ -300,3 +301,41 @@ def _positive(top_k: int) -> int:
     if top_k < 1:
         raise ValueError(f'top_k must be at least 1, got {top_k}')
     return top_k
+
+
+def read_metainfo(metainfo: Mapping[str, Any], key: str) -> Any:
+    """Return ``metainfo[key]``.
+
+    Raises:
+        ValueError: The key is missing; the message says how to get it into the metainfo.
+    """
+    if key not in metainfo:
+        raise ValueError(_missing(metainfo, repr(key)))
+    return metainfo[key]
+
+
+def feature_span(metainfo: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the ``(start, end)`` in seconds that a video's features cover.
+
+    With mmaction2's own annotation keys, the features cover ``feature_frame`` of ``duration_frame``
+    frames from the start of the video.
+
+    Raises:
+        ValueError: Neither ``feature_span`` nor all of mmaction2's keys are there.
+    """
+    if 'feature_span' in metainfo:
+        start, end = metainfo['feature_span']
+        return float(start), float(end)
+    if any(key not in metainfo for key in _STOCK_KEYS):
+        stock = ', '.join(map(repr, _STOCK_KEYS))
+        raise ValueError(_missing(metainfo, f"'feature_span' (or {stock})"))
+    seconds, frames, covered = (float(metainfo[key]) for key in _STOCK_KEYS)
+    return 0.0, covered / frames * seconds
+
+
+def _missing(metainfo: Mapping[str, Any], keys: str) -> str:
+    return (
+        f'the data sample of video {metainfo.get("video_name", "?")!r} has no {keys} in its '
+        "metainfo: add it to 'meta_keys' of the packing transform (PackLocalizationInputs) in "
+        "this dataset's pipeline"
+    )

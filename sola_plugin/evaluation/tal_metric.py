@@ -17,7 +17,7 @@ from mmengine.logging import print_log
 from sola_plugin.evaluation.metrics.columns import PerVideo
 from sola_plugin.io import atomic_write
 
-from . import classifiers, metainfo  # noqa: F401 (importing registers the classifiers)
+from .classifiers import feature_span, read_metainfo  # importing it registers the classifiers
 from .detection_files import write_detections
 from .tal_evaluator import TALEvaluator, measure_coverage
 
@@ -99,7 +99,7 @@ class TALMetric(BaseMetric):
         """
         proposals = {p['video_name']: p['proposal_list'] for p in data_samples}
         samples = [sample.metainfo for sample in data_batch['data_samples']]
-        names = [metainfo.read(meta, 'video_name') for meta in samples]
+        names = [read_metainfo(meta, 'video_name') for meta in samples]
         missing = [name for name in names if name not in proposals]
         if missing:
             raise ValueError(
@@ -111,7 +111,7 @@ class TALMetric(BaseMetric):
             self.results.append(
                 {
                     'video_name': name,
-                    'annotations': metainfo.read(meta, 'annotations'),
+                    'annotations': read_metainfo(meta, 'annotations'),
                     'proposals': proposals[name],
                     'detections': self._detect(name, meta, features, proposals[name]),
                 }
@@ -134,7 +134,7 @@ class TALMetric(BaseMetric):
         if not getattr(self.classifier, 'needs_features', True):
             return self.classifier.classify(name, proposals=proposals)
         return self.classifier.classify(
-            name, features.float().cpu().numpy(), metainfo.feature_span(meta), proposals
+            name, features.float().cpu().numpy(), feature_span(meta), proposals
         )
 
     def evaluate(self, size: int) -> dict:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from sola_plugin.datasets.features.folder import FeatureError, FeatureFolder
-from sola_plugin.datasets.features.readers import SUFFIXES
+from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.readers import SUFFIXES, FeatureError
 from tests.write_features import write
 
 C = 6

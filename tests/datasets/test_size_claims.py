@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from sola_plugin.datasets.features.archive import FeatureArchive
-from sola_plugin.datasets.features.folder import FeatureFolder
+from sola_plugin.datasets.features.open import FeatureFolder
 from sola_plugin.datasets.features.packed import DATA_NAME, INDEX_NAME, PackedFeatures
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.safe_pickle import (

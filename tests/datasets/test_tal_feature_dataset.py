@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from sola_plugin.datasets import TALFeatureDataset
 from sola_plugin.datasets import tal_dataset as tal_feature_dataset
 from sola_plugin.datasets.annotations.model import AnnotationError
-from sola_plugin.datasets.features.folder import FeatureError
+from sola_plugin.datasets.features.readers import FeatureError
 
 C = 4
 VIDEOS = {

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from sola_plugin.datasets import SoLaWindowDataset, WindowSampler, windows
-from sola_plugin.datasets.features.folder import FeatureError
+from sola_plugin.datasets.features.readers import FeatureError
 
 C, WINDOW = 3, 5
 LENGTHS = dict(v_a=12, v_b=4, v_c=5, v_d=9)

@@ -17,7 +17,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
 from sola_plugin.commands.testing import check_fits, linear_classifier
-from sola_plugin.datasets.features.folder import FeatureError
+from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.heads import TEM, TCANet
 from sola_plugin.heads.shared.map_head import MapHead

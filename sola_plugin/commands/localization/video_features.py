@@ -13,9 +13,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
-from sola_plugin.datasets.features.folder import FeatureError, FeatureFolder
-from sola_plugin.datasets.features.open import rooted, settle_time
-from sola_plugin.datasets.features.readers import SUFFIXES
+from sola_plugin.datasets.features.open import FeatureFolder, rooted, settle_time
+from sola_plugin.datasets.features.readers import SUFFIXES, FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
 
 #: Formats of which a part cannot be read without the rest.
@@ -101,7 +100,7 @@ def open_feature_file(
     Args:
         path: ``.npy .npz .csv .pt .pkl .h5`` with the features of one video.
         reading: ``prefix``, ``key``, ``layout``, ``feat_dim`` of
-            :class:`~sola_plugin.datasets.features.folder.FeatureFolder`.
+            :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
 
     Returns:
         A store that has it, and its id: the name of the file without ending and prefix.

@@ -31,7 +31,7 @@ class FeatureArchive(ArrayStore):
         key: Name of the array in the group of a video: the features of ``v_1`` are ``v_1/<key>``.
             ``None``: the arrays have the names of the videos, or each is alone in its video's group
             under the same name as all others.
-        layout: See :class:`~sola_plugin.datasets.features.folder.FeatureFolder`.
+        layout: See :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
         feat_dim: See there.
 
     Single values, such as frame rates, are passed over.

@@ -155,7 +155,7 @@ class ArrayStore(FeatureStore):
     Args:
         name: The source as messages call it.
         layout: ``'TC'``, ``'CT'`` or ``None``, see
-            :class:`~sola_plugin.datasets.features.folder.FeatureFolder`.
+            :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
         feat_dim: Number of channels; ``None``: that of the first videos.
 
     Raises:

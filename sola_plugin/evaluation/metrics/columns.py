@@ -10,7 +10,6 @@ from typing import Any, overload
 
 import numpy as np
 
-
 #: ``{video: [{'segment': [start, end], 'label': str, 'score': float}]}``; times in seconds.
 PerVideo = Mapping[str, Sequence[Mapping[str, Any]]]
 

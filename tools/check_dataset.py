@@ -16,6 +16,7 @@ from sola_plugin.commands.arguments import ListAction, TextListAction, in_option
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
+from sola_plugin.commands.config_options import merge_options
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
@@ -113,7 +114,7 @@ def run(config: str | None, cfg_options: dict, quick: bool, show: Show, **option
     """Check the subsets of a config, or files."""
     if config is not None:
         cfg = Config.fromfile(config)
-        cfg.merge_from_dict(cfg_options)
+        merge_options(cfg, cfg_options)
         return check_config(cfg, quick, show)
     grid = (options.pop(key) for key in ('temporal_dim', 'max_duration', 'window', 'window_stride'))
     return check_files(

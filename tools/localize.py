@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.arguments import in_options
+from sola_plugin.commands.config_options import merge_options
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
 from sola_plugin.commands.extraction.encoding import encode_video
 from sola_plugin.commands.localization import arguments as options
@@ -44,7 +45,7 @@ SKIPPED = 3
 def run(args: argparse.Namespace) -> dict[str, str]:
     """Localize all inputs; returns why others were skipped, by name."""
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    merge_options(cfg, args.cfg_options)
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_localizer(cfg, args.checkpoint, device)
     options.check_choice(args, model)

@@ -14,6 +14,7 @@ from rich.table import Table
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.cli import add_runner_arguments, data_errors, load_config
 from sola_plugin.commands.testing import test_localizer
+from sola_plugin.evaluation.classifiers import TRANSFORMS
 
 
 def main() -> None:
@@ -29,13 +30,18 @@ def main() -> None:
         help='video classification scores, JSON {video: {label: score}} or CUHK style; '
         'without it a linear classifier is fitted on the training features',
     )
+    parser.add_argument(
+        '--score-transform',
+        choices=TRANSFORMS,
+        help='what makes probabilities of the scores, where they are logits',
+    )
     parser.add_argument('--dump', metavar='FILE', help='write the raw predictions to a .pkl file')
     args = parser.parse_args()
     if args.dump is not None and not args.dump.endswith(('.pkl', '.pickle')):
         parser.error(f'--dump expects a .pkl file, got {args.dump}')
     with data_errors():
         cfg = load_config(args)
-        metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump)
+        metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump, args.score_transform)
     if not is_main_process():
         return
     table = Table('metric', 'percent')

@@ -15,10 +15,16 @@ from mmengine.runner import Runner
 
 from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.datasets.features.readers import FeatureError
+from sola_plugin.evaluation.classifiers import ScoreError
 from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError
 from sola_plugin.messages import printable
 from sola_plugin.necks.checkpoint import CheckpointError
+from sola_plugin.pretraining.agreement import (
+    FiniteHook,
+    SameScheduleHook,
+    TrainingRecordHook,
+)
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.runs import (
@@ -30,10 +36,19 @@ from sola_plugin.pretraining.runs import (
     run_training,
 )
 
+from .config_options import OptionError, merge_options
 from .shipped import config_path
 
 #: Errors whose text tells the user all.
-_ONE_LINE = (AnnotationError, BusyError, CheckpointError, FeatureError, FileNotFoundError)
+_ONE_LINE = (
+    AnnotationError,
+    BusyError,
+    CheckpointError,
+    FeatureError,
+    FileNotFoundError,
+    OptionError,
+    ScoreError,
+)
 
 #: Of a training that ended because the disk takes no more.
 GO_ON = 'make room, then the same command with --resume goes on'
@@ -101,8 +116,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     if cfg.launcher != 'none':
         leave_group_at_exit()
@@ -191,7 +205,8 @@ def train_localizer(cfg: Config) -> Runner:
     resume_run(cfg)
     with naming_file(cfg.work_dir):
         runner = build_runner(cfg)
-        runner.register_hook(RandomStateHook())
+        for hook in (RandomStateHook(), TrainingRecordHook(), SameScheduleHook(), FiniteHook()):
+            runner.register_hook(hook)
         warn_of_pretrained_neck(cfg)
         run_training(runner)
     return runner

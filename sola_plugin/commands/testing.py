@@ -12,8 +12,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from sola_plugin.evaluation.classifiers import ScoreFile
 from sola_plugin.io import naming_file
 from sola_plugin.necks.checkpoint import (
     CheckpointError,
@@ -21,13 +23,18 @@ from sola_plugin.necks.checkpoint import (
     read_checkpoint,
     weights_of,
 )
+from sola_plugin.pretraining.agreement import check_agreement, check_finite
 from sola_plugin.pretraining.runs import run_test
 
 from .cli import build_runner
 
 
 def test_localizer(
-    cfg: Config, checkpoint: str | os.PathLike, scores: str | None = None, dump: str | None = None
+    cfg: Config,
+    checkpoint: str | os.PathLike,
+    scores: str | None = None,
+    dump: str | None = None,
+    score_transform: str | None = None,
 ) -> dict[str, float]:
     """Test a localizer and write ``detections.json`` and ``metrics.json`` to the work dir.
 
@@ -40,6 +47,8 @@ def test_localizer(
         scores: File of video classification scores that gives class-agnostic proposals their
             labels; without one, a linear classifier is fitted on the training features.
         dump: ``.pkl`` file for the raw predictions.
+        score_transform: What makes probabilities of the scores, see
+            :class:`~sola_plugin.evaluation.classifiers.ScoreFile`.
 
     Returns:
         Figures by name, such as ``{'TAL/mAP': 0.559, 'TAL/mAP@0.5': ...}``; fractions.
@@ -55,7 +64,7 @@ def test_localizer(
     metric.setdefault('detections_file', str(Path(cfg.work_dir) / 'detections.json'))
     metric.setdefault('metrics_file', str(Path(cfg.work_dir) / 'metrics.json'))
     if scores is not None:
-        metric['classifier'] = dict(type='ScoreFile', path=scores)
+        metric['classifier'] = dict(type='ScoreFile', path=scores, transform=score_transform)
     elif metric.get('classifier') is None:
         metric['classifier'] = linear_classifier(cfg, cfg.work_dir)
     evaluators: list[dict] = [metric]
@@ -66,16 +75,29 @@ def test_localizer(
     with naming_file(cfg.work_dir):
         runner = build_runner(cfg)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        check_fits(model, checkpoint)
+        check_agreement(check_fits(model, checkpoint), cfg, checkpoint)
+        _check_scores(runner)
         return run_test(runner)
+
+
+def _check_scores(runner: Runner) -> None:
+    """See before the test whether all videos have scores."""
+    dataset = runner.test_dataloader.dataset
+    names = [dataset.get_data_info(index).get('video_name') for index in range(len(dataset))]
+    for metric in runner.test_evaluator.metrics:
+        if isinstance(classifier := getattr(metric, 'classifier', None), ScoreFile):
+            classifier.check_videos(filter(None, names))
 
 
 def _tal_metric(cfg: Config) -> dict:
     evaluators = cfg.get('test_evaluator') or []
     evaluators = [evaluators] if isinstance(evaluators, dict) else list(evaluators)
     for evaluator in evaluators:
-        if evaluator['type'] == 'TALMetric':
-            return dict(evaluator)
+        # A config in pure Python has the class, or where it lies.
+        kind = evaluator['type']
+        name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
+        if name.rpartition('.')[2] == 'TALMetric':
+            return dict(evaluator, type='TALMetric')
     print_log(
         f'the config has {[e["type"] for e in evaluators]} as test_evaluator; TALMetric takes its '
         'place',
@@ -111,7 +133,7 @@ def linear_classifier(cfg: Config, folder: str | os.PathLike) -> dict:
     )
 
 
-def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = False) -> None:
+def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = False) -> Any:
     """Refuse a checkpoint that mmengine would load in part, leaving random weights.
 
     The model's own loading is asked, so that whatever it adapts, such as the masks of mmaction2's
@@ -124,13 +146,18 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
             buffers that are the same in every such model. Parameters and running statistics must be
             there.
 
+    Returns:
+        What the file holds.
+
     Raises:
-        CheckpointError: It cannot be read, keys are missing or not expected, or shapes differ.
+        CheckpointError: It cannot be read, keys are missing or not expected, shapes differ, or
+            weights are not finite.
         FileNotFoundError: No such file.
     """
     path = os.fspath(checkpoint)
     try:
-        state = weights_of(read_checkpoint(path), path)
+        content = read_checkpoint(path)
+        state = weights_of(content, path)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     problems = changed_necks(model, state)  # which the neck itself would refuse to load
@@ -150,6 +177,8 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
             f'the checkpoint {path} does not fit the model of the config: '
             f'{"; ".join(problems[:5])}{more}. Take the config that it was trained with'
         )
+    check_finite(model, path)
+    return content
 
 
 def _load(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:

@@ -13,7 +13,7 @@ import logging
 import math
 import os
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -25,10 +25,19 @@ from mmengine.logging import print_log
 from rich.progress import track
 
 from sola_plugin.evaluation.probe.linear_model import LinearModel
+from sola_plugin.messages import first_few
 from sola_plugin.segments import segment_means
 
 #: What mmaction2 notes of the time axis.
 _STOCK_KEYS = ('duration_second', 'duration_frame', 'feature_frame')
+
+
+class ScoreError(ValueError):
+    """A file of class scores cannot be used."""
+
+
+#: What :class:`ScoreFile` can make probabilities with.
+TRANSFORMS = ('sigmoid', 'softmax')
 
 
 def top_detections(
@@ -73,16 +82,27 @@ class ScoreFile:
         top_k: Number of classes that each proposal gets.
         prefix: Put before the video ids of the file, which may lack the ``v_`` of the dataset's
             ids.
+        transform: What makes probabilities of the numbers of the file: ``'sigmoid'``, ``'softmax'``
+            (over the classes of the file), or ``None``: they are probabilities.
 
     Raises:
-        ValueError: The file has another form, a score is not a finite number, or there are not as
-            many scores as classes; the message names file and video.
+        ValueError: The file has another form, a score is no probability, or there are not as many
+            scores as classes; the message names file and video.
     """
 
     needs_features = False
 
-    def __init__(self, path: str | os.PathLike, top_k: int = 2, prefix: str = '') -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        top_k: int = 2,
+        prefix: str = '',
+        transform: str | None = None,
+    ) -> None:
+        if transform not in (None, *TRANSFORMS):
+            raise ValueError(f'expected transform to be one of {TRANSFORMS}, got {transform!r}')
         self.path, self.top_k, self.prefix = path, _positive(top_k), prefix
+        self.transform = transform
         self._scores = {
             prefix + video: self._check(video, scores) for video, scores in self._read().items()
         }
@@ -92,9 +112,9 @@ class ScoreFile:
         try:
             content = load(os.fspath(self.path), file_format='json')
         except ValueError as error:
-            raise ValueError(f'{self.path}: not a JSON file, or cut short: {error}') from error
+            raise ScoreError(f'{self.path}: not a JSON file, or cut short: {error}') from error
         if not isinstance(content, dict):
-            raise ValueError(
+            raise ScoreError(
                 f'{self.path}: expected {{video: {{label: score}}}}, got a {type(content).__name__}'
             )
         if not set(content) >= {'results', 'class'}:
@@ -102,7 +122,7 @@ class ScoreFile:
         labels = content['class']
         for video, scores in content['results'].items():
             if len(scores) != len(labels):
-                raise ValueError(
+                raise ScoreError(
                     f'{self.path}: video {video!r} has {len(scores)} scores for '
                     f'{len(labels)} classes'
                 )
@@ -118,11 +138,44 @@ class ScoreFile:
                 for score in scores.values()
             )
         ):
-            raise ValueError(
+            raise ScoreError(
                 f'{self.path}: video {video!r}: expected {{label: finite score}}, got '
                 f'{reprlib.repr(scores)}'
             )
-        return list(scores), np.array(list(scores.values()), dtype=np.float64)
+        values = np.array(list(scores.values()), dtype=np.float64)
+        if self.transform == 'sigmoid':
+            values = 1 / (1 + np.exp(-values))
+        elif self.transform == 'softmax':
+            values = np.exp(values - values.max())
+            values /= values.sum()
+        if values.min() < 0 or values.max() > 1:
+            raise ScoreError(
+                f'{self.path}: video {video!r}: expected probabilities in [0, 1], got scores from '
+                f'{values.min():.4g} to {values.max():.4g}, which can turn the order of proposals '
+                'round: say what makes probabilities of them, --score-transform sigmoid or softmax '
+                "(dict(type='ScoreFile', transform=...))"
+            )
+        return list(scores), values
+
+    def check_videos(self, names: Iterable[str]) -> None:
+        """See whether there are scores for all videos.
+
+        Raises:
+            ValueError: Some have none.
+        """
+        missing = [name for name in names if name not in self._scores]
+        if missing:
+            raise ScoreError(
+                f'{self.path}: no class scores for {len(missing)} videos: '
+                f'{first_few(map(repr, missing))}; {self._known()}'
+            )
+
+    def _known(self) -> str:
+        return (
+            f'the file has {len(self._scores)} videos, the first are {list(self._scores)[:3]} '
+            f'(prefix {self.prefix!r} included). If the ids differ by a prefix, give it: '
+            "dict(type='ScoreFile', prefix='v_', ...)"
+        )
 
     def classify(
         self,
@@ -146,11 +199,8 @@ class ScoreFile:
             ValueError: The file does not have the video.
         """
         if video_name not in self._scores:
-            raise ValueError(
-                f'{self.path}: no class scores for video {video_name!r}; the file has '
-                f'{len(self._scores)} videos, the first are {list(self._scores)[:3]} (prefix '
-                f'{self.prefix!r} included). If the ids differ by a prefix, give it: '
-                "dict(type='ScoreFile', prefix='v_', ...)"
+            raise ScoreError(
+                f'{self.path}: no class scores for video {video_name!r}; {self._known()}'
             )
         labels, scores = self._scores[video_name]
         return top_detections(proposals, scores[None], labels, self.top_k)

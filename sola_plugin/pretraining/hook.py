@@ -17,6 +17,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sola_plugin.necks import Neck, load_sola_weights, read_sola
+from sola_plugin.necks.checkpoint import read_checkpoint, weights_of
 from sola_plugin.necks.neck import constructor_arguments
 
 from .probe import LinearProbeHook
@@ -96,7 +97,7 @@ class SoLaPretrainHook(Hook):
                 "SoLaPretrainHook needs a model with a SoLa neck: add neck=dict(type='SoLa') "
                 f'to model (the neck is {type(neck).__name__})'
             )
-        if runner.iter == 0:
+        if runner.iter == 0 and not self._came_with(runner):
             path = Path(self.checkpoint or os.path.join(runner.work_dir, 'sola', 'sola.pth'))
             cfg = self._config(runner, neck.settings, path)
             if path.is_file():
@@ -111,6 +112,25 @@ class SoLaPretrainHook(Hook):
             if wrapped:
                 # The wrapper waits for the gradients of what was trainable when it was made.
                 runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
+
+    def _came_with(self, runner: Runner) -> bool:
+        """Whether the neck came with the head, which was trained behind it and no other."""
+        path = runner._load_from
+        if path is None:
+            return False
+        weights = weights_of(read_checkpoint(path), path)
+        if not any(key.removeprefix('module.').startswith('neck.') for key in weights):
+            return False
+        if self.checkpoint is None:
+            print_log(f'the neck of {path} is kept, with which its head was trained', 'current')
+            return True
+        print_log(
+            f'the neck of {path}, with which its head was trained, gives way to '
+            f'{self.checkpoint}, as SoLaPretrainHook says',
+            'current',
+            logging.WARNING,
+        )
+        return False
 
     def _config(self, runner: Runner, neck: dict, path: Path) -> Config:
         features = self.features or runner.cfg.get('train_dataloader', {}).get('dataset')

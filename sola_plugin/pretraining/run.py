@@ -21,6 +21,7 @@ from mmengine.visualization import Visualizer
 from sola_plugin.io import naming_file
 from sola_plugin.necks import save_sola
 
+from .agreement import FiniteHook
 from .provenance import features_of, schedule_of
 from .random_state import RandomStateHook, keep_random_state
 from .runs import name_run, resume_run, run_training
@@ -129,6 +130,7 @@ def pretrain(cfg: Config) -> Path:
     with naming_file(cfg.work_dir):
         runner = Runner.from_cfg(cfg)
         runner.register_hook(RandomStateHook())
+        runner.register_hook(FiniteHook())
         # Part of the checkpoints: a run that is resumed keeps the record of the features that it
         # began with.
         runner.message_hub.update_info(_RECORD, features_of(cfg))

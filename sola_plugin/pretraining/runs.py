@@ -23,6 +23,7 @@ from mmengine.runner import Runner
 from sola_plugin.locking import hold_lock
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 
+from .agreement import check_agreement, check_resumable
 from .progress_bar import ProgressBarHook
 
 _count = itertools.count(1)
@@ -136,6 +137,8 @@ def resume_from_newest(cfg: Config) -> None:
     cfg.load_from = None if path is None else os.fspath(path)
     if path is None:
         print_log(f'nothing to resume in {cfg.work_dir}: starting anew', 'current', logging.WARNING)
+    else:
+        check_agreement(checkpoint, cfg, path)
     resume_seed(cfg, checkpoint)
 
 
@@ -151,9 +154,14 @@ def resume_run(cfg: Config) -> None:
         FileNotFoundError: There is no such file.
     """
     if not cfg.get('resume'):
+        if cfg.get('load_from'):
+            check_agreement(read_checkpoint(cfg.load_from), cfg, cfg.load_from, only_order=True)
         return
     if cfg.get('load_from'):
-        resume_seed(cfg, read_checkpoint(cfg.load_from))
+        checkpoint = read_checkpoint(cfg.load_from)
+        check_resumable(checkpoint, cfg.load_from)
+        check_agreement(checkpoint, cfg, cfg.load_from)
+        resume_seed(cfg, checkpoint)
     else:
         resume_from_newest(cfg)
 

@@ -85,7 +85,7 @@ def read_pair(
     """
     videos = _load_videos(ground_truth)
     found = read_results(detections, needs_labels, ground_truth, labels)
-    excluded = set(read_names(exclude)) if exclude is not None else set()
+    excluded, ignored = _excluded(exclude, videos, [prefix + video for video in found])
     videos = {video: entry for video, entry in videos.items() if video not in excluded}
     found = {
         prefix + video: entries
@@ -112,7 +112,7 @@ def read_pair(
             *_frames(_latest(found, videos), 'detections'),
             *coverage.warnings,
         ],
-        notes=coverage.notes,
+        notes=[*ignored, *coverage.notes],
     )
 
 
@@ -183,6 +183,28 @@ def _load_videos(path: str | os.PathLike) -> dict[str, Video]:
                 'the annotation file comes first, then the detections'
             ) from error
         raise
+
+
+def _excluded(
+    path: str | os.PathLike | None, *known: Collection[str]
+) -> tuple[set[str], list[str]]:
+    """Ids of a file of videos that do not count, and a note on those that no video has.
+
+    Raises:
+        ValueError: No video has any of them.
+    """
+    if path is None:
+        return set(), []
+    wanted = set(read_names(path))
+    unknown = sorted(wanted.difference(*known))
+    if wanted and len(unknown) == len(wanted):
+        raise ValueError(
+            f'{path}: none of the {len(wanted)} videos to exclude is in the ground truth or the '
+            f'detections: {_examples(unknown)}; these have {_examples(known[0])}. Ids must be '
+            'whole, with their prefix and without .mp4'
+        )
+    note = f'{path}: {len(unknown)} of {len(wanted)} videos to exclude are not there: '
+    return wanted, [note + _examples(unknown)] if unknown else []
 
 
 def _keys(path: str | os.PathLike) -> Collection[str]:

@@ -109,6 +109,8 @@ def read_names(path: str | os.PathLike) -> list[str]:
         raise ValueError(f'{path}: expected a text file, one name a line: {error}') from error
     if text.lstrip()[:1] == '[':
         return list(map(str, read_json(path)))
+    if text.lstrip()[:1] == '{':
+        raise ValueError(f'{path}: expected names, one a line or a JSON list, got a JSON object')
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from sola_plugin.commands.extraction.encoder_options import EncoderChoice
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.datasets.features.open import describe_source
-from sola_plugin.evaluation.classifiers import ScoreFile, StoredClassifier
+from sola_plugin.evaluation.classifiers import TRANSFORMS, ScoreFile, StoredClassifier
 
 from .localizing import class_names, find_classifier
 from .video_features import dataset_options, features_of
@@ -68,6 +68,11 @@ def add_localization_arguments(parser: argparse.ArgumentParser) -> None:
         '--scores', metavar='FILE', help='video classification scores, as for tools/test.py'
     )
     labels.add_argument(
+        '--score-transform',
+        choices=TRANSFORMS,
+        help='what makes probabilities of the scores, where they are logits',
+    )
+    labels.add_argument(
         '--classifier',
         metavar='FILE',
         help='classifier.npz of tools/test.py (default: that '
@@ -109,7 +114,7 @@ def choose_classifier(args: argparse.Namespace, model: nn.Module) -> tuple[Any, 
         FileNotFoundError, ValueError: A file that was named cannot be used.
     """
     if args.scores is not None:
-        return ScoreFile(args.scores), ''
+        return ScoreFile(args.scores, transform=args.score_transform), ''
     if args.classifier is not None:
         return StoredClassifier(args.classifier), ''
     try:

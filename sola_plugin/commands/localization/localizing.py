@@ -21,6 +21,7 @@ from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.heads import TEM, TCANet
 from sola_plugin.heads.shared.map_head import MapHead
+from sola_plugin.pretraining.agreement import check_agreement
 
 from .video_features import (
     LazyFeatures,
@@ -65,7 +66,8 @@ def load_localizer(
             f'{cfg.filename}: expected the config of a localizer, got one without a model'
         )
     model = MODELS.build(cfg.model)
-    check_fits(model, checkpoint)
+    content = check_fits(model, checkpoint)
+    check_agreement(content, cfg, checkpoint)
     loaded = load_checkpoint(model, os.fspath(checkpoint), map_location='cpu', logger='silent')
     model.cfg = cfg
     model.dataset_meta = dict(loaded.get('meta', {}).get('dataset_meta') or {})

@@ -1,0 +1,133 @@
+"""``--cfg-options``: changes of a config that reach what they name, or are refused."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from sola_plugin.messages import first_few
+
+#: Keys at the top of a config that somebody reads.
+_READ = frozenset(inspect.signature(Runner.__init__).parameters) | {
+    'custom_imports',
+    'runner_type',
+    'model_wrapper_cfg',
+    'find_unused_parameters',
+    'auto_scale_lr',
+}
+
+
+class OptionError(ValueError):
+    """A change of a config would reach nothing."""
+
+
+def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Change a config as the command line says.
+
+    A name at the top that only the file itself uses, such as ``data_root``, is set wherever a key
+    of this name has its value.
+
+    Args:
+        cfg: Changed in place.
+        options: Values by dotted key.
+
+    Raises:
+        OptionError: There is no such key, or setting it reaches nothing; the message has the
+            nearest keys.
+    """
+    for key, value in (options or {}).items():
+        top, *rest = key.split('.')
+        if not rest and top in cfg and top not in _READ:
+            _set_everywhere(cfg, top, value)
+            continue
+        if top not in cfg and top not in _READ:
+            raise OptionError(
+                f'--cfg-options {key}: the config has no {top!r}{_nearest(top, {*cfg, *_READ})}'
+            )
+        _check_branch(cfg, key)
+        cfg.merge_from_dict({key: value})
+
+
+def _set_everywhere(cfg: Config, name: str, value: Any) -> None:
+    before = cfg[name]
+    content = {key: part for key, part in cfg.items() if key != name}
+    if name == 'data_root' and isinstance(before, str) and before.strip('/'):
+        # Also what lies below it: a folder of features, an annotation file.
+        changes = {
+            path: value.rstrip('/') + '/' + part.removeprefix(before).lstrip('/')
+            for path, part in _walk(content)
+            if isinstance(part, str)
+            and (part == before or part.startswith(f'{before}/'.replace('//', '/')))
+        }
+    else:
+        paths = (path for path, part in _walk(content) if part == before)
+        changes = {path: value for path in paths if _last(path) == name}
+    if not changes:
+        users = [path for path, part in _walk(content) if part == before and part is not None]
+        hint = f'; {first_few(users)} have its value: set these' if users else ''
+        raise OptionError(
+            f'--cfg-options {name}: it is a variable of the config file, which is read already: '
+            f'setting it reaches nothing{hint}'
+        )
+    for path, changed in {name: value, **changes}.items():
+        cfg.merge_from_dict({path: changed})
+
+
+def _check_branch(cfg: Config, key: str) -> None:
+    """Refuse a new key in a dict whose keys are nobody's arguments.
+
+    Where a dict has a ``type``, the class refuses what it does not take.
+    """
+    here: Any = cfg
+    for number, name in enumerate(key.split('.')):
+        if isinstance(here, (list, tuple)):
+            if not name.isdecimal() or int(name) >= len(here):
+                return  # mmengine says it
+            here = here[int(name)]
+            continue
+        if not isinstance(here, Mapping):
+            return
+        if name not in here:
+            free = number == 0 or not here or 'type' in here or _is_schedule(key)
+            if not free:
+                where = '.'.join(key.split('.')[:number])
+                raise OptionError(
+                    f'--cfg-options {key}: {where} has no {name!r}{_nearest(name, here)}'
+                )
+            return
+        here = here[name]
+
+
+def _is_schedule(key: str) -> bool:
+    """Dicts without a ``type`` that are arguments all the same."""
+    return key.split('.')[0] in ('train_cfg', 'val_cfg', 'test_cfg', 'randomness', 'env_cfg') or (
+        key.split('.')[0].endswith('_dataloader') and len(key.split('.')) == 2
+    )
+
+
+def _walk(content: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    items = (
+        content.items()
+        if isinstance(content, Mapping)
+        else enumerate(content)
+        if isinstance(content, (list, tuple))
+        else ()
+    )
+    for key, part in items:
+        here = f'{path}.{key}' if path else str(key)
+        yield here, part
+        yield from _walk(part, here)
+
+
+def _last(path: str) -> str:
+    return path.rpartition('.')[2]
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, map(str, known), n=3, cutoff=0.5)
+    return f'; do you mean {" or ".join(near)}?' if near else f': it has {first_few(known, 8)}'

@@ -1,0 +1,243 @@
+"""What a checkpoint of a localizer says of its training, and a config may contradict."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from sola_plugin.messages import first_few
+from sola_plugin.necks.checkpoint import CheckpointError
+
+#: Where the ``meta`` of a checkpoint keeps :func:`training_record`.
+RECORD_KEY = 'trained_with'
+
+#: What else than the classes is compared: of the model, and of the data.
+_OF_MODEL = ('temporal_dim', 'max_duration')
+_OF_DATA = ('feature_stride', 'feature_offset')
+
+#: What a scheduler of mmengine counts as it goes on; the rest is its schedule.
+_COUNTERS = frozenset({'last_step', 'base_values', 'verbose'})
+
+
+def training_record(cfg: Config) -> dict[str, Any]:
+    """What the config of a localizer says of its model and its data, as plain values."""
+    model = cfg.get('model') or {}
+    record = {key: model.get(key) for key in _OF_MODEL}
+    if model.get('classes') is not None:
+        record['classes'] = [str(name) for name in model['classes']]
+    for loader in ('train_dataloader', 'test_dataloader'):
+        dataset = (cfg.get(loader) or {}).get('dataset')
+        while isinstance(dataset, Mapping) and 'dataset' in dataset:  # of a wrapper
+            dataset = dataset['dataset']
+        if isinstance(dataset, Mapping):
+            record.update((key, dataset.get(key)) for key in _OF_DATA)
+            break
+    return {
+        key: value
+        for key, value in record.items()
+        if isinstance(value, (int, float, list)) and not isinstance(value, bool)
+    }
+
+
+class TrainingRecordHook(Hook):
+    """Keeps :func:`training_record` in the checkpoints of a run."""
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the record."""
+        checkpoint['meta'][RECORD_KEY] = training_record(runner.cfg)
+
+
+def check_agreement(
+    checkpoint: Any, cfg: Config, path: str | os.PathLike, only_order: bool = False
+) -> None:
+    """Compare a checkpoint with the config that it is used with.
+
+    Class numbers mean nothing without the list that they count in: other lists are refused. What
+    may be wanted, such as features of another stride, is a warning.
+
+    Args:
+        checkpoint: What the file holds.
+        cfg: Config of the localizer.
+        path: The file, for messages.
+        only_order: Another set of classes is wanted: a head is fine-tuned to it.
+
+    Raises:
+        CheckpointError: The localizer knows its classes, and the checkpoint has others, or these in
+            another order.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return
+    before = meta.get(RECORD_KEY)
+    before = dict(before) if isinstance(before, Mapping) else {}
+    now = training_record(cfg)
+    data = meta.get('dataset_meta')
+    classes = before.get('classes') or (data.get('classes') if isinstance(data, Mapping) else None)
+    if classes and now.get('classes'):
+        _compare_classes(list(map(str, classes)), now['classes'], os.fspath(path), only_order)
+    changes = [
+        f'{key} {before[key]}, now {now[key]}'
+        for key in (*_OF_MODEL, *_OF_DATA)
+        if key in before and key in now and before[key] != now[key]
+    ]
+    if changes:
+        print_log(
+            f'{os.fspath(path)} was trained with other settings than those of the config: '
+            f'{"; ".join(changes)}. Its figures may be other ones than you think',
+            'current',
+            logging.WARNING,
+        )
+
+
+def _compare_classes(
+    before: Sequence[str], now: Sequence[str], path: str, only_order: bool
+) -> None:
+    if list(before) == list(now):
+        return
+    permuted = sorted(before) == sorted(now)
+    if only_order and not permuted:
+        return
+    how = 'these in another order' if permuted else 'others'
+    raise CheckpointError(
+        f'{path} was trained with the classes {first_few(before, 10)}; the config has {how}: '
+        f'{first_few(now, 10)}. Give model.classes and classes of the datasets as they were then'
+    )
+
+
+def check_finite(model: nn.Module, path: str | os.PathLike) -> None:
+    """Refuse weights that are not finite: all that comes of them would be 0 or nothing.
+
+    Raises:
+        CheckpointError: Some are NaN or infinite.
+    """
+    bad = _not_finite(model)
+    if bad:
+        raise CheckpointError(
+            f'{os.fspath(path)} has weights that are not finite ({first_few(bad)}): its training '
+            'went wrong; take an earlier checkpoint, and train with a smaller learning rate'
+        )
+
+
+def _not_finite(model: nn.Module) -> list[str]:
+    return [
+        name
+        for name, value in model.state_dict().items()
+        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all()
+    ]
+
+
+def check_resumable(checkpoint: Any, path: str | os.PathLike) -> None:
+    """Refuse to go on from weights alone: optimizer and schedule would begin anew.
+
+    Raises:
+        CheckpointError: There is no optimizer in the file, such as in ``best_*.pth``.
+    """
+    if isinstance(checkpoint, Mapping) and 'optimizer' in checkpoint:
+        return
+    raise CheckpointError(
+        f'{os.fspath(path)} holds weights and no optimizer, so that no run can go on from it: '
+        'resume an epoch_<n>.pth, or begin a new run with its weights, '
+        f'--cfg-options load_from={os.fspath(path)}, without --resume'
+    )
+
+
+class SameScheduleHook(Hook):
+    """Refuses to resume a run with another schedule: mmengine takes the checkpoint's silently."""
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the schedules.
+
+        Raises:
+            CheckpointError: They differ.
+        """
+        states = checkpoint.get('param_schedulers')
+        if not runner._resume or not isinstance(states, list) or not runner.param_schedulers:
+            return
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+        changes = [
+            f'{type(scheduler).__name__}: {key} {state[key]}, now {now[key]}'
+            for scheduler, state in zip(runner.param_schedulers, states)
+            for now in [scheduler.state_dict()]
+            for key in sorted(now.keys() & state.keys() - _COUNTERS)
+            if not key.startswith('_')
+            and isinstance(now[key], (int, float, str, list, tuple))
+            and now[key] != state[key]
+        ]
+        if changes:
+            raise CheckpointError(
+                f'the run that is resumed has another schedule than the config: '
+                f'{first_few(changes, 5)}. The rest of it would be trained with learning rates '
+                'that nobody chose: resume it with its own schedule, or begin a new run with its '
+                'weights (load_from, without --resume)'
+            )
+
+
+class FiniteHook(Hook):
+    """Ends a training whose loss or weights are not finite, before a checkpoint of them is written.
+
+    Args:
+        interval: Iterations between two looks at the loss; on a GPU a look waits for it.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, interval: int | None = None) -> None:
+        self.interval = interval or (20 if torch.cuda.is_available() else 1)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        """Look at the terms of the loss.
+
+        Raises:
+            NotFiniteError: One is NaN or infinite.
+        """
+        if not outputs or not self.every_n_train_iters(runner, self.interval):
+            return
+        bad = [
+            f'{name} {value.item()}'
+            for name, value in outputs.items()
+            if isinstance(value, Tensor) and value.numel() == 1 and not value.isfinite()
+        ]
+        if bad:
+            raise NotFiniteError(_what_to_do(runner, ', '.join(bad), _videos(data_batch)))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Look at the weights.
+
+        Raises:
+            NotFiniteError: Some are NaN or infinite.
+        """
+        bad = _not_finite(runner.model)
+        if bad:
+            raise NotFiniteError(_what_to_do(runner, f'weights of {first_few(bad)}', ''))
+
+
+class NotFiniteError(CheckpointError):
+    """A training has come to numbers that are not finite."""
+
+
+def _videos(data_batch: Any) -> str:
+    samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
+    names = [getattr(sample, 'metainfo', {}).get('video_name') for sample in samples or ()]
+    return f' (videos {first_few(filter(None, names), 8)})' if any(names) else ''
+
+
+def _what_to_do(runner: Runner, what: str, where: str) -> str:
+    from .runs import newest_checkpoint
+
+    good = newest_checkpoint(runner.work_dir)
+    kept = f'the last good checkpoint is {good}' if good else 'there is no checkpoint yet'
+    return (
+        f'training stopped in epoch {runner.epoch + 1}, iteration {runner.iter + 1}{where}: '
+        f'{what}; {kept}. Try a smaller learning rate, or optim_wrapper.clip_grad'
+    )

@@ -83,7 +83,7 @@ def _check_branch(cfg: Config, key: str) -> None:
 
     Where a dict has a ``type``, the class refuses what it does not take.
     """
-    here: Any = cfg
+    here: Any = dict(cfg.items())
     for number, name in enumerate(key.split('.')):
         if isinstance(here, (list, tuple)):
             if not name.isdecimal() or int(name) >= len(here):

@@ -24,8 +24,8 @@ RECORD_KEY = 'trained_with'
 _OF_MODEL = ('temporal_dim', 'max_duration')
 _OF_DATA = ('feature_stride', 'feature_offset')
 
-#: What a scheduler of mmengine counts as it goes on; the rest is its schedule.
-_COUNTERS = frozenset({'last_step', 'base_values', 'verbose'})
+#: What a scheduler of mmengine counts as it goes on, and when it ends; the rest is its schedule.
+_COUNTERS = frozenset({'last_step', 'base_values', 'verbose', 'end'})
 
 
 def training_record(cfg: Config) -> dict[str, Any]:
@@ -163,15 +163,18 @@ class SameScheduleHook(Hook):
         if not runner._resume or not isinstance(states, list) or not runner.param_schedulers:
             return
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
-        changes = [
-            f'{type(scheduler).__name__}: {key} {state[key]}, now {now[key]}'
-            for scheduler, state in zip(runner.param_schedulers, states)
-            for now in [scheduler.state_dict()]
-            for key in sorted(now.keys() & state.keys() - _COUNTERS)
-            if not key.startswith('_')
-            and isinstance(now[key], (int, float, str, list, tuple))
-            and now[key] != state[key]
-        ]
+        changes = []
+        for scheduler, state in zip(runner.param_schedulers, states):
+            now = scheduler.state_dict()
+            changes += [
+                f'{type(scheduler).__name__}: {key} {state[key]}, now {now[key]}'
+                for key in sorted(now.keys() & state.keys() - _COUNTERS)
+                if not key.startswith('_')
+                and isinstance(now[key], (int, float, str, list, tuple))
+                and now[key] != state[key]
+            ]
+            # Steps that go on as before: more epochs of the same.
+            state['end'] = now.get('end', state.get('end'))
         if changes:
             raise CheckpointError(
                 f'the run that is resumed has another schedule than the config: '

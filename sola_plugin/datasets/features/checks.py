@@ -148,6 +148,17 @@ def check_files(
             if one.zero_snippets and not one.constant
         ],
     )
+    report(
+        'warning',
+        'counting-channel',
+        'have a channel that only counts, such as row numbers, frame numbers or time stamps: it is '
+        'no feature; leave it out',
+        [
+            f'{_short(path)}: channel {first_few(one.counting)}'
+            for path, one in facts.items()
+            if one.counting
+        ],
+    )
     return [*findings, *_equal_files(facts), *_exchanged_axes(facts), *_dtypes(facts)]
 
 

@@ -28,6 +28,8 @@ class FeatureFacts:
         first_bad: Snippet and channel of the first of these values; ``None`` where all are finite.
         constant: Whether all values are equal.
         zero_snippets: Number of snippets of zeros.
+        counting: Channels whose values rise by the same step from snippet to snippet, as row
+            numbers and time stamps do.
         norm: Mean over the snippets of the L2 norm; NaN with ``first_bad``.
         alike_in_time: Correlation of neighbours along the time axis, ``[-1, 1]``.
         alike_in_channels: The same along the channels.
@@ -41,6 +43,7 @@ class FeatureFacts:
     first_bad: tuple[int, int] | None = None
     constant: bool = False
     zero_snippets: int = 0
+    counting: tuple[int, ...] = ()
     norm: float = float('nan')
     alike_in_time: float = 0.0
     alike_in_channels: float = 0.0
@@ -72,10 +75,25 @@ def describe(stored: np.ndarray) -> FeatureFacts:
         seen,
         constant=bool(features.min() == features.max()),
         zero_snippets=int(np.count_nonzero(norms == 0)),
+        counting=_counting(features),
         norm=float(norms.mean()),
         alike_in_time=_alike(features),
         alike_in_channels=_alike(features.T),
     )
+
+
+def _counting(features: np.ndarray) -> tuple[int, ...]:
+    """Channels of ``(C, T)`` whose steps in time are all alike."""
+    if features.shape[1] < _MIN_AXIS:
+        return ()
+    step = features[:, 1] - features[:, 0]
+    tolerance = 1e-3 * np.abs(step)
+    # Few channels pass the first look.
+    near = np.flatnonzero(
+        (step != 0) & (np.abs(features[:, 2] - features[:, 1] - step) <= tolerance)
+    )
+    alike = np.abs(np.diff(features[near], axis=1) - step[near, None]) <= tolerance[near, None]
+    return tuple(near[alike.all(axis=1)].tolist())
 
 
 def _alike(features: np.ndarray) -> float:

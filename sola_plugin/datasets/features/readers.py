@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from sola_plugin import npy_headers
 from sola_plugin.size_limits import SizeError, allowed_bytes, check_size, check_torch_file
 
+from .csv_reader import read_csv
 from .safe_pickle import UnsafePickleError, load_arrays
 
 #: Formats that can be read, by the end of the file name.
@@ -102,7 +102,7 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
             _refuse_unstored(array)
             yield array
     elif path.suffix == '.csv':
-        yield _read_csv(path)
+        yield read_csv(path)
     elif path.suffix == '.pt':
         yield _read_pt(path, key)
     else:
@@ -244,36 +244,6 @@ def _read_pt(path: Path, key: str | None) -> np.ndarray:
         )
     # NumPy has no bfloat16.
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-
-def _read_csv(path: Path) -> np.ndarray:
-    with path.open(encoding='utf-8-sig') as file:
-        has_header = _is_header(file.readline().strip().split(','))
-    with warnings.catch_warnings():
-        # The caller refuses an array without rows, and says whose it is.
-        warnings.filterwarnings('ignore', 'loadtxt: input contained no data')
-        return np.loadtxt(
-            path,
-            dtype=np.float32,
-            delimiter=',',
-            skiprows=int(has_header),
-            ndmin=2,
-            encoding='utf-8-sig',
-        )
-
-
-def _is_header(cells: list[str]) -> bool:
-    """Whether a first line names columns: it is not numeric, or counts 0, 1, 2, ... as pandas does.
-
-    Fewer than 16 columns that count could be a snippet of made-up data, so they are read as one.
-    """
-    if len(cells) >= 16 and cells == [str(column) for column in range(len(cells))]:
-        return True
-    try:
-        [float(cell) for cell in cells]
-    except ValueError:
-        return True
-    return False
 
 
 def _import_h5py() -> Any:

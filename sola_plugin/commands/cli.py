@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
@@ -36,7 +37,7 @@ from sola_plugin.pretraining.runs import (
     run_training,
 )
 
-from .config_options import OptionError, merge_options
+from .config_options import ConfigError, read_config
 from .shipped import config_path
 
 #: Errors whose text tells the user all.
@@ -46,7 +47,7 @@ _ONE_LINE = (
     CheckpointError,
     FeatureError,
     FileNotFoundError,
-    OptionError,
+    ConfigError,
     ScoreError,
 )
 
@@ -115,8 +116,7 @@ def load_config(args: argparse.Namespace) -> Config:
         A Runner config with ``work_dir`` and ``launcher`` set.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    merge_options(cfg, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if cfg.launcher != 'none':
         leave_group_at_exit()
@@ -126,6 +126,8 @@ def load_config(args: argparse.Namespace) -> Config:
         args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     )
     if getattr(args, 'amp', False):
+        if not torch.cuda.is_available():
+            raise ConfigError('--amp needs a GPU, and PyTorch sees none: leave it out')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     randomness = dict(cfg.get('randomness') or {})
     if getattr(args, 'seed', None) is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 
 import pytest
 
+import sola_plugin
 from sola_plugin.studies import stages
 from sola_plugin.studies.stages import code_version, run_stage
 
@@ -48,4 +48,4 @@ def test_outside_of_git_the_code_tells_its_version(tmp_path, monkeypatch):
     monkeypatch.setattr(
         stages, '__file__', str(tmp_path / 'site-packages/sola_plugin/studies/stages.py')
     )
-    assert code_version.__wrapped__() == importlib.metadata.version('sola_plugin')
+    assert code_version.__wrapped__() == sola_plugin.__version__  # also where none is installed

@@ -77,15 +77,18 @@ def check_torch_file(path: str | os.PathLike) -> None:
     Raises:
         SizeError: It unpacks to more than :func:`allowed_bytes`, or asks for a ``bytearray``.
     """
-    if zipfile.is_zipfile(path):
+    with open(path, 'rb') as file:
+        # As torch.load decides it: a file may end as an archive does without beginning as one.
+        is_archive = file.read(4) == b'PK\3\4'
+        file.seek(0)
+        asks = not is_archive and _asks_for_bytearray(file)
+    if is_archive and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
+            members = archive.infolist()
+            for info in members:
                 check_size(f'{info.filename!r} in it', info.file_size, info.compress_size)
-            pickles = [name for name in archive.namelist() if name.endswith('data.pkl')]
-            asks = any(_asks_for_bytearray(archive.open(name)) for name in pickles)
-    else:
-        with open(path, 'rb') as file:
-            asks = _asks_for_bytearray(file)
+            pickles = [info for info in members if info.filename.lower().endswith('.pkl')]
+            asks = any(_asks_for_bytearray(archive.open(info)) for info in pickles)
     if asks:
         raise SizeError('expected tensors, got a file that asks for a bytearray of any size')
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -18,9 +19,14 @@ import torch
 
 import sola_plugin  # noqa: F401  (mends the stack and registers the classes)
 from tests.annotation_sets import write_set
+from tests.processes import ROOT
 from tests.reference import MADE_SETS, PUBLIC_SETS, reference_file
 
-ROOT = Path(__file__).resolve().parents[1]
+# Figures are compared, also of other processes: on a GPU not with the ten bits of TF32, nor of
+# convolutions that are added up in another order each time.
+os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cudnn.deterministic = True
 
 CHANNELS = 16
 STRIDE = 0.5
@@ -48,12 +54,6 @@ TINY_MATCHER = dict(window=9, start=2, step=2, num_positions=3, predictor_channe
 def _one_thread():
     """Tiny tensors are slower on several threads, and sums depend on their number."""
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _full_float32(monkeypatch):
-    """Figures of batches of different sizes are compared: not with the ten bits of TF32."""
-    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Tools in forked processes, which need not import torch again."""
+"""Tools in processes of their own; where they can be, forks, which need not import torch again."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import runpy
 import signal
 import sys
 import traceback
+import warnings
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from tests.conftest import ROOT
+from tests.processes import ROOT, START_METHOD
 
 
 @contextlib.contextmanager
@@ -42,7 +43,7 @@ def run_tool(name: str, *arguments: object, size: int = resource.RLIM_INFINITY) 
         *arguments: Of the command line.
         size: Files cannot grow beyond that many bytes, see :func:`room`.
     """
-    context = multiprocessing.get_context('fork')
+    context = multiprocessing.get_context(START_METHOD)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(sender, size, name, *map(str, arguments)))
     process.start()
@@ -53,6 +54,10 @@ def run_tool(name: str, *arguments: object, size: int = resource.RLIM_INFINITY) 
 
 
 def _run(sender: Connection, size: int, name: str, *arguments: str) -> None:
+    # While there is room, and so that nothing but the tool's own lines is seen.
+    warnings.simplefilter('ignore')
+    import sola_plugin.commands  # noqa: F401
+
     sys.argv = [f'tools/{name}.py', *arguments]
     stdout, stderr, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), room(size):

@@ -91,6 +91,19 @@ def test_stock_average_recall_runs():
     assert 0 < auc < 100
 
 
+def test_a_broken_backport_is_no_better_than_none(tmp_path):
+    """``importlib_metadata`` as it is without the packages that it needs."""
+    (tmp_path / 'importlib_metadata.py').write_text('import no_such_package')
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import sola_plugin
+from mmaction.utils.dependency import PackageNotFoundError
+print(PackageNotFoundError.__module__)
+"""
+    assert python(code) == 'importlib.metadata'
+
+
 @pytest.fixture
 def package_utils(monkeypatch):
     """A fresh copy of mmengine's module, mended as if setuptools had no ``pkg_resources``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -53,6 +54,15 @@ def test_a_tool_leaves_the_networks_to_the_package(tool):
 def test_what_is_imported_is_seen():
     source = 'import a.b\ndef f():\n    from sola_plugin.heads import BMN\n'
     assert imported(source) == {'a.b', 'sola_plugin.heads.BMN'}
+
+
+def test_processes_of_tests_begin_in_the_one_way():
+    """On the path of this process, and no fork of one that knows of a GPU."""
+    own = {'processes.py', Path(__file__).name}
+    for path in (ROOT / 'tests').rglob('*.py'):
+        if path.name not in own:
+            text = path.read_text(encoding='utf-8')
+            assert not re.search(r"PYTHONPATH=|'PYTHONPATH': str|['\"]fork['\"]", text), path
 
 
 def test_a_commit_is_checked_by_the_commands_of_make_lint():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from sola_plugin.commands import shipped
 from sola_plugin.necks import read_sola
 from sola_plugin.studies.study import load_study
 from tests.conftest import CHANNELS, ROOT, TINY_BMN, localization_config
+from tests.processes import environment
 
 STOCK = 'mmaction::localization/bmn/bmn_2xb8-400x100-9e_activitynet-feature.py'
 
@@ -49,7 +49,7 @@ def test_mmaction2s_own_script_without_pkg_resources(data_root, tmp_path):
         text=True,
         capture_output=True,
         cwd=tmp_path,
-        env=dict(os.environ, PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}'),
+        env=environment(tmp_path),
     )
     assert process.returncode == 0, process.stderr
     state = read_sola(tmp_path / 'work/epoch_1.pth')['state_dict']
@@ -187,7 +187,7 @@ class TestConfigs:
             [sys.executable, '-c', code],
             text=True,
             capture_output=True,
-            env=dict(os.environ, PYTHONPATH=str(ROOT)),
+            env=environment(),
         )
         assert done.stdout == '64 mmaction\n' and 'WARNING' not in done.stderr, done.stderr
 

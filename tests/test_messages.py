@@ -13,6 +13,7 @@ from sola_plugin.messages import printable
 from sola_plugin.visualization import Table, to_markdown, to_text
 from tests.commands.test_tool import TOOLS
 from tests.conftest import ROOT
+from tests.processes import environment
 
 ESCAPED = 'a\x1b[31m\nb\ud800\x9bé'
 SHOWN = r'a\x1b[31m\nb\ud800\x9bé'
@@ -77,7 +78,7 @@ def run(tool: str, *arguments: object, encoding: str) -> subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, ROOT / f'tools/{tool}.py', *map(str, arguments)],
         capture_output=True,
-        env={'PYTHONIOENCODING': encoding, 'PYTHONPATH': str(ROOT), 'PATH': ''},
+        env={'PYTHONIOENCODING': encoding, 'PYTHONPATH': environment()['PYTHONPATH'], 'PATH': ''},
     )
 
 

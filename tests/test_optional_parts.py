@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import multiprocessing
-import os
 import re
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from sola_plugin import _compat
-from tests.conftest import ROOT, TINY_BMN
+from tests.conftest import TINY_BMN
 from tests.forked import run_forked
+from tests.processes import environment
 
 MMACTION, MMCV = metadata.version('mmaction2'), importlib.import_module('mmcv').__version__
 
@@ -264,7 +264,7 @@ def test_broken_packages_that_mmengine_looks_for(tmp_path):
         [sys.executable, '-c', code],
         text=True,
         capture_output=True,
-        env=dict(os.environ, PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}'),
+        env=environment(tmp_path),
     )
     assert process.returncode == 0, process.stderr
     modules, versions = process.stdout.splitlines()

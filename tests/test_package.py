@@ -69,7 +69,13 @@ def environment(wheel, tmp_path_factory) -> Path:
         check=True,
         capture_output=True,
     )
-    ours = [path for path in sys.path if path.endswith(('site-packages', 'dist-packages'))]
+    given = [path for path in os.environ.get('PYTHONPATH', '').split(os.pathsep) if path]
+    ours = [
+        path
+        for path in sys.path
+        if path.endswith(('site-packages', 'dist-packages'))
+        or (path in given and Path(path).resolve() != ROOT)
+    ]
     (packages / 'needed.pth').write_text('\n'.join(ours))
     return folder / 'bin'
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import pytest
 from sola_plugin.evaluation.detection_files import read_detections
 from tests.conftest import ROOT
 from tests.make_videos import write_video
+from tests.processes import environment
 
 #: The commands are forked.
 ON_CPU = True
@@ -94,15 +94,12 @@ def printed(project) -> str:
         capture_output=True,
         text=True,
     ).stdout
-    # Python 3.12 warns of any fork beside a thread.
-    environment = dict(
-        os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore'
-    )
     done = subprocess.run(
         [sys.executable, ROOT / 'tests/run_commands.py'],
         input=commands,
         cwd=project,
-        env=environment,
+        # Python 3.12 warns of any fork beside a thread.
+        env=environment(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore'),
         capture_output=True,
         text=True,
     )

@@ -54,12 +54,15 @@ def importlib_metadata() -> bool:
     """Symptom: ``No module named 'importlib_metadata'`` on ``import mmaction.utils``.
 
     mmaction2 imports the backport without declaring it. The standard library has had the same names
-    since Python 3.8.
+    since Python 3.8. A backport that is there and cannot be imported, as newer ones without the
+    packages that they need, is no better than none.
     """
-    if is_installed('importlib_metadata'):
-        return False
-    sys.modules['importlib_metadata'] = metadata
-    return True
+    try:
+        importlib.import_module('importlib_metadata')
+    except Exception:
+        sys.modules['importlib_metadata'] = metadata
+        return True
+    return False
 
 
 def distutils() -> bool:

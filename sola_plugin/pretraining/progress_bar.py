@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 
+import torch
 from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -47,7 +48,7 @@ class ProgressBarHook(Hook):
         """Advance the bar and show the loss."""
         if self._progress is not None:
             loss = (outputs or {}).get('loss')
-            text = '' if loss is None else f'loss {float(loss):.4f}'
+            text = '' if loss is None else f'loss {torch.as_tensor(loss).item():.4f}'
             self._progress.update(self._task, advance=1, loss=text)
 
     def after_train(self, runner: Runner) -> None:

@@ -195,7 +195,9 @@ def _peak_bytes(step: Callable[[], None], device: torch.device) -> int | None:
     if not kineto_available():
         return None
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # it tells its start and stop on stderr
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+    # One cycle: accumulating its events keeps PyTorch 2.11 from warning that it will not.
+    cpu = [ProfilerActivity.CPU]
+    with profile(activities=cpu, profile_memory=True, acc_events=True) as record:
         step()
         step()
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from sola_plugin import __version__
 from sola_plugin.commands.cli import train_localizer
 from sola_plugin.commands.probing.methods import probe_localizer
 from sola_plugin.commands.testing import test_localizer
@@ -83,7 +83,7 @@ def code_version() -> str:
             return git('rev-parse', '--short=7', 'HEAD') + ('+' if changed else '')
     except (OSError, subprocess.CalledProcessError):
         pass  # no git, or no repository
-    return importlib.metadata.version('sola_plugin')
+    return __version__
 
 
 #: Of the figures of a test, those that are kept, where the evaluator gives them.

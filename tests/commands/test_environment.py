@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from importlib import metadata
@@ -11,6 +10,7 @@ from importlib import metadata
 import pytest
 
 from sola_plugin.commands import environment
+from tests import processes
 from tests.conftest import ROOT
 
 
@@ -78,7 +78,7 @@ def test_a_broken_environment_is_reported(tmp_path, broken, words):
         [sys.executable, ROOT / 'tools/check_environment.py'],
         text=True,
         capture_output=True,
-        env=dict(os.environ, PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}'),
+        env=processes.environment(tmp_path),
     )
     assert process.returncode == 1 and 'Traceback' not in process.stdout + process.stderr
     assert words in process.stdout + process.stderr

@@ -29,6 +29,7 @@ from sola_plugin.datasets.annotations.formats.csv_tables import read_durations
 from sola_plugin.segments import snippet_centers
 from tests.conftest import ROOT
 from tests.make_videos import cut, set_frame_times, write_video
+from tests.processes import environment
 from tests.tiny_recognizers import write_recognizer
 
 TOOL = ROOT / 'tools/extract_features.py'
@@ -53,7 +54,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     """Working directory with an encoder and four videos, of which the last has an action at 1 s to
     2 s."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('PYTHONPATH', environment()['PYTHONPATH'])
     (tmp_path / 'brightness_encoder.py').write_text(BRIGHTNESS)
     (tmp_path / 'videos/more').mkdir(parents=True)
     for index, name in enumerate(('more/v_a.b', 'v_1', 'v_2')):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from sola_plugin.commands import tool
 from tests.conftest import ROOT
+from tests.processes import environment
 
 # Without the one that works where the package cannot be imported.
 TOOLS = sorted(path for path in (ROOT / 'tools').glob('*.py') if path.stem != 'check_environment')
@@ -51,8 +51,7 @@ def start(arguments: list, **options) -> subprocess.Popen:
 def test_every_tool_is_stopped_while_it_imports(path, tmp_path):
     name = 'SIGTERM' if TOOLS.index(path) % 2 else 'SIGINT'
     (tmp_path / 'sitecustomize.py').write_text(SITE.format(name=name))
-    folders = os.pathsep.join([str(tmp_path), str(ROOT)])
-    process = start([path, '--help'], env=dict(os.environ, PYTHONPATH=folders))
+    process = start([path, '--help'], env=environment(tmp_path))
     output, errors = process.communicate(timeout=60)
     assert process.returncode == dict(SIGINT=130, SIGTERM=143)[name]
     assert re.fullmatch('stopped(: .*goes on.*)?\n', errors) and not output
@@ -96,13 +95,13 @@ BODIES = {
 @pytest.mark.parametrize('case', BODIES)
 def test_stopped_while_it_works(case, number, tmp_path):
     (tmp_path / 'script.py').write_text(SCRIPT.format(body=BODIES[case]))
-    process = start([tmp_path / 'script.py'], env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    process = start([tmp_path / 'script.py'], env=environment())
     assert process.stdout.readline() == 'begun\n'
     begin = time.monotonic()
     process.send_signal(number)
     process.send_signal(number)  # impatience changes nothing
     output, errors = process.communicate(timeout=20)
-    assert time.monotonic() - begin < 3  # 0.7 s on a machine that has nothing else to do
+    assert time.monotonic() - begin < 10  # of 60; 0.7 s on a machine that has nothing else to do
     assert process.returncode == 128 + number and errors == 'stopped: advice\n'
     assert output == ('clean\n' if case == 'cleans-up' else '')
 
@@ -119,8 +118,7 @@ def test_forked_workers_are_left_as_they_were(tmp_path):
     )
     (tmp_path / 'script.py').write_text(SCRIPT.format(body=body))
     # Python 3.12 warns of any fork beside a thread.
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore')
-    process = start([tmp_path / 'script.py'], env=environment)
+    process = start([tmp_path / 'script.py'], env=environment(PYTHONWARNINGS='ignore'))
     assert process.communicate(timeout=60) == ('7\n-15\n', '')
     assert process.returncode == 0
 
@@ -138,7 +136,7 @@ def test_output_that_nobody_reads(body, tmp_path):
     (tmp_path / 'script.py').write_text(SCRIPT.format(body=f'sys.stdin.read(1)\n    {body}'))
     process = start(
         [tmp_path / 'script.py'],
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        env=environment(),
         stdin=subprocess.PIPE,
     )
     process.stdout.close()
@@ -149,7 +147,7 @@ def test_output_that_nobody_reads(body, tmp_path):
 def test_another_broken_pipe_is_an_error(tmp_path):
     body = 'r, w = os.pipe(); os.close(r); os.write(w, b"x")'
     (tmp_path / 'script.py').write_text(SCRIPT.format(body=body))
-    process = start([tmp_path / 'script.py'], env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    process = start([tmp_path / 'script.py'], env=environment())
     assert 'BrokenPipeError' in process.communicate(timeout=60)[1] and process.returncode == 1
 
 
@@ -157,7 +155,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path):
     (tmp_path / 'script.py').write_text(SCRIPT.format(body='os.kill(os.getpid(), 2)'))
     process = subprocess.run(
         [sys.executable, tmp_path / 'script.py'],
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        env=environment(),
         check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )

@@ -61,6 +61,15 @@ def packed_torch(path: Path) -> None:
 
 
 ASKS = 'got a file that asks for a bytearray'
+
+
+def disguised(path: Path) -> None:
+    """``torch.load`` looks at the beginning of a file, ``zipfile`` at its end."""
+    torch.save(Call(bytearray, 10**9), path, _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('x', '')
+
+
 CLAIMS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     'npy rows': ('.npy', lambda path: path.write_bytes(npy((HUGE, 64))), 'mmap length is greater'),
     'npy below 0': ('.npy', lambda path: path.write_bytes(npy((-4, 4))), ''),
@@ -100,6 +109,12 @@ CLAIMS: dict[str, tuple[str, Callable[[Path], object], str]] = {
             {'x': Call(bytearray, 10**10)}, path, _use_new_zipfile_serialization=False
         ),
         ASKS,
+    ),
+    'torch bytes, disguised': ('.pt', disguised, ASKS),
+    'pt of nothing': (
+        '.pt',
+        lambda path: torch.save(Call(torch.FloatTensor, 1 << 20, 64), path),
+        r'tensor of shape \(1048576, 64\): expected at most',
     ),
 }
 

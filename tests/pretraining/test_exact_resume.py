@@ -27,6 +27,7 @@ from sola_plugin.pretraining import runs as resume_module
 from sola_plugin.pretraining.random_state import seed_by_epoch
 from sola_plugin.pretraining.runs import newest_checkpoint, prepare_cpu_ranks, resume_from_newest
 from tests.conftest import ROOT, TINY_MATCHER, localization_config, make_dataset
+from tests.processes import START_METHOD
 
 #: Compared to the bit.
 ON_CPU = True
@@ -299,7 +300,7 @@ def test_two_ranks_of_which_one_has_no_video_to_match(root, tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as server:
         port = server.getsockname()[1]
     torch.multiprocessing.start_processes(
-        _rank, (root, tmp_path, port), nprocs=2, start_method='fork'
+        _rank, (root, tmp_path, port), nprocs=2, start_method=START_METHOD
     )
     assert_equal(tmp_path / 'whole' / LAST, tmp_path / 'stopped' / LAST)
     states = torch.load(tmp_path / 'whole' / LAST)['random_states']

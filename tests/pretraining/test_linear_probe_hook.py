@@ -36,6 +36,7 @@ from tests.conftest import (
     localization_config,
     make_dataset,
 )
+from tests.processes import START_METHOD
 
 NECK = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
 
@@ -79,7 +80,7 @@ def history(runner: Runner, name: str) -> list[float]:
 
 def figures_by_hand(root: Path, neck: nn.Module | None) -> dict[str, float]:
     """The probe from the files, without the package's datasets."""
-    parts, neck = [], copy.deepcopy(neck)
+    parts, neck = [], neck and copy.deepcopy(neck).cpu()
     for subset in ('training', 'validation'):
         features, labels = [], []
         for name, video in json.loads((root / 'annotations.json').read_text())['database'].items():
@@ -147,7 +148,7 @@ def test_before_the_first_epoch_every_interval_and_after_the_last(finished):
 
 def test_figures_are_those_of_raw_features_and_of_the_trained_neck(finished):
     root, _, runner = finished
-    start, end = figures_by_hand(root, None), figures_by_hand(root, runner.model.neck.cpu())
+    start, end = figures_by_hand(root, None), figures_by_hand(root, runner.model.neck)
     assert start != end
     for metric in METRICS:
         first, *_, last = history(runner, f'probe/{metric}')
@@ -211,9 +212,8 @@ def test_on_two_processes_with_a_wrapped_model(data_root, tmp_path, on_cpu):
     for name, hook in (('with', dict(interval=1)), ('without', None)):
         with socket.create_server(('127.0.0.1', 0)) as server:
             port = server.getsockname()[1]
-        # Forked ranks need not import torch again.
         torch.multiprocessing.start_processes(
-            _rank, (data_root, tmp_path / name, port, hook), nprocs=2, start_method='fork'
+            _rank, (data_root, tmp_path / name, port, hook), nprocs=2, start_method=START_METHOD
         )
     probed, plain = (read_sola(tmp_path / name / 'sola.pth') for name in ('with', 'without'))
     assert probed['meta']['losses'] == plain['meta']['losses']

@@ -28,9 +28,11 @@ from tests.conftest import (
     ROOT,
     TINY_MATCHER,
     feature_dataset,
+    hidden_gpu,
     localization_config,
     make_dataset,
 )
+from tests.processes import environment
 
 NECK = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
 
@@ -141,12 +143,9 @@ def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path, monkeypatch, 
     def arguments(work_dir: str) -> list[str]:
         return [str(tmp_path / 'config.py'), '--work-dir', str(tmp_path / work_dir), '--seed', '3']
 
-    environment = dict(
-        os.environ, STOP_IN_EPOCH_5='1', PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)])
-    )
     killed = subprocess.Popen(
         [sys.executable, ROOT / tool, *arguments('killed')],
-        env=environment,
+        env=environment(tmp_path, STOP_IN_EPOCH_5='1'),
         stdout=subprocess.DEVNULL,
     )
     assert run_script(tool, *arguments('whole')).returncode == 0
@@ -190,7 +189,8 @@ def first_run(tmp_path_factory):
     """Work dir and model of a run with the hook, on data like ``data_root``; not to be changed."""
     folder = tmp_path_factory.mktemp('first_run')
     root = make_dataset(folder / 'data')
-    return folder / 'work', trained(hook_config(root, folder / 'work'))
+    with hidden_gpu():  # compared to the bit
+        return folder / 'work', trained(hook_config(root, folder / 'work'))
 
 
 class TestHook:
@@ -211,7 +211,7 @@ class TestHook:
         assert model.neck.alpha.item() != matched['alpha'].item()
 
     def test_existing_checkpoint_is_used_and_the_head_does_not_notice(
-        self, first_run, data_root, tmp_path
+        self, first_run, data_root, tmp_path, on_cpu
     ):
         work, first = first_run
         checkpoint = work / 'sola/sola.pth'

@@ -62,6 +62,7 @@ def test(root, work_dir, hooks):
 test.__test__ = False  # type: ignore[attr-defined]
 
 
+@pytest.mark.filterwarnings('error:Converting a tensor with requires_grad')
 @pytest.mark.parametrize('run', [train, pretraining, test], ids=lambda run: run.__name__)
 def test_the_terminal_is_as_it_was(run, data_root, tmp_path, interrupt, capfd):
     with pytest.raises(KeyboardInterrupt):

@@ -15,6 +15,7 @@ import pytest
 from mmengine.config import Config
 
 from sola_plugin.pretraining.run import pretraining_config
+from sola_plugin.studies import workers
 from sola_plugin.studies.output import write_study
 from sola_plugin.studies.results import study_groups, study_markdown, study_tables
 from sola_plugin.studies.runner import Outcome, run_study
@@ -28,6 +29,7 @@ from tests.conftest import (
     localization_config,
     make_dataset,
 )
+from tests.processes import START_METHOD
 
 
 def write(path: Path, text: str) -> Path:
@@ -232,11 +234,10 @@ def finished(run_once, tmp_path) -> tuple:
 def tool(run_script, tmp_path, monkeypatch):
     """The tool in ``tmp_path``: function of its arguments.
 
-    Its processes are forks, which need not import torch and mmaction2 again; those of ``run_once``
-    are as a user has them.
+    Its processes are forks where they can be, which need not import torch and mmaction2 again;
+    those of ``run_once`` are as a user has them.
     """
-    fork = multiprocessing.get_context('fork')
-    monkeypatch.setattr(multiprocessing, 'get_context', lambda _method: fork)
+    monkeypatch.setattr(workers, '_CONTEXT', multiprocessing.get_context(START_METHOD))
     return partial(run_script, 'tools/ablate.py', cwd=tmp_path)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def note(path: Path, text: str = '') -> None:
-    path.write_text(text or str(os.getpid()))
+    part = path.with_name(f'{path.name}.part')
+    part.write_text(text or str(os.getpid()))
+    part.rename(path)  # a file that is there is whole
 
 
 def fail() -> None:

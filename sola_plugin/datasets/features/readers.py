@@ -236,11 +236,11 @@ def _read_pt(path: Path, key: str | None) -> np.ndarray:
         ) from error
     tensor = _single_array(content, torch.Tensor, key).detach()
     if tensor.layout == torch.strided:
-        # Strides of 0 make a tensor of any shape of one number.
+        # Strides of 0 make a tensor of any shape of one number, and old constructors one of none.
         check_size(
             f'tensor of shape {tuple(tensor.shape)}',
             tensor.numel() * tensor.element_size(),
-            tensor.untyped_storage().nbytes(),
+            min(tensor.untyped_storage().nbytes(), path.stat().st_size),
         )
     # NumPy has no bfloat16.
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

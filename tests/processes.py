@@ -1,0 +1,26 @@
+"""Processes of the tests: what they find, and how they begin."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: How to start a process that computes. A fork is quick, as it need not import torch again; but one
+#: of a process that knows of a GPU can use neither it nor, on the CPU, autograd.
+START_METHOD = 'spawn' if torch.cuda.is_available() else 'fork'
+
+
+def environment(*folders: Path, **variables: str) -> dict[str, str]:
+    """Environment of a process that finds the packages of this one, installed or on its path.
+
+    Args:
+        *folders: They come first on its path, before the project.
+        **variables: More variables.
+    """
+    given = filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep))
+    path = os.pathsep.join([*map(str, folders), str(ROOT), *given])
+    return {**os.environ, 'PYTHONPATH': path, **variables}

@@ -17,6 +17,8 @@ from mmengine.runner import Runner
 from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.evaluation.classifiers import ScoreError
+from sola_plugin.evaluation.metrics.columns import no_segments, segment_column
+from sola_plugin.evaluation.tal_metric import TALMetric
 from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError
 from sola_plugin.messages import printable
@@ -210,5 +212,29 @@ def train_localizer(cfg: Config) -> Runner:
         for hook in (RandomStateHook(), TrainingRecordHook(), SameScheduleHook(), FiniteHook()):
             runner.register_hook(hook)
         warn_of_pretrained_neck(cfg)
+        _check_validation(runner)
         run_training(runner)
     return runner
+
+
+def _check_validation(runner: Runner) -> None:
+    """See before the training whether the validation set can be evaluated.
+
+    Raises:
+        AnnotationError: It cannot.
+    """
+    loop = runner.val_loop
+    metrics = loop.evaluator.metrics if loop is not None else ()
+    if not any(isinstance(metric, TALMetric) for metric in metrics):
+        return
+    dataset = loop.dataloader.dataset
+    truth = {
+        info['video_name']: info['annotations']
+        for info in map(dataset.get_data_info, range(len(dataset)))
+        if 'annotations' in info
+    }
+    try:
+        if truth and not len(segment_column(truth, 'ground truth')):
+            raise no_segments(truth)
+    except ValueError as error:
+        raise AnnotationError(f'the validation set cannot be evaluated: {error}') from error

@@ -9,14 +9,14 @@ import argparse
 import json
 import sys
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.arguments import ListAction, TextListAction, in_options
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
-from sola_plugin.commands.config_options import merge_options
+from sola_plugin.commands.config_options import read_config
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
@@ -113,9 +113,7 @@ def parse_args() -> argparse.Namespace:
 def run(config: str | None, cfg_options: dict, quick: bool, show: Show, **options) -> DatasetReport:
     """Check the subsets of a config, or files."""
     if config is not None:
-        cfg = Config.fromfile(config)
-        merge_options(cfg, cfg_options)
-        return check_config(cfg, quick, show)
+        return check_config(read_config(config, cfg_options), quick, show)
     grid = (options.pop(key) for key in ('temporal_dim', 'max_duration', 'window', 'window_stride'))
     return check_files(
         options.pop('annotations'),

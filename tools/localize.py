@@ -11,11 +11,10 @@ import functools
 import sys
 
 import torch
-from mmengine.config import Config
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.arguments import in_options
-from sola_plugin.commands.config_options import merge_options
+from sola_plugin.commands.config_options import read_config
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
 from sola_plugin.commands.extraction.encoding import encode_video
 from sola_plugin.commands.localization import arguments as options
@@ -24,6 +23,7 @@ from sola_plugin.commands.localization.inputs import (
     check_outputs,
     find_inputs,
     localize_input,
+    refuse_folder_of_inputs,
     write_localized,
 )
 from sola_plugin.commands.localization.localizing import load_localizer, reading_options
@@ -44,8 +44,8 @@ SKIPPED = 3
 
 def run(args: argparse.Namespace) -> dict[str, str]:
     """Localize all inputs; returns why others were skipped, by name."""
-    cfg = Config.fromfile(args.config)
-    merge_options(cfg, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
+    refuse_folder_of_inputs(args.inputs, args.out)
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_localizer(cfg, args.checkpoint, device)
     options.check_choice(args, model)

@@ -11,10 +11,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.config_options import merge_options
+from sola_plugin.commands.config_options import read_config
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.messages import printable
 
@@ -86,8 +86,7 @@ def main() -> None:
 
     necks, skipped = dict(zip(args.titles, args.sola)), []
     try:
-        cfg = Config.fromfile(args.config)
-        merge_options(cfg, args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         target_of = next((path for path in args.sola if has_target(path)), None)
         if necks and target_of is None:
             print(

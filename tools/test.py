@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.arguments import checkpoint_path
 from sola_plugin.commands.cli import add_runner_arguments, data_errors, load_config
 from sola_plugin.commands.testing import test_localizer
 from sola_plugin.evaluation.classifiers import TRANSFORMS
@@ -23,7 +24,12 @@ def main() -> None:
         description='Test a localizer: mAP, AR@AN, detections.json and metrics.json.'
     )
     add_runner_arguments(parser)
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights of the localizer')
+    parser.add_argument(
+        'checkpoint',
+        type=checkpoint_path,
+        metavar='CHECKPOINT',
+        help='weights of the localizer; last_checkpoint of a work dir names the newest',
+    )
     parser.add_argument(
         '--scores',
         metavar='FILE',

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
@@ -16,6 +17,8 @@ from mmengine.runner import Runner
 from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.evaluation.classifiers import ScoreError
+from sola_plugin.evaluation.metrics.columns import no_segments, segment_column
+from sola_plugin.evaluation.tal_metric import TALMetric
 from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError
 from sola_plugin.messages import printable
@@ -37,7 +40,7 @@ from sola_plugin.pretraining.runs import (
     run_training,
 )
 
-from .config_options import OptionError, merge_options
+from .config_options import ConfigError, read_config
 from .shipped import config_path
 
 #: Errors whose text tells the user all.
@@ -47,7 +50,7 @@ _ONE_LINE = (
     CheckpointError,
     FeatureError,
     FileNotFoundError,
-    OptionError,
+    ConfigError,
     ScoreError,
 )
 
@@ -116,8 +119,7 @@ def load_config(args: argparse.Namespace) -> Config:
         A Runner config with ``work_dir`` and ``launcher`` set.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    merge_options(cfg, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if cfg.launcher != 'none':
         leave_group_at_exit()
@@ -127,6 +129,8 @@ def load_config(args: argparse.Namespace) -> Config:
         args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     )
     if getattr(args, 'amp', False):
+        if not torch.cuda.is_available():
+            raise ConfigError('--amp needs a GPU, and PyTorch sees none: leave it out')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     randomness = dict(cfg.get('randomness') or {})
     if getattr(args, 'seed', None) is not None:
@@ -210,5 +214,29 @@ def train_localizer(cfg: Config) -> Runner:
         for hook in (RandomStateHook(), TrainingRecordHook(), SameScheduleHook(), FiniteHook()):
             runner.register_hook(hook)
         warn_of_pretrained_neck(cfg)
+        _check_validation(runner)
         run_training(runner)
     return runner
+
+
+def _check_validation(runner: Runner) -> None:
+    """See before the training whether the validation set can be evaluated.
+
+    Raises:
+        AnnotationError: It cannot.
+    """
+    loop = runner.val_loop
+    metrics = loop.evaluator.metrics if loop is not None else ()
+    if not any(isinstance(metric, TALMetric) for metric in metrics):
+        return
+    dataset = loop.dataloader.dataset
+    truth = {
+        info['video_name']: info['annotations']
+        for info in map(dataset.get_data_info, range(len(dataset)))
+        if 'annotations' in info
+    }
+    try:
+        if truth and not len(segment_column(truth, 'ground truth')):
+            raise no_segments(truth)
+    except ValueError as error:
+        raise AnnotationError(f'the validation set cannot be evaluated: {error}') from error

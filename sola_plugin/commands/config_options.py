@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import inspect
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmengine.runner import Runner
 
 from sola_plugin.messages import first_few
@@ -22,8 +25,69 @@ _READ = frozenset(inspect.signature(Runner.__init__).parameters) | {
 }
 
 
-class OptionError(ValueError):
-    """A change of a config would reach nothing."""
+class ConfigError(ValueError):
+    """A config cannot be read, or a change of it would reach nothing."""
+
+
+def read_config(path: str | os.PathLike, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config file and change it as the command line says.
+
+    Args:
+        path: The file.
+        options: See :func:`merge_options`.
+
+    Raises:
+        ConfigError: It is no Python, JSON or YAML, or an option reaches nothing.
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        cfg = Config.fromfile(os.fspath(path))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigError(_unreadable(path, error)) from error
+    # Of pure Python it has what the file imports, too.
+    content = {key: part for key, part in cfg.items() if not callable(part)}
+    if any(_last(where) == 'type' and not isinstance(kind, str) for where, kind in _walk(content)):
+        cfg = Config(_with_names(content), filename=cfg.filename)
+    merge_options(cfg, options)
+    return cfg
+
+
+def _with_names(content: Any) -> Any:
+    """A config in pure Python (mmengine's "new style") with the names of its classes.
+
+    So it is one with the others: it can be written, compared, and changed by name.
+    """
+    if isinstance(content, Mapping):
+        return {
+            key: _name_of(part)
+            if key == 'type' and not isinstance(part, str)
+            else _with_names(part)
+            for key, part in content.items()
+        }
+    if isinstance(content, (list, tuple)):
+        return type(content)(map(_with_names, content))
+    return content
+
+
+def _name_of(kind: Any) -> str:
+    """The name that a class is registered with; else where it lies, which mmengine builds too."""
+    import mmaction.registry
+
+    name = kind.__name__
+    for registry in vars(mmaction.registry).values():
+        while isinstance(registry, Registry):
+            if registry.module_dict.get(name) is kind:
+                return name
+            registry = registry.parent
+    return f'{kind.__module__}.{kind.__qualname__}'
+
+
+def _unreadable(path: str | os.PathLike, error: Exception) -> str:
+    with open(path, 'rb') as file:
+        mark = file.read(4)
+    if mark.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f'{path}: begins with a byte-order mark: save the config as UTF-8 without it'
+    return f'cannot read the config {path}: {error}'
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
@@ -37,7 +101,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
         options: Values by dotted key.
 
     Raises:
-        OptionError: There is no such key, or setting it reaches nothing; the message has the
+        ConfigError: There is no such key, or setting it reaches nothing; the message has the
             nearest keys.
     """
     for key, value in (options or {}).items():
@@ -46,7 +110,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
             _set_everywhere(cfg, top, value)
             continue
         if top not in cfg and top not in _READ:
-            raise OptionError(
+            raise ConfigError(
                 f'--cfg-options {key}: the config has no {top!r}{_nearest(top, {*cfg, *_READ})}'
             )
         _check_branch(cfg, key)
@@ -70,7 +134,7 @@ def _set_everywhere(cfg: Config, name: str, value: Any) -> None:
     if not changes:
         users = [path for path, part in _walk(content) if part == before and part is not None]
         hint = f'; {first_few(users)} have its value: set these' if users else ''
-        raise OptionError(
+        raise ConfigError(
             f'--cfg-options {name}: it is a variable of the config file, which is read already: '
             f'setting it reaches nothing{hint}'
         )
@@ -96,7 +160,7 @@ def _check_branch(cfg: Config, key: str) -> None:
             free = number == 0 or not here or 'type' in here or _is_schedule(key)
             if not free:
                 where = '.'.join(key.split('.')[:number])
-                raise OptionError(
+                raise ConfigError(
                     f'--cfg-options {key}: {where} has no {name!r}{_nearest(name, here)}'
                 )
             return

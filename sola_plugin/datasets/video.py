@@ -37,6 +37,10 @@ VIDEO_SUFFIXES = (
     '.flv',
     '.3gp',
     '.ogv',
+    '.mts',
+    '.m2ts',
+    '.vob',
+    '.mxf',
 )
 #: A header with more frames per second than this is not believed.
 _MAX_FPS = 500.0

@@ -16,6 +16,7 @@ from mmengine.utils import track_iter_progress
 from torch.utils.data import Dataset
 
 from sola_plugin.datasets.features.open import is_source, open_features
+from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
 from sola_plugin.segments import snippet_classes
 
@@ -148,8 +149,41 @@ class SoLaWindowDataset(Dataset):
             f'snippets (the shortest has {min(self._lengths)})'
         )
         if short == total:
-            raise ValueError(f'{message}: no video is left; take a shorter window')
+            raise FeatureError(f'{message}: no video is left; {_what_fits(self._lengths)}')
         print_log(f'{message} and are left out', logger='current')
+
+
+def fitting_geometry(window: int) -> dict[str, int]:
+    """Positions for similarity matching in a short window.
+
+    Those two snippets from the ends, where SoLa's kernel of 5 would see padding, are left out, if
+    enough are left.
+
+    Args:
+        window: Snippets, at least 3.
+
+    Returns:
+        ``window``, ``start``, ``step`` and ``num_positions`` of ``SimilarityMatcher``.
+
+    >>> fitting_geometry(12)
+    {'window': 12, 'start': 2, 'step': 1, 'num_positions': 8}
+    """
+    start = min(2, (window - 3) // 2)
+    inner = window - 1 - 2 * start
+    step = max(1, inner // 7)
+    return dict(window=window, start=start, step=step, num_positions=min(8, inner // step + 1))
+
+
+def _what_fits(lengths: Sequence[int]) -> str:
+    """Advice for videos that are all too short: a window that three of four have."""
+    window = sorted(lengths)[len(lengths) // 4]
+    if window < 3:
+        return 'they are too short for windows: train without it (no SoLaPretrainHook)'
+    line = ', '.join(f'{key}={value}' for key, value in fitting_geometry(window).items())
+    return (
+        f'what fits three of four are windows of {window} snippets. For similarity matching these '
+        f'go together: pretext=dict({line})'
+    )
 
 
 @DATA_SAMPLERS.register_module()

@@ -101,15 +101,17 @@ def weights_of(checkpoint: Any, path: str | os.PathLike) -> Mapping[str, Tensor]
     """The state dict in what a checkpoint file holds.
 
     Args:
-        checkpoint: A state dict, or a dict with a ``state_dict``.
+        checkpoint: A state dict, or a dict with one as ``state_dict`` or ``model``.
         path: The file, for messages.
 
     Raises:
         ValueError: It is something else.
     """
     weights = checkpoint
-    if isinstance(checkpoint, Mapping) and 'state_dict' in checkpoint:
-        weights = checkpoint['state_dict']
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(key), Mapping):
+            weights = checkpoint[key]
+            break
     if not isinstance(weights, Mapping):
         raise ValueError(
             f'the checkpoint {os.fspath(path)} holds a {type(weights).__name__}, expected a dict '

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmaction.registry import HOOKS, MODELS
@@ -14,11 +16,16 @@ from mmengine.hooks import Hook
 
 from sola_plugin.commands import load_localizer, train_localizer
 from sola_plugin.commands.testing import test_localizer as run_test
+from sola_plugin.datasets.annotations.model import AnnotationError
+from sola_plugin.datasets.features.readers import ChannelError, FeatureError
+from sola_plugin.datasets.windows import fitting_geometry
+from sola_plugin.necks import SoLa
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 from sola_plugin.pretraining import agreement
 from sola_plugin.pretraining.agreement import NotFiniteError
 from sola_plugin.pretraining.losses import similarity_matching_loss
 from sola_plugin.pretraining.run import pretrain
+from sola_plugin.pretraining.tasks import SimilarityMatcher
 from tests.conftest import TINY_MATCHER, localization_config, make_dataset
 from tests.heads.test_actionformer import TINY as TINY_ACTIONFORMER
 from tests.pretraining.test_pretraining import tiny_pretraining
@@ -295,3 +302,62 @@ class TestScores:
         with pytest.raises(ValueError, match=r"no class scores for 1 videos: 'v_04'; the file has"):
             run_test(*bmn, path)
         assert not (tmp_path / 'detections.json').exists()
+
+
+class TestBeforeTheFirstIteration:
+    """What would end a run at its first validation, or in its first batch."""
+
+    @pytest.mark.parametrize(
+        ('change', 'message'),
+        [
+            (
+                dict(segment=[9.0, 3.0]),
+                r"segment \[9.0, 3.0\] of video 'v_04' is not finite seconds",
+            ),
+            (None, 'none of the 2 videos has an annotated segment'),
+        ],
+        ids=['reversed', 'background only'],
+    )
+    def test_a_validation_set_that_cannot_be_evaluated(self, tmp_path, change, message):
+        root = make_dataset(tmp_path / 'data')
+        content = json.loads((root / 'annotations.json').read_text())
+        for video in ('v_04', 'v_05'):
+            annotations = content['database'][video]['annotations']
+            if change is None:
+                annotations.clear()
+            else:
+                annotations[0].update(change)
+        (root / 'annotations.json').write_text(json.dumps(content))
+        cfg = make_config(root, tmp_path / 'work')
+        cfg.val_dataloader, cfg.val_cfg = deepcopy(cfg.test_dataloader), dict()
+        cfg.val_evaluator = [dict(type='TALMetric', metrics='AR')]
+        with pytest.raises(
+            AnnotationError, match=f'validation set cannot be evaluated: .*{message}'
+        ):
+            train_localizer(cfg)
+        assert not list((tmp_path / 'work').glob('*.pth'))
+
+    def test_channels(self, trained, tmp_path):
+        cfg = TestNeckOfACheckpoint().config(trained[0], tmp_path)
+        cfg.model.feat_dim = 20
+        with pytest.raises(ChannelError, match='features have 16 channels, the neck .* expects 20'):
+            train_localizer(cfg)
+
+    def test_videos_that_are_all_too_short(self, tmp_path):
+        """The message has a line that works."""
+        root = make_dataset(tmp_path / 'data')
+        for number, path in enumerate(sorted((root / 'features').glob('*.npy'))):
+            np.save(path, np.load(path)[: 11 + number % 2])
+        cfg = TestNeckOfACheckpoint().config(root, tmp_path / 'work')
+        cfg.custom_hooks[0].pop('pretext')
+        with pytest.raises(FeatureError) as caught:
+            train_localizer(Config(cfg.to_dict()))
+        line = re.search(r'pretext=(dict\(.*\))', str(caught.value))[1]
+        assert 'windows of 11 snippets' in str(caught.value)
+        cfg.custom_hooks[0].pretext = eval(line)
+        assert train_localizer(cfg).model.neck.alpha != 0
+
+    @pytest.mark.parametrize('window', range(3, 60))
+    def test_geometry_that_fits(self, window):
+        matcher = SimilarityMatcher(SoLa(4, 4), **fitting_geometry(window))
+        assert matcher(torch.zeros(1, 4, window))['loss'].isfinite()

@@ -10,6 +10,7 @@ from mmaction.models.localizers.bmn import BMN as StockBMN
 from mmaction.registry import MODELS
 from mmengine.config import Config
 
+from sola_plugin.commands import load_localizer
 from sola_plugin.commands.testing import check_fits
 from sola_plugin.necks.checkpoint import CheckpointError
 from tests.conftest import TINY_BMN, localization_config, make_dataset
@@ -36,8 +37,8 @@ def prefixed(state: dict) -> dict:
 
 @pytest.mark.parametrize(
     'content',
-    [dict(state_dict=STOCK, meta={}), prefixed(STOCK)],
-    ids=['mmaction2', 'weights alone, module.'],
+    [dict(state_dict=STOCK, meta={}), prefixed(STOCK), dict(model=STOCK)],
+    ids=['mmaction2', 'weights alone, module.', 'under model'],
 )
 def test_published_shapes_of_bmn(folder, tmp_path, content):
     path, work = tmp_path / 'bmn.pth', tmp_path / 'work'
@@ -52,8 +53,11 @@ def test_published_shapes_of_bmn(folder, tmp_path, content):
     assert (tmp_path / 'out/v_04.json').is_file()
 
 
-def test_the_weights_are_those_of_the_file(tmp_path):
-    torch.save(dict(state_dict=prefixed(STOCK)), tmp_path / 'bmn.pth')
+@pytest.mark.parametrize('key', ['state_dict', 'model'])
+def test_the_weights_are_those_of_the_file(folder, tmp_path, key):
+    torch.save({key: prefixed(STOCK)}, tmp_path / 'bmn.pth')
+    loaded = load_localizer(folder / 'config.py', tmp_path / 'bmn.pth').state_dict()
+    assert all(torch.equal(value, STOCK[name]) for name, value in loaded.items())
     model = MODELS.build(TINY_BMN)
     check_fits(model, tmp_path / 'bmn.pth')
     check_fits(MODELS.build({**TINY_BMN, 'max_duration': 6}), tmp_path / 'bmn.pth')

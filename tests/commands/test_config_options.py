@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import json
+
 import pytest
 from mmengine.config import Config
 
-from sola_plugin.commands.config_options import OptionError, merge_options
+from sola_plugin.commands.config_options import ConfigError, merge_options, read_config
 from sola_plugin.commands.shipped import config_names, config_path
 from tests.conftest import ROOT, localization_config
 
@@ -40,7 +43,7 @@ def cfg(tmp_path) -> Config:
 )
 def test_refused(cfg, key, message):
     before = cfg.to_dict()
-    with pytest.raises(OptionError, match=message):
+    with pytest.raises(ConfigError, match=message):
         merge_options(cfg, {key: 7})
     assert cfg.to_dict() == before
 
@@ -94,3 +97,67 @@ def test_the_tools_end_in_one_line(run_script, data_root, tmp_path):
         done = run_script(f'tools/{script}', *words, '--cfg-options', 'modle.x=1', cwd=ROOT)
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith('error: --cfg-options modle.x: ')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'\xef\xbb\xbfmodel = dict()', 'begins with a byte-order mark: save the config as UTF-8'),
+        ('model = 3'.encode('utf-16'), 'begins with a byte-order mark'),
+        (b'model = dict(', 'cannot read the config .*config.py: '),
+        (b'model = "\xff"', 'cannot read the config'),
+    ],
+)
+def test_a_file_that_is_no_config(tmp_path, content, message):
+    (tmp_path / 'config.py').write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        read_config(tmp_path / 'config.py')
+
+
+LAZY = """
+from mmengine.config import read_base
+from mmengine.dataset import DefaultSampler
+from mmengine.runner import TestLoop
+
+with read_base():
+    from .base import *
+
+from sola_plugin.datasets import TALFeatureDataset
+from sola_plugin.evaluation.tal_metric import TALMetric
+from sola_plugin.necks import SoLa
+
+model.update(neck=dict(type=SoLa, hidden_channels=4))
+for loader in (train_dataloader, test_dataloader):
+    loader['dataset']['type'] = TALFeatureDataset
+    loader['sampler']['type'] = DefaultSampler
+test_cfg = dict(type=TestLoop)
+test_evaluator = dict(type=TALMetric, tiou_thresholds=[0.5])
+"""
+
+
+def test_a_config_in_pure_python(run_script, data_root, tmp_path, monkeypatch):
+    """mmengine's new style, through every tool that reads a config."""
+    text = Config(localization_config(data_root, tmp_path / 'work')).pretty_text
+    (tmp_path / 'base.py').write_text(text)
+    (tmp_path / 'lazy.py').write_text(LAZY)
+    config, checkpoint = tmp_path / 'lazy.py', tmp_path / 'work/last_checkpoint'
+    cfg = read_config(config)
+    assert cfg.model.neck.type == 'SoLa' and cfg.test_evaluator.type == 'TALMetric'
+    assert cfg.test_cfg.type == 'TestLoop' and 'TestLoop' not in cfg
+    run = functools.partial(run_script, cwd=tmp_path)
+    assert run('tools/train.py', config).returncode == 0
+    assert run('tools/test.py', config, checkpoint).returncode == 0
+    figures = json.loads((tmp_path / 'work/metrics.json').read_text())
+    assert list(figures['mAP']['per_tiou']) == ['0.5']
+    found = run(
+        'tools/localize.py', config, checkpoint, data_root / 'features/v_04.npy', '--out', 'found'
+    )
+    assert found.returncode == 0 and (tmp_path / 'found/v_04.json').is_file()
+    assert run('tools/check_dataset.py', config).returncode == 0
+
+
+def test_amp_without_a_gpu(run_script, data_root, tmp_path, on_cpu):
+    Config(localization_config(data_root, tmp_path / 'work')).dump(tmp_path / 'config.py')
+    done = run_script('tools/train.py', tmp_path / 'config.py', '--amp')
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith('error: --amp needs a GPU')

@@ -285,6 +285,26 @@ def test_subsets(truth, found, write):
         read_pair(truth, everywhere)
 
 
+@pytest.mark.parametrize(
+    'content',
+    ['v_a\nv_b', '["a.mp4", "b.mp4"]', 'A', '["nowhere"]'],
+    ids=['prefix', 'suffix', 'case', 'other'],
+)
+def test_ids_to_exclude_that_no_video_has(truth, found, write, content):
+    with pytest.raises(ValueError, match=r'blocked: none of the \d videos to exclude is in the gr'):
+        read_pair(truth, found, subsets=['validation'], exclude=write('blocked', content))
+
+
+def test_some_ids_to_exclude_are_not_there(truth, found, write):
+    blocked = write('blocked', 'b\nnowhere\nlost')
+    pair = read_pair(truth, found, subsets=['validation'], exclude=blocked)
+    assert 'b' not in pair.truth
+    assert f"{blocked}: 2 of 3 videos to exclude are not there: 'lost', 'nowhere'" in pair.notes
+    assert read_pair(truth, found, subsets=['validation'], exclude=write('none', '')).truth
+    with pytest.raises(ValueError, match='blocked: expected names, one a line or a JSON list, got'):
+        read_pair(truth, found, exclude=write('blocked', '{"a": 1}'))
+
+
 def test_prefix_and_excluded_videos(truth, write):
     cut = write('cut.json', {'results': {'': FOUND['a'], 'x': [segment(0, 9, score=1.0)]}})
     options = dict(prefix='a', subsets=['validation'])

@@ -226,6 +226,13 @@ def test_unusable_videos_are_skipped_and_the_others_lose_nothing(tool, folder):
     }
 
 
+def test_a_broken_link_is_a_video_that_is_missing(tool, folder):
+    (folder / 'videos/lost.MTS').symlink_to('nowhere.mts')
+    code, printed, errors = tool('videos', 'out', '--length', 4)
+    assert code == 3 and 'features of 4 videos' in printed
+    assert errors == 'skipped videos/lost.MTS: expected a video file, got none\n'
+
+
 def test_a_video_whose_name_leaves_no_room_for_its_record_is_skipped(tool, folder):
     name = 'v' * 251  # .npy and .mp4 fit into 255 bytes, .json does not
     (folder / 'videos/v_1.mp4').rename(folder / f'videos/{name}.mp4')

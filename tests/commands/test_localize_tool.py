@@ -332,3 +332,24 @@ def test_missing_stride_is_said_for_each_video(tool, command, bmn, tmp_path):
         code == 3
         and 'skipped v_04: features have no time of their own: give --feature-stride' in errors
     )
+
+
+@pytest.mark.parametrize('given', ['the folder', 'a file'])
+def test_output_among_the_features_is_refused(tool, command, bmn, given):
+    features = bmn / 'data/features'
+    before = sorted(features.iterdir())
+    path = features if given == 'the folder' else feature_file(bmn)
+    code, _, errors = tool(*command, path, '--out', bmn / 'data' / '.' / 'features')
+    assert code == 1 and 'is the folder of the features: the .csv and .json' in errors
+    assert sorted(features.iterdir()) == before
+
+
+def test_last_checkpoint(tool, command, bmn, tmp_path):
+    """mmengine's file with the name of the newest, also of a work dir that was moved."""
+    moved = tmp_path / 'moved'
+    moved.mkdir()
+    (moved / 'epoch_2.pth').write_bytes((bmn / 'work/epoch_2.pth').read_bytes())
+    (moved / 'last_checkpoint').write_text('/gone/work/epoch_2.pth\n')
+    for path in (bmn / 'work/last_checkpoint', moved / 'last_checkpoint'):
+        code, out, _ = tool(command[0], path, feature_file(bmn), '--out', tmp_path / 'out')
+        assert code == 0 and 'v_04: 40 detections' in out

@@ -147,7 +147,7 @@ def _listed(source: Path) -> Iterable[Path]:
             path
             for path in source.rglob('*')
             if path.suffix.lower() in VIDEO_SUFFIXES
-            and path.is_file()
+            and (path.is_file() or path.is_symlink())  # a broken link is a video that is missing
             and not path.name.startswith('.')
         ]
     if not source.exists():

@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import DictAction
 from torch import nn
 
+from sola_plugin.commands.arguments import checkpoint_path
 from sola_plugin.commands.extraction.encoder_options import EncoderChoice
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.datasets.features.open import describe_source
@@ -36,7 +37,9 @@ def add_localization_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='CONFIG',
         help='config that the localizer was trained with',
     )
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights')
+    parser.add_argument(
+        'checkpoint', type=checkpoint_path, metavar='CHECKPOINT', help='its weights'
+    )
     parser.add_argument(
         'inputs', metavar='INPUT', nargs='+', help='feature file, folder of feature files, or video'
     )

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from sola_plugin.commands.extraction.encoding import VideoFeatures
+from sola_plugin.commands.extraction.extract import find_videos
 from sola_plugin.datasets.features.archive import ARCHIVE_SUFFIXES
 from sola_plugin.datasets.features.open import open_features
 from sola_plugin.datasets.features.store import FeatureStore
@@ -59,7 +60,7 @@ def find_inputs(
 
     Args:
         paths: Feature files, folders (or ``.h5`` and ``.npz`` files) of the features of many
-            videos, and videos.
+            videos, videos, and with ``encode`` folders of videos.
         reading: Options of :func:`~sola_plugin.datasets.features.open.open_features`.
         encode: Makes the features of a video.
         videos: Folder with the videos of the feature files, to be shown with them.
@@ -72,7 +73,7 @@ def find_inputs(
     """
     found: list[LocalizationInput] = []
     failed: dict[str, str] = {}
-    for path in map(Path, paths):
+    for path in _with_videos_of_folders(map(Path, paths), encode is not None):
         if path.suffix.lower() in VIDEO_SUFFIXES:
             if encode is None:
                 raise ValueError(
@@ -95,6 +96,35 @@ def find_inputs(
                 'each other: localize them into different folders'
             )
     return found, failed
+
+
+def _with_videos_of_folders(paths: Iterable[Path], encodes: bool) -> Iterator[Path]:
+    """The paths, with the videos of a folder in its place where videos are to be encoded."""
+    for path in paths:
+        if not (encodes and path.is_dir()):
+            yield path
+            continue
+        try:
+            yield from find_videos(path).values()
+        except ValueError:  # it has features
+            yield path
+
+
+def refuse_folder_of_inputs(paths: Iterable[str | Path], out: Path) -> None:
+    """Refuse to write among feature files: ``.csv`` is a format of features, too.
+
+    Raises:
+        ValueError: ``out`` is a folder of features.
+    """
+    for path in map(Path, paths):
+        folder = path if path.is_dir() else path.parent
+        is_video = path.suffix.lower() in VIDEO_SUFFIXES
+        alone = path.is_file() and len(list(folder.glob(f'*{path.suffix}'))) == 1
+        if not (is_video or alone) and folder.resolve() == out.resolve():
+            raise ValueError(
+                f'--out {out} is the folder of the features: the .csv and .json that are written '
+                'would be taken for features afterwards; choose another folder'
+            )
 
 
 def _feature_inputs(

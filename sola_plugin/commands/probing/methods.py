@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
-from sola_plugin.commands.config_options import merge_options
+from sola_plugin.commands.config_options import read_config
 from sola_plugin.commands.testing import check_fits
 from sola_plugin.datasets.tal_dataset import TALFeatureDataset
 from sola_plugin.evaluation.probe.boundary_distance import KINDS, check_edges
@@ -155,8 +155,7 @@ def read_datasets(config: str, options: Mapping[str, Any] | None = None) -> tupl
         ValueError: The file is no config, or has no such dataset.
     """
     try:
-        cfg = Config.fromfile(config)
-        merge_options(cfg, options)
+        cfg = read_config(config, options)
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is a program, which can fail in any way

@@ -9,6 +9,8 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from sola_plugin.datasets.features.readers import ChannelError
+
 
 class Pretext(BaseModel):
     """A task on windows of features whose solution trains a neck: neck → (thrown away) head → loss.
@@ -74,10 +76,17 @@ class Pretext(BaseModel):
             ``'tensor'`` what :meth:`tensor` gives.
 
         Raises:
+            ChannelError: The features have other channels than the neck.
             ValueError: The windows have another length, or the mode is not known.
         """
         if inputs.dim() != 3 or inputs.shape[2] != self.window:
             raise ValueError(f'expected windows (B, C, {self.window}), got {tuple(inputs.shape)}')
+        if inputs.shape[1] != self.channels:
+            raise ChannelError(
+                f'the features have {inputs.shape[1]} channels, the neck of similarity matching '
+                f'expects {self.channels}: give the model feat_dim={inputs.shape[1]} (in_channels '
+                'of the neck), or take the features that it is for'
+            )
         if mode not in ('loss', 'tensor'):
             raise ValueError(f'{type(self).__name__} has the modes loss and tensor, got {mode!r}')
         if mode == 'tensor':

@@ -25,6 +25,7 @@ from tests.reference import MADE_SETS, PUBLIC_SETS, reference_file
 # Figures are compared, also of other processes: on a GPU not with the ten bits of TF32, nor of
 # convolutions that are added up in another order each time.
 os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')
+os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # asked once in a process
 torch.backends.cudnn.allow_tf32 = False
 torch.backends.cudnn.deterministic = True
 

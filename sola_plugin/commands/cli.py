@@ -35,6 +35,7 @@ from sola_plugin.pretraining.runs import (
     leave_group_at_exit,
     name_run,
     prepare_cpu_ranks,
+    prepare_determinism,
     resume_run,
     run_training,
 )
@@ -189,6 +190,7 @@ def build_runner(cfg: Config) -> Runner:
         The Runner.
     """
     name_run(cfg)
+    prepare_determinism(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 

@@ -24,7 +24,7 @@ from sola_plugin.necks import save_sola
 from .agreement import FiniteHook
 from .provenance import features_of, schedule_of
 from .random_state import RandomStateHook, keep_random_state
-from .runs import name_run, resume_run, run_training
+from .runs import name_run, prepare_determinism, resume_run, run_training
 from .tasks import Pretext
 
 _RECORD = 'features of similarity matching'
@@ -127,6 +127,7 @@ def pretrain(cfg: Config) -> Path:
     path = Path(cfg.work_dir) / 'sola.pth'
     resume_run(cfg)
     name_run(cfg)
+    prepare_determinism(cfg)
     with naming_file(cfg.work_dir):
         runner = Runner.from_cfg(cfg)
         runner.register_hook(RandomStateHook())

@@ -43,6 +43,19 @@ def name_run(cfg: Config) -> None:
         cfg.experiment_name = f'run{next(_count)}'
 
 
+def prepare_determinism(cfg: Config) -> None:
+    """Let cuBLAS give the same bits each time, where a config asks for deterministic algorithms.
+
+    PyTorch refuses matrix products on a GPU then, unless this is said in the environment before the
+    first of them.
+
+    Args:
+        cfg: Runner config.
+    """
+    if (cfg.get('randomness') or {}).get('deterministic'):
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+
+
 #: Ranks that share no gradients wait for each other at the end, as long as the slowest one works.
 _LONG_WAIT = datetime.timedelta(days=30)
 

@@ -51,13 +51,26 @@ def resize_features(x: Tensor, size: int, mask: Tensor | None = None) -> Tensor:
         Tensor ``(N, C, size)``.
     """
     if mask is None:
-        return x if x.shape[2] == size else F.interpolate(x, size, mode='linear')
+        return x if x.shape[2] == size else _interpolate(x, size)
     return torch.cat(
         [
             resize_features(video[None, :, :length], size)
             for video, length in zip(x, mask.sum(1).tolist())
         ]
     )
+
+
+def _interpolate(x: Tensor, size: int) -> Tensor:
+    """``F.interpolate``, whose gradient on a GPU PyTorch refuses among deterministic algorithms."""
+    if not torch.are_deterministic_algorithms_enabled():
+        return F.interpolate(x, size, mode='linear')
+    last = x.shape[2] - 1
+    position = (torch.arange(size, dtype=torch.float64) + 0.5) * (last + 1) / size - 0.5
+    lower = position.clamp(0, last).long()
+    upper, weight = (lower + 1).clamp(max=last), (position - lower).clamp(0, 1)
+    below, above = (x.index_select(2, index.to(x.device)) for index in (lower, upper))
+    kind = torch.promote_types(x.dtype, torch.float32)
+    return torch.lerp(below.to(kind), above.to(kind), weight.to(x.device, kind)).to(x.dtype)
 
 
 class NeckMixin(nn.Module):

@@ -147,6 +147,20 @@ def test_real_segments_in_frames_are_recognised(annotation_file, fps, name):
         check_segments(videos)
 
 
+@pytest.mark.parametrize(
+    ('factor', 'unit'),
+    [(1_000, 'milliseconds. Divide by 1,000'), (1_000_000, 'microseconds. Divide by 1,000,000')],
+)
+@pytest.mark.parametrize('share', [0.25, 1.0])
+def test_other_units_than_frames_are_recognised(factor, unit, share):
+    videos = {
+        f'v{i}': Video(80.0, 'x', (action(10 * share * factor, 80 * share * factor),))
+        for i in range(9)
+    }
+    with pytest.raises(AnnotationError, match=f'these seem to be {unit}'):
+        check_segments(videos)
+
+
 # --- the two forms --------------------------------------------------------------------------------
 
 

@@ -308,6 +308,37 @@ def test_features_without_snippets(tmp_path, suffix):
     )
 
 
+@pytest.mark.parametrize(
+    ('shape', 'hint'),
+    [
+        ((1, 9, C), 'axes of length 1 say nothing; write the features again after np.squeeze'),
+        ((9, 1, 1, C), 'after np.squeeze'),
+        ((9, 3, C), r'3 along axis 1 may be crops .* features.mean\(1\)'),
+        ((9, 2, 2, C), r'got shape \(9, 2, 2, \d\)$'),
+    ],
+)
+def test_what_to_do_about_more_axes(tmp_path, shape, hint):
+    assert_refused(folder_with(tmp_path, 'v_x.npy', np.zeros(shape, np.float32)), f'.*{hint}')
+
+
+@pytest.mark.parametrize('content', [dict(a=np.zeros((3, C))), [np.zeros(3), np.zeros(4)]])
+def test_an_npy_of_objects_is_named(tmp_path, content):
+    np.save(tmp_path / 'v_x.npy', np.array(content, dtype=object), allow_pickle=True)
+    with pytest.raises(FeatureError, match="features of 'v_x' .*: holds Python objects, such as"):
+        FeatureFolder(tmp_path, feat_dim=C).load('v_x')
+
+
+def test_files_in_sub_folders_are_named(tmp_path):
+    for folder, count in (('training', 2), ('validation', 1)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            np.save(tmp_path / folder / f'{number}.npy', np.zeros((3, C)))
+    with pytest.raises(
+        FeatureError, match=r'files in training \(2 files\), validation \(1 files\)'
+    ):
+        FeatureFolder(tmp_path)
+
+
 @pytest.mark.parametrize('suffix', [suffix for suffix in SUFFIXES if suffix != '.csv'])
 @pytest.mark.parametrize('shape', [(C,), (1, 4, C)])
 def test_other_than_two_axes(tmp_path, suffix, shape):
@@ -372,7 +403,7 @@ def test_objects_are_not_unpickled(tmp_path):
     np.save(tmp_path / 'object.npy', np.array([[{}]], dtype=object), allow_pickle=True)
     content = (tmp_path / 'object.npy').read_bytes()
     (tmp_path / 'object.npy').unlink()
-    assert_refused(folder_with(tmp_path, 'v_x.npy', content), 'expected a readable .*Python object')
+    assert_refused(folder_with(tmp_path, 'v_x.npy', content), 'holds Python objects, such as')
     assert_refused(
         folder_with(tmp_path, 'v_x.pkl', pickle.dumps(re.compile('x')), suffix='.pkl'),
         'refused to unpickle re._compile: only NumPy arrays',

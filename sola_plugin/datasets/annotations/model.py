@@ -39,6 +39,9 @@ COMMON_FPS = (10, 15, 24, 25, 30, 50, 60)
 #: A segment that ends beyond this many durations is not in seconds, or the duration is wrong.
 FAR_BEYOND = 1.5
 
+#: Beyond so many durations they are no frames: the name of the unit, and how many make a second.
+_UNITS = ((2_000, ('microseconds', 1_000_000)), (130, ('milliseconds', 1_000)))
+
 
 def load_annotations(
     path: str | os.PathLike, durations: Durations | None = None
@@ -178,6 +181,16 @@ def _in_frames(videos: Mapping[str, Video]) -> Finding | None:
     if 2 * beyond <= len(ratios):
         return None
     typical = ratios[int(0.95 * (len(ratios) - 1))]
+    unit = next((name for limit, name in _UNITS if typical > limit), None)
+    if unit is not None:
+        return Finding(
+            'error',
+            'segments-in-frames',
+            f'in {beyond} of {len(ratios)} annotated videos a segment ends beyond {FAR_BEYOND} '
+            f'times the duration (at up to {ratios[-1]:.3g} times): expected seconds, these seem '
+            f'to be {unit[0]}. Divide by {unit[1]:,}',
+            beyond,
+        )
     fps = next((fps for fps in COMMON_FPS if fps >= 0.99 * typical), math.ceil(typical))
     return Finding(
         'error',

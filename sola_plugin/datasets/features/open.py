@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
@@ -124,8 +125,20 @@ class FeatureFolder(ArrayStore):
                 f'{self.name}: expected files {self.prefix}ID{" or ".join(suffixes)}, got '
                 'none among '
                 f'{len(files)} files {files[:3]}: check the path, prefix and suffix'
+                + _in_subfolders(self.root, suffixes)
             )
         return names
+
+
+def _in_subfolders(root: Path, suffixes: Sequence[str]) -> str:
+    """Where the files are that are not in the folder itself."""
+    counts = collections.Counter(
+        path.parent.name for path in root.glob('*/*') if path.name.endswith(tuple(suffixes))
+    )
+    if not counts:
+        return ''
+    folders = ', '.join(f'{name} ({count} files)' for name, count in sorted(counts.items())[:3])
+    return f'. Sub-folders are not read, and there are such files in {folders}: give one of them'
 
 
 def open_features(source: Any, **options: Any) -> FeatureStore:

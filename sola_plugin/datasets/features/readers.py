@@ -86,6 +86,7 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
     """
     _refuse_empty(path)
     if path.suffix == '.npy':
+        _refuse_objects(path)
         yield np.lib.format.open_memmap(path, mode='r')
     elif path.suffix == '.npz':
         with np.load(path, allow_pickle=False) as archive:
@@ -107,6 +108,20 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
         yield _read_pt(path, key)
     else:
         yield _read_pkl(path, key)
+
+
+def _refuse_objects(path: Path) -> None:
+    """Say what an ``.npy`` of Python objects is, which cannot be mapped into memory."""
+    with path.open('rb') as file:
+        try:
+            _, _, dtype = npy_headers.read_npy_header(file)
+        except ValueError:
+            return  # damaged, which the caller says
+    if dtype.hasobject:
+        raise FeatureError(
+            'holds Python objects, such as np.save writes of a dict or a list, and not one array: '
+            'save the array itself, or all videos with np.savez'
+        )
 
 
 def array_shape(path: Path, key: str | None = None) -> tuple[int, ...]:

@@ -270,7 +270,9 @@ class ArrayStore(FeatureStore):
     def _time_axis(self, shape: tuple[int, ...], suffix: str) -> int:
         """Check a shape and tell which of its two axes is time."""
         if len(shape) != 2:
-            raise FeatureError(f'expected two axes, (T, C) or (C, T), got shape {tuple(shape)}')
+            raise FeatureError(
+                f'expected two axes, (T, C) or (C, T), got shape {tuple(shape)}{_axes_hint(shape)}'
+            )
         if 0 in shape:
             raise FeatureError(f'expected at least one snippet, got shape {tuple(shape)}')
         layout = self._layout_of(shape, suffix)
@@ -340,3 +342,17 @@ class ArrayStore(FeatureStore):
             f"{seen}, which does not tell: say layout='TC' (rows are snippets) or layout='CT' "
             '(rows are channels)'
         )
+
+
+def _axes_hint(shape: tuple[int, ...]) -> str:
+    """What to do about axes that features do not have."""
+    if len([size for size in shape if size != 1]) == 2 and len(shape) > 2:
+        return ': axes of length 1 say nothing; write the features again after np.squeeze'
+    if len(shape) == 3:
+        crops = min(shape)
+        axis = shape.index(crops)
+        return (
+            f': {crops} along axis {axis} may be crops of the frames; write their mean, '
+            f'features.mean({axis}), or one of them'
+        )
+    return ''

@@ -15,7 +15,7 @@ import sola_plugin  # noqa: F401  (mends the installed stack before a config is 
 from sola_plugin.commands.arguments import checkpoint_path
 from sola_plugin.commands.cli import add_runner_arguments, data_errors, load_config
 from sola_plugin.commands.testing import test_localizer
-from sola_plugin.evaluation.classifiers import TRANSFORMS
+from sola_plugin.evaluation.score_files import TRANSFORMS
 
 
 def main() -> None:

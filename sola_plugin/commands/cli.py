@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 
 from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.datasets.features.readers import FeatureError
-from sola_plugin.evaluation.classifiers import ScoreError
 from sola_plugin.evaluation.metrics.columns import no_segments, segment_column
+from sola_plugin.evaluation.score_files import ScoreError
 from sola_plugin.evaluation.tal_metric import TALMetric
 from sola_plugin.io import DISK_ERRORS, naming_file
 from sola_plugin.locking import BusyError

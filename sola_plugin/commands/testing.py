@@ -15,7 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from sola_plugin.evaluation.classifiers import ScoreFile
+from sola_plugin.evaluation.score_files import ScoreFile
 from sola_plugin.io import naming_file
 from sola_plugin.necks.checkpoint import (
     CheckpointError,

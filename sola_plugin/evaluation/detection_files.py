@@ -60,9 +60,14 @@ def read_detections(path: str | os.PathLike, require_labels: bool = True) -> dic
 
 
 class Detections:
-    """Checks detections and packs them into columns; their labels are numbered."""
+    """Checks detections and packs them into columns; their labels are numbered.
 
-    def __init__(self) -> None:
+    Args:
+        label_names: Names of labels that a file gives as numbers.
+    """
+
+    def __init__(self, label_names: Mapping[int, str] | None = None) -> None:
+        self._label_names = label_names or {}
         self._numbers: dict[str, int] = {}
         self._names: list[str] = []
 
@@ -141,8 +146,13 @@ class Detections:
         number = -1
         if 'label' in entry:
             label = entry['label']
+            if type(label) is int and self._label_names:
+                label = self._label_names.get(label, f'label_id {label}')
             if not isinstance(label, str):
-                raise ValueError(f'label {label!r} is not a string')
+                raise ValueError(
+                    f'label {label!r} is not a string'
+                    + (': name the numbers with --labels FILE' if type(label) is int else '')
+                )
             number = self._numbers.setdefault(label, len(self._names))
             if number == len(self._names):
                 self._names.append(label)

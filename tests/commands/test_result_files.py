@@ -208,3 +208,17 @@ def test_read_names(tmp_path):
     (tmp_path / 'binary').write_bytes(b'\x80\x04\x95')
     with pytest.raises(ValueError, match='binary: expected a text file, one name a line'):
         read_names(tmp_path / 'binary')
+
+
+def test_label_numbers_in_json(tmp_path):
+    entries = [dict(segment=[0, 1], score=0.5, label=number) for number in (1, 0, 7)]
+    (tmp_path / 'found.json').write_text(json.dumps({'results': {'v': entries}}))
+    (tmp_path / 'names.txt').write_text('jump\nrun\n')
+    found = load_results(tmp_path / 'found.json', labels=tmp_path / 'names.txt')['v']
+    assert [entry['label'] for entry in found] == ['run', 'jump', 'label_id 7']
+    with pytest.raises(ValueError, match='label 1 is not a string: name the numbers with --labels'):
+        load_results(tmp_path / 'found.json')
+    entries[0]['label'] = True
+    (tmp_path / 'found.json').write_text(json.dumps({'results': {'v': entries}}))
+    with pytest.raises(ValueError, match='label True is not a string$'):
+        load_results(tmp_path / 'found.json', labels=tmp_path / 'names.txt')

@@ -38,6 +38,21 @@ def test_more_classes_than_there_are(score_file):
     assert len(ScoreFile(score_file, top_k=9).classify('v_a', None, None, PROPOSALS)) == 6
 
 
+def test_challenge_style_equals_the_plain_file(tmp_path, score_file):
+    entries = [('jump', 0.6), ('run', 0.1), ('jump', 0.2), ('sleep', 0.3)]
+    path = tmp_path / 'challenge.json'
+    content = [dict(label=label, score=score) for label, score in entries]
+    path.write_text(json.dumps(dict(version='1.3', results={'v_a': content}, external_data={})))
+    plain, challenge = (
+        ScoreFile(each).classify('v_a', None, None, PROPOSALS) for each in (score_file, path)
+    )
+    assert challenge == plain
+    content[0].pop('score')
+    path.write_text(json.dumps(dict(results={'v_a': content})))
+    with pytest.raises(ValueError, match='expected {label: finite score}'):
+        ScoreFile(path)
+
+
 def test_cuhk_style_with_prefix_equals_the_plain_file(tmp_path, score_file):
     path = tmp_path / 'cuhk.json'
     path.write_text(json.dumps({'results': {'a': [0.1, 0.6, 0.3]}, 'class': LABELS}))

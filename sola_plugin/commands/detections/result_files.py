@@ -26,7 +26,8 @@ def load_results(
 
     Known are ActivityNet's JSON, which OpenTAD writes as ``result_detection.json``, and the pickle
     of flat columns that ActionFormer writes as ``eval_results.pkl``. Nothing that a pickle names is
-    run. ActionFormer's labels are numbers; a number without a name becomes ``'label_id <number>'``.
+    run. Labels that are numbers, as ActionFormer's, get their names; one without becomes
+    ``'label_id <number>'``.
 
     Args:
         path: The file.
@@ -53,7 +54,7 @@ def read_results(
     labels: str | os.PathLike | None = None,
 ) -> dict[str, Entries]:
     """Read a file as :func:`load_results` does, into a tenth of the memory."""
-    detections = Detections()
+    detections = Detections(dict(enumerate(read_names(labels))) if labels is not None else None)
     if read_bytes(path, 1) != b'\x80':  # the first byte of a pickle, and of no text
         return detections.read(path, require_labels)
     columns = _unpickle(path, read_bytes(path))

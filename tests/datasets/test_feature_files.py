@@ -328,6 +328,17 @@ def test_an_npy_of_objects_is_named(tmp_path, content):
         FeatureFolder(tmp_path, feat_dim=C).load('v_x')
 
 
+def test_several_kinds_of_files_of_a_video_are_named(tmp_path):
+    for kind in ('rgb', 'flow'):
+        np.save(tmp_path / f'v_{kind}.npy', np.zeros((3, C), np.float32))
+    np.save(tmp_path / 'v_fps.npy', np.array(25.0))
+    with pytest.raises(FeatureError) as caught:
+        FeatureFolder(tmp_path, layout='TC', feat_dim=C).load('v')
+    kinds = ', '.join(f"suffix='_{kind}.npy'" for kind in ('flow', 'fps', 'rgb'))
+    assert f'Of this video there are the kinds {kinds}: choose one, or fuse' in str(caught.value)
+    assert FeatureFolder(tmp_path, suffix='_rgb.npy', layout='TC').load('v').shape == (C, 3)
+
+
 def test_files_in_sub_folders_are_named(tmp_path):
     for folder, count in (('training', 2), ('validation', 1)):
         (tmp_path / folder).mkdir()

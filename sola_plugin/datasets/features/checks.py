@@ -78,6 +78,8 @@ def check_unused(store: FeatureStore, known: Collection[str]) -> list[Finding]:
 
 def _name_hint(video_id: str, store: FeatureStore) -> str:
     """How the files are named, if the name of one holds the id."""
+    if hint := store.kinds_hint(video_id):
+        return hint
     for file_id in store.ids():
         name = _short(store.where(file_id))
         if video_id in name:

@@ -6,6 +6,7 @@ import abc
 import collections
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,21 @@ class FeatureStore(abc.ABC):
         """The error for a video that is not there."""
         return FeatureError(
             f'features of {video_id!r} ({self.where(video_id)}) are missing; {self.name} has '
-            f'{len(self)} '
-            f'others, such as {self.ids()[0]!r}: check prefix and suffix'
+            f'{len(self)} others, such as {self.ids()[0]!r}: check prefix and suffix'
+            f'{self.kinds_hint(video_id)}'
         )
+
+    def kinds_hint(self, video_id: str) -> str:
+        """Which kinds of files there are of a video that has several, such as RGB and flow."""
+        endings = sorted(
+            os.path.basename(self.where(name)).partition(video_id)[2]
+            for name in self.ids()
+            if name != video_id and name.startswith(video_id)
+        )
+        if len(endings) < 2:
+            return ''
+        kinds = ', '.join(f'suffix={ending!r}' for ending in endings[:6])
+        return f'. Of this video there are the kinds {kinds}: choose one, or fuse several'
 
 
 def channels_first(rows: np.ndarray) -> np.ndarray:

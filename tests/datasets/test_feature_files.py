@@ -328,6 +328,17 @@ def test_an_npy_of_objects_is_named(tmp_path, content):
         FeatureFolder(tmp_path, feat_dim=C).load('v_x')
 
 
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_endings_in_capitals(tmp_path, suffix):
+    values = features(7)
+    write(tmp_path / f'v{suffix}', values)
+    (tmp_path / f'v{suffix}').rename(tmp_path / f'v{suffix.upper()}')
+    for chosen in (None, suffix, suffix.upper()):
+        store = FeatureFolder(tmp_path, suffix=chosen, layout='TC', feat_dim=C)
+        np.testing.assert_allclose(store.load('v'), values.T, rtol=1e-6)
+        assert store.length('v') == 7 and store.window('v', 2, 5).shape == (C, 5)
+
+
 def test_several_kinds_of_files_of_a_video_are_named(tmp_path):
     for kind in ('rgb', 'flow'):
         np.save(tmp_path / f'v_{kind}.npy', np.zeros((3, C), np.float32))

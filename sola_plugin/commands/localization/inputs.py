@@ -144,7 +144,7 @@ def _open(path: Path, reading: Mapping[str, Any]) -> tuple[FeatureStore, list[st
     if path.is_dir():
         store = open_features(path, **reading)
         return store, store.ids()
-    if path.suffix in ARCHIVE_SUFFIXES and path.is_file() and reading.get('key') is None:
+    if path.suffix.lower() in ARCHIVE_SUFFIXES and path.is_file() and reading.get('key') is None:
         store = open_features(path, **reading)
         if len(store) > 1:
             return store, store.ids()

@@ -53,7 +53,7 @@ def stored_features(store: FeatureStore, video_id: str) -> LazyFeatures:
     Raises:
         FeatureError: They cannot be read; NaN and infinite values are found when they are.
     """
-    if any(path.suffix in _READ_WHOLE for path in store.files(video_id)):
+    if any(path.suffix.lower() in _READ_WHOLE for path in store.files(video_id)):
         return array_features(store.load(video_id), video_id)
     shape = (store.channels, store.length(video_id))
     return LazyFeatures(shape, lambda start, stop: store.window(video_id, start, stop - start))
@@ -112,7 +112,11 @@ def open_feature_file(
     prefix = reading.get('prefix', '')
     if not path.is_file():
         raise FeatureError(f'{path} does not exist')
-    if path.suffix not in SUFFIXES or not path.stem.startswith(prefix) or path.stem == prefix:
+    if (
+        path.suffix.lower() not in SUFFIXES
+        or not path.stem.startswith(prefix)
+        or path.stem == prefix
+    ):
         raise FeatureError(
             f'{path}: expected a file {prefix}ID with features ({" ".join(SUFFIXES)}), got '
             'another one'

@@ -77,7 +77,7 @@ class FeatureArchive(ArrayStore):
         return (self.root,)
 
     def _suffix(self, video_id: str) -> str:
-        return self.root.suffix
+        return self.root.suffix.lower()
 
     def _shape(self, video_id: str) -> tuple[int, ...]:
         return self._shapes[self._names[video_id]]

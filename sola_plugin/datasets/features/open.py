@@ -87,7 +87,7 @@ class FeatureFolder(ArrayStore):
         return (self.path(video_id),)
 
     def _suffix(self, video_id: str) -> str:
-        return self.path(video_id).suffix
+        return self.path(video_id).suffix.lower()
 
     def _shape(self, video_id: str) -> tuple[int, ...]:
         return array_shape(self.path(video_id), self.key)
@@ -108,7 +108,7 @@ class FeatureFolder(ArrayStore):
         names: dict[str, str] = {}
         suffixes = SUFFIXES if self.suffix is None else (self.suffix,)
         for name in files:
-            suffix = next((end for end in suffixes if name.endswith(end)), None)
+            suffix = next((end for end in suffixes if name.lower().endswith(end.lower())), None)
             if suffix is None or not name.startswith(self.prefix):
                 continue
             video_id = name[len(self.prefix) : len(name) - len(suffix)]
@@ -212,7 +212,7 @@ def _open_path(path: Path, options: dict[str, Any]) -> FeatureStore:
         return PackedFeatures(
             path, **{key: options[key] for key in ('prefix', 'feat_dim') if key in options}
         )
-    if path.suffix in ARCHIVE_SUFFIXES and not path.is_dir():
+    if path.suffix.lower() in ARCHIVE_SUFFIXES and not path.is_dir():
         return FeatureArchive(path, **options)
     if path.is_file():
         raise FeatureError(

@@ -85,16 +85,16 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
         Exception: The library that reads the format raises its own errors for a damaged file.
     """
     _refuse_empty(path)
-    if path.suffix == '.npy':
+    if path.suffix.lower() == '.npy':
         _refuse_objects(path)
         yield np.lib.format.open_memmap(path, mode='r')
-    elif path.suffix == '.npz':
+    elif path.suffix.lower() == '.npz':
         with np.load(path, allow_pickle=False) as archive:
             name = _choose(archive.files, key)
             member = name if name in archive.zip.namelist() else f'{name}.npy'
             member_shape(archive.zip, archive.zip.getinfo(member))
             yield archive[name]
-    elif path.suffix in ('.h5', '.hdf5'):
+    elif path.suffix.lower() in ('.h5', '.hdf5'):
         h5py = _import_h5py()
         with h5py.File(path, 'r') as file:
             # A name that is there saves listing the others, of which there may be thousands.
@@ -102,9 +102,9 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
             array = file[key if known else _choose(list(_h5_shapes(file)), key)]
             _refuse_unstored(array)
             yield array
-    elif path.suffix == '.csv':
+    elif path.suffix.lower() == '.csv':
         yield read_csv(path)
-    elif path.suffix == '.pt':
+    elif path.suffix.lower() == '.pt':
         yield _read_pt(path, key)
     else:
         yield _read_pkl(path, key)
@@ -129,7 +129,7 @@ def array_shape(path: Path, key: str | None = None) -> tuple[int, ...]:
 
     Args, Raises: as :func:`open_array`.
     """
-    if path.suffix != '.npz':
+    if path.suffix.lower() != '.npz':
         with open_array(path, key) as array:
             return tuple(array.shape)
     shapes = array_shapes(path)
@@ -151,7 +151,7 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         Exception: The library that reads the format raises its own errors for a damaged file.
     """
     _refuse_empty(path)
-    if path.suffix != '.npz':
+    if path.suffix.lower() != '.npz':
         with _import_h5py().File(path, 'r') as file:
             return _h5_shapes(file)
     shapes: dict[str, tuple[int, ...]] = {}

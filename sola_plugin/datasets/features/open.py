@@ -63,7 +63,7 @@ class FeatureFolder(ArrayStore):
         feat_dim: int | None = None,
     ) -> None:
         super().__init__(f'feature folder {root}', layout, feat_dim)
-        if suffix is not None and not suffix.endswith(SUFFIXES):
+        if suffix is not None and not suffix.lower().endswith(SUFFIXES):
             raise ValueError(f'suffix is {suffix!r}, expected an end of {", ".join(SUFFIXES)}')
         self.root = Path(root)
         self.suffix = suffix

@@ -79,15 +79,18 @@ def test_a_variable_is_set_wherever_it_was_used(cfg):
     assert train.classes == test.classes == cfg.model.classes == ['c', 'd', 'e']
 
 
-@pytest.mark.parametrize('name', config_names())
-def test_data_root_of_every_config(name):
-    cfg = Config.fromfile(config_path(name))
-    if 'data_root' not in cfg:
-        pytest.skip(f'{name} has no data of its own')
-    before = cfg.data_root
-    merge_options(cfg, {'data_root': '/elsewhere/'})
-    loaders = {key: cfg[key] for key in cfg if key.endswith('_dataloader') and cfg[key]}
-    assert '/elsewhere' in str(loaders) and before not in str(loaders)
+def test_data_root_of_every_config():
+    checked = 0
+    for name in config_names():
+        cfg = Config.fromfile(config_path(name))
+        if 'data_root' not in cfg:  # a study: its data are those of its heads
+            continue
+        before = cfg.data_root
+        merge_options(cfg, {'data_root': '/elsewhere/'})
+        loaders = str({key: cfg[key] for key in cfg if key.endswith('_dataloader') and cfg[key]})
+        assert '/elsewhere' in loaders and before not in loaders, name
+        checked += 1
+    assert checked > 30
 
 
 def test_the_tools_end_in_one_line(run_script, data_root, tmp_path):

@@ -123,10 +123,10 @@ def _set_everywhere(cfg: Config, name: str, value: Any) -> None:
     if name == 'data_root' and isinstance(before, str) and before.strip('/'):
         # Also what lies below it: a folder of features, an annotation file.
         changes = {
-            path: value.rstrip('/') + '/' + part.removeprefix(before).lstrip('/')
+            path: os.path.join(str(value), part.removeprefix(before).lstrip('/'))
             for path, part in _walk(content)
             if isinstance(part, str)
-            and (part == before or part.startswith(f'{before}/'.replace('//', '/')))
+            and (part == before or part.startswith(before.rstrip('/') + '/'))
         }
     else:
         paths = (path for path, part in _walk(content) if part == before)

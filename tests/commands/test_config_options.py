@@ -79,6 +79,12 @@ def test_a_variable_is_set_wherever_it_was_used(cfg):
     assert train.classes == test.classes == cfg.model.classes == ['c', 'd', 'e']
 
 
+def test_no_data_root(cfg):
+    merge_options(cfg, {'data_root': ''})
+    assert cfg.train_dataloader.dataset.data_root == ''
+    assert cfg.test_dataloader.dataset.features.root == 'features'
+
+
 def test_data_root_of_every_config():
     checked = 0
     for name in config_names():

@@ -26,7 +26,12 @@ __version__ = '0.1.0'
 #: mmaction2's registries import these packages when something is first built from them; our own
 #: classes follow right behind.
 _REGISTERED_AFTER = {
-    'mmaction.models': ['sola_plugin.necks', 'sola_plugin.pretraining.tasks', 'sola_plugin.heads'],
+    'mmaction.models': [
+        'sola_plugin.necks',
+        'sola_plugin.pretraining.tasks',
+        'sola_plugin.heads',
+        'sola_plugin.evaluation.score_files',
+    ],
     'mmaction.datasets': ['sola_plugin.datasets.transforms', 'sola_plugin.datasets.windows'],
     'mmaction.evaluation': ['sola_plugin.evaluation.tal_metric'],
     'mmaction.engine': ['sola_plugin.pretraining'],
@@ -55,6 +60,7 @@ MOVED: dict[str, str | None] = {
     'engine': 'pretraining',
     'engine.pretraining': 'pretraining.run',
     'evaluation.linear_probe': 'evaluation.probe.linear_probe',
+    'evaluation.metainfo': 'evaluation.tal_metric',
     'evaluation.results_io': 'evaluation.detection_files',
     'evaluation.snippets': 'segments',
     'evaluation.tiou': 'segments',

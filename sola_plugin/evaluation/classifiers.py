@@ -24,8 +24,8 @@ from rich.progress import track
 
 from sola_plugin import lazy_names
 from sola_plugin.io import atomic_write
-from sola_plugin.npy_headers import member_shape
 from sola_plugin.segments import segment_means
+from sola_plugin.size_limits import member_shape
 
 from .tal_metric import feature_span, read_metainfo
 

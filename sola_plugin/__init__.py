@@ -45,7 +45,7 @@ MOVED: dict[str, str | None] = {
     'apis.detections.file_pair': 'commands.detections.inputs',
     'apis.extraction.job': 'commands.extraction.extract',
     'apis.localization.job': 'commands.localization.inputs',
-    'apis.training': 'commands.cli',
+    'apis.training': 'commands.training',
     'datasets.annotation_checks': 'datasets.annotations.checks',
     'datasets.annotation_conversion': 'datasets.annotations.conversion',
     'datasets.annotation_formats': 'datasets.annotations.formats',

@@ -9,6 +9,7 @@ registered its own.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -130,12 +131,22 @@ class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             raise ModuleNotFoundError(f'no module named {name!r}: see CHANGELOG.md', name=name)
 
 
+def _mend(mend: Callable[..., bool | None], *module: ModuleType) -> None:
+    """Apply a mend, and note its symptom if it was needed."""
+    if mend(*module):
+        symptom = (mend.__doc__ or '').partition('\n\n')[0]
+        _compat.mended[mend.__name__] = ' '.join(symptom.split()).removeprefix('Symptom: ')
+
+
 def _register(stock: ModuleType) -> None:
     for name in _REGISTERED_AFTER[stock.__name__]:
         importlib.import_module(name)
 
 
-_compat.install()
+for _apply in _compat.AT_ONCE:
+    _mend(_apply)
+for _name, _apply in _compat.AFTER_IMPORT:
+    wrapt.register_post_import_hook(functools.partial(_mend, _apply), _name)
 # First: folders of an earlier version may be left, with compiled files in them.
 sys.meta_path.insert(0, MovedModules(__name__))
 for _name in _REGISTERED_AFTER:

@@ -9,6 +9,7 @@ registered its own.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -26,7 +27,12 @@ __version__ = '0.1.0'
 #: mmaction2's registries import these packages when something is first built from them; our own
 #: classes follow right behind.
 _REGISTERED_AFTER = {
-    'mmaction.models': ['sola_plugin.necks', 'sola_plugin.pretraining.tasks', 'sola_plugin.heads'],
+    'mmaction.models': [
+        'sola_plugin.necks',
+        'sola_plugin.pretraining.tasks',
+        'sola_plugin.heads',
+        'sola_plugin.evaluation.score_files',
+    ],
     'mmaction.datasets': ['sola_plugin.datasets.transforms', 'sola_plugin.datasets.windows'],
     'mmaction.evaluation': ['sola_plugin.evaluation.tal_metric'],
     'mmaction.engine': ['sola_plugin.pretraining'],
@@ -40,7 +46,7 @@ MOVED: dict[str, str | None] = {
     'apis.detections.file_pair': 'commands.detections.inputs',
     'apis.extraction.job': 'commands.extraction.extract',
     'apis.localization.job': 'commands.localization.inputs',
-    'apis.training': 'commands.cli',
+    'apis.training': 'commands.training',
     'datasets.annotation_checks': 'datasets.annotations.checks',
     'datasets.annotation_conversion': 'datasets.annotations.conversion',
     'datasets.annotation_formats': 'datasets.annotations.formats',
@@ -55,6 +61,7 @@ MOVED: dict[str, str | None] = {
     'engine': 'pretraining',
     'engine.pretraining': 'pretraining.run',
     'evaluation.linear_probe': 'evaluation.probe.linear_probe',
+    'evaluation.metainfo': 'evaluation.tal_metric',
     'evaluation.results_io': 'evaluation.detection_files',
     'evaluation.snippets': 'segments',
     'evaluation.tiou': 'segments',
@@ -124,12 +131,22 @@ class MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             raise ModuleNotFoundError(f'no module named {name!r}: see CHANGELOG.md', name=name)
 
 
+def _mend(mend: Callable[..., bool | None], *module: ModuleType) -> None:
+    """Apply a mend, and note its symptom if it was needed."""
+    if mend(*module):
+        symptom = (mend.__doc__ or '').partition('\n\n')[0]
+        _compat.mended[mend.__name__] = ' '.join(symptom.split()).removeprefix('Symptom: ')
+
+
 def _register(stock: ModuleType) -> None:
     for name in _REGISTERED_AFTER[stock.__name__]:
         importlib.import_module(name)
 
 
-_compat.install()
+for _apply in _compat.AT_ONCE:
+    _mend(_apply)
+for _name, _apply in _compat.AFTER_IMPORT:
+    wrapt.register_post_import_hook(functools.partial(_mend, _apply), _name)
 # First: folders of an earlier version may be left, with compiled files in them.
 sys.meta_path.insert(0, MovedModules(__name__))
 for _name in _REGISTERED_AFTER:

@@ -129,6 +129,28 @@ def read_bytes(path: str | os.PathLike, max_bytes: int = -1) -> bytes:
             ) from error
 
 
+def read_text(path: str | os.PathLike, max_bytes: int = -1) -> str:
+    """Read a UTF-8 text file, plain or gzipped, with or without a byte-order mark.
+
+    Args:
+        path: The file.
+        max_bytes: Read the beginning only, to look at; a negative number reads all.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is not UTF-8, or damaged.
+    """
+    data = read_bytes(path, max_bytes)
+    try:
+        return data.decode('utf-8-sig', errors='strict' if max_bytes < 0 else 'ignore')
+    except UnicodeDecodeError as error:
+        line = data.count(b'\n', 0, error.start) + 1
+        raise ValueError(
+            f'{path}: expected UTF-8, got byte 0x{data[error.start]:02x} in line {line}: '
+            'save the file as UTF-8'
+        ) from error
+
+
 def _unpack(path: str | os.PathLike, file: IO[bytes], unpacked: gzip.GzipFile) -> bytes:
     """Read all, in pieces, so that what is too much is refused before it is in memory."""
     stored = file.seek(0, os.SEEK_END)

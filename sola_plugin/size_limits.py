@@ -1,11 +1,15 @@
-"""How much a file may unpack to: asked before memory is taken; standard library only."""
+"""What a file claims to hold, its size and its headers: checked before memory is taken."""
 
 from __future__ import annotations
 
+import math
 import os
 import pickletools
 import zipfile
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Bytes that a file may claim, however small it is. The environment variable
 #: :data:`VARIABLE` takes its place.
@@ -23,6 +27,10 @@ _PICKLES = 5
 
 class SizeError(ValueError):
     """A file claims to hold far more than its size lets one expect."""
+
+
+class HeaderError(ValueError):
+    """A header promises more than follows."""
 
 
 def allowed_bytes(stored: int) -> int:
@@ -103,3 +111,58 @@ def _asks_for_bytearray(file: IO[bytes]) -> bool:
     except (ValueError, zipfile.BadZipFile):
         pass  # the tensors' own bytes, or a damaged file
     return False
+
+
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read the header of a ``.npy`` file and stop where its data start.
+
+    Args:
+        file: Binary file at the start of the ``.npy`` data.
+
+    Returns:
+        Shape, whether the data lie in Fortran order, and dtype.
+
+    Raises:
+        ValueError: This is not ``.npy`` data, or the header is damaged.
+    """
+    from numpy.lib import format as npy_format  # who reads no arrays does not wait for NumPy
+
+    if npy_format.read_magic(file) == (1, 0):
+        return npy_format.read_array_header_1_0(file)
+    return npy_format.read_array_header_2_0(file)
+
+
+def refuse_missing(shape: tuple[int, ...], dtype: np.dtype, stored: int) -> None:
+    """Refuse a header that promises more than follows, before memory is taken for it.
+
+    Args:
+        shape: Of the array, by the header.
+        dtype: Likewise.
+        stored: Bytes after the header.
+
+    Raises:
+        HeaderError: There are fewer bytes than these values take, or a size is below 0.
+    """
+    needed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or needed > stored and not dtype.hasobject:
+        raise HeaderError(
+            f'the header promises shape {shape}, {dtype}: {needed:,} bytes, but {stored:,} follow'
+        )
+
+
+def member_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
+    """Shape of an array in a ``.npz``, after a check that its values are there and not too many.
+
+    Raises:
+        HeaderError: The header promises more than follows.
+        SizeError: It unpacks to more than :func:`allowed_bytes`.
+        ValueError: It is not ``.npy`` data.
+    """
+    check_size(f'array {info.filename!r}', info.file_size, info.compress_size)
+    with archive.open(info) as member:
+        shape, _, dtype = read_npy_header(member)
+        try:
+            refuse_missing(shape, dtype, info.file_size - member.tell())
+        except HeaderError as error:
+            raise HeaderError(f'array {info.filename!r}: {error}: write the file again') from error
+    return shape

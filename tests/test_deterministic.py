@@ -12,9 +12,9 @@ from mmengine.config import Config
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sola_plugin.commands import train_localizer
-from sola_plugin.commands.cli import build_runner
 from sola_plugin.heads.shared.neck_support import resize_features
 from sola_plugin.pretraining import run as pretraining_run
+from sola_plugin.pretraining.runs import build_runner
 from tests.conftest import CHANNELS, localization_config
 from tests.heads.pairs import make_sample, seeded
 from tests.pretraining.test_exact_resume import (

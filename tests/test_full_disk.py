@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.fileio import dump
 
-from sola_plugin.commands.cli import data_errors, explain_os_error
+from sola_plugin.commands.tool import data_errors, explain_os_error
 from sola_plugin.evaluation.detection_files import write_detections
 from sola_plugin.io import atomic_write, naming_file
 from sola_plugin.necks import SoLa, save_sola

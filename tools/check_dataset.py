@@ -16,7 +16,7 @@ from sola_plugin.commands.arguments import ListAction, TextListAction, in_option
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
-from sola_plugin.commands.config_options import read_config
+from sola_plugin.commands.cli import read_config
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable

@@ -14,7 +14,7 @@ import torch
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.arguments import in_options
-from sola_plugin.commands.config_options import read_config
+from sola_plugin.commands.cli import read_config
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
 from sola_plugin.commands.extraction.encoding import encode_video
 from sola_plugin.commands.localization import arguments as options

@@ -14,7 +14,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.config_options import read_config
+from sola_plugin.commands.cli import read_config
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.messages import printable
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Train a SoLa neck by similarity matching: ``python tools/pretrain_sola.py CONFIG``."""
 
-from sola_plugin.commands.tool import run_tool, stoppable
+from sola_plugin.commands.tool import data_errors, run_tool, stoppable
 
 stoppable(__name__, '--resume goes on')  # before the imports: they take seconds
 
@@ -10,13 +10,8 @@ import argparse
 from mmengine.dist import is_main_process
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.cli import (
-    GO_ON,
-    add_runner_arguments,
-    add_training_arguments,
-    data_errors,
-    load_config,
-)
+from sola_plugin.commands.cli import add_runner_arguments, load_config
+from sola_plugin.commands.training import GO_ON, add_training_arguments
 from sola_plugin.pretraining.run import pretrain
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Test a localizer: ``python tools/test.py CONFIG CHECKPOINT``."""
 
-from sola_plugin.commands.tool import run_tool, stoppable
+from sola_plugin.commands.tool import data_errors, run_tool, stoppable
 
 stoppable(__name__)  # before the imports: they take seconds
 
@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.arguments import checkpoint_path
-from sola_plugin.commands.cli import add_runner_arguments, data_errors, load_config
+from sola_plugin.commands.cli import add_runner_arguments, load_config
 from sola_plugin.commands.testing import test_localizer
 from sola_plugin.evaluation.score_files import TRANSFORMS
+from sola_plugin.pretraining.runs import checkpoint_path
 
 
 def main() -> None:

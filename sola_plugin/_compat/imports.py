@@ -9,6 +9,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +49,20 @@ placeholders: dict[str, str] = {}
 def is_installed(module: str) -> bool:
     """Whether a top-level module can be found; it is not imported."""
     return importlib.util.find_spec(module) is not None
+
+
+def needless_warnings() -> None:
+    """Symptom: every command begins with warnings that the user can do nothing about.
+
+    mmcv-lite misses a CUDA operator that no part of this package uses; mmengine uses
+    ``pkg_resources``, and mmaction2 an old name of ``timm``.
+    """
+    for message, category in (
+        ('Fail to import ``MultiScaleDeformableAttention``', UserWarning),
+        ('pkg_resources is deprecated', UserWarning),
+        ('Importing from timm.models.layers is deprecated', FutureWarning),
+    ):
+        warnings.filterwarnings('ignore', message=message, category=category)
 
 
 def importlib_metadata() -> bool:

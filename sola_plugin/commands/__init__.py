@@ -19,7 +19,7 @@ _MODULE_OF = {
     'localize': 'localization.localizing',
     'read_pair': 'detections.inputs',
     'test_localizer': 'testing',
-    'train_localizer': 'cli',
+    'train_localizer': 'training',
 }
 
 __all__ = list(_MODULE_OF)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import sys
@@ -16,21 +15,6 @@ def command_line() -> str:
     name, *words = sys.argv
     program = name.split() if name.startswith('sola ') else ['python', name]
     return shlex.join([*program, *words])
-
-
-def checkpoint_path(name: str) -> str:
-    """A checkpoint file; a ``type`` for arguments of argparse.
-
-    Args:
-        name: The file, or the ``last_checkpoint`` of a work dir, in which mmengine names it.
-    """
-    if os.path.basename(name) != 'last_checkpoint' or not os.path.isfile(name):
-        return name
-    with open(name, encoding='utf-8') as file:
-        last = file.read().strip()
-    # The work dir may have been moved, or the command is typed elsewhere.
-    beside = os.path.join(os.path.dirname(name), os.path.basename(last))
-    return last if os.path.isfile(last) or not os.path.isfile(beside) else beside
 
 
 class ListAction(argparse.Action):

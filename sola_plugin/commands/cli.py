@@ -1,61 +1,44 @@
-"""What the commands share: arguments, configs, errors, and training."""
+"""The config of a run from the command line: its arguments, reading it, and ``--cfg-options``."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import codecs
+import difflib
+import inspect
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
+from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from sola_plugin.datasets.annotations.model import AnnotationError
-from sola_plugin.datasets.features.readers import FeatureError
-from sola_plugin.evaluation.metrics.columns import no_segments, segment_column
-from sola_plugin.evaluation.score_files import ScoreError
-from sola_plugin.evaluation.tal_metric import TALMetric
-from sola_plugin.io import DISK_ERRORS, naming_file
-from sola_plugin.locking import BusyError
-from sola_plugin.messages import printable
-from sola_plugin.necks.checkpoint import CheckpointError
-from sola_plugin.pretraining.agreement import (
-    FiniteHook,
-    SameScheduleHook,
-    TrainingRecordHook,
-)
-from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
-from sola_plugin.pretraining.random_state import RandomStateHook
-from sola_plugin.pretraining.runs import (
-    abandon_group,
-    leave_group_at_exit,
-    name_run,
-    prepare_cpu_ranks,
-    prepare_determinism,
-    resume_run,
-    run_training,
-)
+from sola_plugin import lazy_names
+from sola_plugin.messages import first_few
+from sola_plugin.pretraining.runs import leave_group_at_exit, prepare_cpu_ranks
 
-from .config_options import ConfigError, read_config
 from .shipped import config_path
 
-#: Errors whose text tells the user all.
-_ONE_LINE = (
-    AnnotationError,
-    BusyError,
-    CheckpointError,
-    FeatureError,
-    FileNotFoundError,
-    ConfigError,
-    ScoreError,
+#: Names that were here in 0.1.0.
+__getattr__ = lazy_names(
+    'sola_plugin.commands', {'add_training_arguments': 'training', 'data_errors': 'tool'}
 )
 
-#: Of a training that ended because the disk takes no more.
-GO_ON = 'make room, then the same command with --resume goes on'
+#: Keys at the top of a config that somebody reads.
+_READ = frozenset(inspect.signature(Runner.__init__).parameters) | {
+    'custom_imports',
+    'runner_type',
+    'model_wrapper_cfg',
+    'find_unused_parameters',
+    'auto_scale_lr',
+}
+
+
+class ConfigError(ValueError):
+    """A config cannot be read, or a change of it would reach nothing."""
 
 
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,32 +71,12 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--resume --amp --seed --deterministic``.
-
-    Args:
-        parser: Changed in place.
-    """
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a name, from the newest in the work dir',
-    )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    parser.add_argument('--seed', type=int, help='random seed (default: that of the config)')
-    parser.add_argument(
-        '--deterministic', action='store_true', help='deterministic CUDA algorithms'
-    )
-
-
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config file and apply the command line to it.
 
     Args:
         args: Parsed arguments of :func:`add_runner_arguments`, and of
-            :func:`add_training_arguments` where the tool has them.
+            :func:`~.training.add_training_arguments` where the tool has them.
 
     Returns:
         A Runner config with ``work_dir`` and ``launcher`` set.
@@ -146,97 +109,169 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-@contextlib.contextmanager
-def data_errors(advice: str = '') -> Iterator[None]:
-    """End with ``error: ...`` and exit code 1 where the user's data or files are at fault.
-
-    Other errors keep their traceback: they may be ours.
+def read_config(path: str | os.PathLike, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config file and change it as the command line says.
 
     Args:
-        advice: What the user can do when the disk takes no more.
-    """
-    try:
-        yield
-    except BaseException as error:
-        abandon_group()
-        if isinstance(error, _ONE_LINE):
-            sys.exit(f'error: {printable(error)}')
-        # An error of the system without a file is, say, a connection that another rank has closed.
-        if isinstance(error, OSError) and error.filename is not None:
-            sys.exit(f'error: {printable(explain_os_error(error, advice))}')
-        raise
-
-
-def explain_os_error(error: OSError, advice: str = '') -> str:
-    """One line about a file that cannot be read or written.
-
-    Args:
-        error: It names the file.
-        advice: Added when the disk is full or read-only.
-
-    Returns:
-        The line.
-    """
-    return f'{error}; {advice}' if advice and error.errno in DISK_ERRORS else str(error)
-
-
-def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of a config, of the class that ``runner_type`` names.
-
-    Args:
-        cfg: Runner config.
-
-    Returns:
-        The Runner.
-    """
-    name_run(cfg)
-    prepare_determinism(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-
-
-def train_localizer(cfg: Config) -> Runner:
-    """Train a localizer by its config.
-
-    Args:
-        cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the
-            newest checkpoint of its ``work_dir`` that can be read. A run by epochs that is resumed
-            ends with the weights that it would have had without the stop.
-
-    Returns:
-        The Runner after training.
+        path: The file.
+        options: See :func:`merge_options`.
 
     Raises:
-        BusyError: Another process trains in this work dir.
+        ConfigError: It is no Python, JSON or YAML, or an option reaches nothing.
+        FileNotFoundError: There is no such file.
     """
-    resume_run(cfg)
-    with naming_file(cfg.work_dir):
-        runner = build_runner(cfg)
-        for hook in (RandomStateHook(), TrainingRecordHook(), SameScheduleHook(), FiniteHook()):
-            runner.register_hook(hook)
-        warn_of_pretrained_neck(cfg)
-        _check_validation(runner)
-        run_training(runner)
-    return runner
+    try:
+        cfg = Config.fromfile(os.fspath(path))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigError(_unreadable(path, error)) from error
+    # Of pure Python it has what the file imports, too.
+    content = {key: part for key, part in cfg.items() if not callable(part)}
+    if any(_last(where) == 'type' and not isinstance(kind, str) for where, kind in _walk(content)):
+        cfg = Config(_with_names(content), filename=cfg.filename)
+    merge_options(cfg, options)
+    return cfg
 
 
-def _check_validation(runner: Runner) -> None:
-    """See before the training whether the validation set can be evaluated.
+def _with_names(content: Any) -> Any:
+    """A config in pure Python (mmengine's "new style") with the names of its classes.
+
+    So it is one with the others: it can be written, compared, and changed by name.
+    """
+    if isinstance(content, Mapping):
+        return {
+            key: _name_of(part)
+            if key == 'type' and not isinstance(part, str)
+            else _with_names(part)
+            for key, part in content.items()
+        }
+    if isinstance(content, (list, tuple)):
+        return type(content)(map(_with_names, content))
+    return content
+
+
+def _name_of(kind: Any) -> str:
+    """The name that a class is registered with; else where it lies, which mmengine builds too."""
+    import mmaction.registry
+
+    name = kind.__name__
+    for registry in vars(mmaction.registry).values():
+        while isinstance(registry, Registry):
+            if registry.module_dict.get(name) is kind:
+                return name
+            registry = registry.parent
+    return f'{kind.__module__}.{kind.__qualname__}'
+
+
+def _unreadable(path: str | os.PathLike, error: Exception) -> str:
+    with open(path, 'rb') as file:
+        mark = file.read(4)
+    if mark.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f'{path}: begins with a byte-order mark: save the config as UTF-8 without it'
+    return f'cannot read the config {path}: {error}'
+
+
+def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Change a config as the command line says.
+
+    A name at the top that only the file itself uses, such as ``data_root``, is set wherever a key
+    of this name has its value.
+
+    Args:
+        cfg: Changed in place.
+        options: Values by dotted key.
 
     Raises:
-        AnnotationError: It cannot.
+        ConfigError: There is no such key, or setting it reaches nothing; the message has the
+            nearest keys.
     """
-    loop = runner.val_loop
-    metrics = loop.evaluator.metrics if loop is not None else ()
-    if not any(isinstance(metric, TALMetric) for metric in metrics):
-        return
-    dataset = loop.dataloader.dataset
-    truth = {
-        info['video_name']: info['annotations']
-        for info in map(dataset.get_data_info, range(len(dataset)))
-        if 'annotations' in info
-    }
-    try:
-        if truth and not len(segment_column(truth, 'ground truth')):
-            raise no_segments(truth)
-    except ValueError as error:
-        raise AnnotationError(f'the validation set cannot be evaluated: {error}') from error
+    for key, value in (options or {}).items():
+        top, *rest = key.split('.')
+        if not rest and top in cfg and top not in _READ:
+            _set_everywhere(cfg, top, value)
+            continue
+        if top not in cfg and top not in _READ:
+            raise ConfigError(
+                f'--cfg-options {key}: the config has no {top!r}{_nearest(top, {*cfg, *_READ})}'
+            )
+        _check_branch(cfg, key)
+        cfg.merge_from_dict({key: value})
+
+
+def _set_everywhere(cfg: Config, name: str, value: Any) -> None:
+    before = cfg[name]
+    content = {key: part for key, part in cfg.items() if key != name}
+    if name == 'data_root' and isinstance(before, str) and before.strip('/'):
+        # Also what lies below it: a folder of features, an annotation file.
+        changes = {
+            path: os.path.join(str(value), part.removeprefix(before).lstrip('/'))
+            for path, part in _walk(content)
+            if isinstance(part, str)
+            and (part == before or part.startswith(before.rstrip('/') + '/'))
+        }
+    else:
+        paths = (path for path, part in _walk(content) if part == before)
+        changes = {path: value for path in paths if _last(path) == name}
+    if not changes:
+        users = [path for path, part in _walk(content) if part == before and part is not None]
+        hint = f'; {first_few(users)} have its value: set these' if users else ''
+        raise ConfigError(
+            f'--cfg-options {name}: it is a variable of the config file, which is read already: '
+            f'setting it reaches nothing{hint}'
+        )
+    for path, changed in {name: value, **changes}.items():
+        cfg.merge_from_dict({path: changed})
+
+
+def _check_branch(cfg: Config, key: str) -> None:
+    """Refuse a new key in a dict whose keys are nobody's arguments.
+
+    Where a dict has a ``type``, the class refuses what it does not take.
+    """
+    here: Any = dict(cfg.items())
+    for number, name in enumerate(key.split('.')):
+        if isinstance(here, (list, tuple)):
+            if not name.isdecimal() or int(name) >= len(here):
+                return  # mmengine says it
+            here = here[int(name)]
+            continue
+        if not isinstance(here, Mapping):
+            return
+        if name not in here:
+            free = number == 0 or not here or 'type' in here or _is_schedule(key)
+            if not free:
+                where = '.'.join(key.split('.')[:number])
+                raise ConfigError(
+                    f'--cfg-options {key}: {where} has no {name!r}{_nearest(name, here)}'
+                )
+            return
+        here = here[name]
+
+
+def _is_schedule(key: str) -> bool:
+    """Dicts without a ``type`` that are arguments all the same."""
+    return key.split('.')[0] in ('train_cfg', 'val_cfg', 'test_cfg', 'randomness', 'env_cfg') or (
+        key.split('.')[0].endswith('_dataloader') and len(key.split('.')) == 2
+    )
+
+
+def _walk(content: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    items = (
+        content.items()
+        if isinstance(content, Mapping)
+        else enumerate(content)
+        if isinstance(content, (list, tuple))
+        else ()
+    )
+    for key, part in items:
+        here = f'{path}.{key}' if path else str(key)
+        yield here, part
+        yield from _walk(part, here)
+
+
+def _last(path: str) -> str:
+    return path.rpartition('.')[2]
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, map(str, known), n=3, cutoff=0.5)
+    return f'; do you mean {" or ".join(near)}?' if near else f': it has {first_few(known, 8)}'

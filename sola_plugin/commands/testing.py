@@ -24,9 +24,7 @@ from sola_plugin.necks.checkpoint import (
     weights_of,
 )
 from sola_plugin.pretraining.agreement import check_agreement, check_finite
-from sola_plugin.pretraining.runs import run_test
-
-from .cli import build_runner
+from sola_plugin.pretraining.runs import build_runner, run_test
 
 
 def test_localizer(

@@ -6,15 +6,19 @@ Light: tools import it before all that takes seconds.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import io
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
+
+from sola_plugin.io import DISK_ERRORS
+from sola_plugin.messages import printable
 
 #: Seconds that a stopped tool has to clean up, then it ends all the same.
 _GRACE = 0.7
@@ -132,6 +136,63 @@ def run_tool(main: Callable[[], None]) -> None:
         if _stop is not None and _stop.code is None:
             _stop.remove()
             _stop = None
+
+
+@contextlib.contextmanager
+def data_errors(advice: str = '') -> Iterator[None]:
+    """End with ``error: ...`` and exit code 1 where the user's data or files are at fault.
+
+    Other errors keep their traceback: they may be ours.
+
+    Args:
+        advice: What the user can do when the disk takes no more.
+    """
+    try:
+        yield
+    except BaseException as error:
+        from sola_plugin.pretraining.runs import abandon_group
+
+        abandon_group()
+        if isinstance(error, _one_line_errors()):
+            sys.exit(f'error: {printable(error)}')
+        # An error of the system without a file is, say, a connection that another rank has closed.
+        if isinstance(error, OSError) and error.filename is not None:
+            sys.exit(f'error: {printable(explain_os_error(error, advice))}')
+        raise
+
+
+def explain_os_error(error: OSError, advice: str = '') -> str:
+    """One line about a file that cannot be read or written.
+
+    Args:
+        error: It names the file.
+        advice: Added when the disk is full or read-only.
+
+    Returns:
+        The line.
+    """
+    return f'{error}; {advice}' if advice and error.errno in DISK_ERRORS else str(error)
+
+
+def _one_line_errors() -> tuple[type[Exception], ...]:
+    """Errors whose text tells the user all; what raises them takes seconds to import."""
+    from sola_plugin.datasets.annotations.model import AnnotationError
+    from sola_plugin.datasets.features.readers import FeatureError
+    from sola_plugin.evaluation.score_files import ScoreError
+    from sola_plugin.locking import BusyError
+    from sola_plugin.necks.checkpoint import CheckpointError
+
+    from .cli import ConfigError
+
+    return (
+        AnnotationError,
+        BusyError,
+        CheckpointError,
+        FeatureError,
+        FileNotFoundError,
+        ConfigError,
+        ScoreError,
+    )
 
 
 def prepare_streams() -> None:

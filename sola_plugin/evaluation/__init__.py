@@ -27,7 +27,7 @@ _MODULE_OF = {
     'Diagnosis': 'diagnosis.diagnosis',
     'Oracle': 'metrics.oracle',
     'TALEvaluator': 'tal_evaluator',
-    'TopKRecall': 'metrics.recall',
+    'TopKRecall': 'metrics.topk_recall',
     'accuracy_by_distance': 'probe.boundary_distance',
     'average_precision': 'metrics.average_precision',
     'average_recall': 'metrics.recall',
@@ -39,7 +39,7 @@ _MODULE_OF = {
     'nearest_proposals': 'metrics.oracle',
     'oracle': 'metrics.oracle',
     'read_detections': 'detection_files',
-    'topk_recall': 'metrics.recall',
+    'topk_recall': 'metrics.topk_recall',
     'write_detections': 'detection_files',
 }
 

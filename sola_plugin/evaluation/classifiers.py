@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -21,23 +22,150 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from rich.progress import track
 
-from sola_plugin.evaluation.probe.linear_model import LinearModel
+from sola_plugin import lazy_names
+from sola_plugin.io import atomic_write
 from sola_plugin.segments import segment_means
+from sola_plugin.size_limits import member_shape
 
-from .score_files import ScoreError, ScoreFile, checked_top_k, top_detections
+from .tal_metric import feature_span, read_metainfo
 
-__all__ = [
-    'LinearClassifier',
-    'ScoreError',
-    'ScoreFile',
-    'StoredClassifier',
-    'feature_span',
-    'read_metainfo',
-    'top_detections',
-]
+#: Score files build on what is here, and are found here too.
+__getattr__ = lazy_names(
+    'sola_plugin.evaluation', dict.fromkeys(('ScoreError', 'ScoreFile'), 'score_files')
+)
 
-#: What mmaction2 notes of the time axis.
-_STOCK_KEYS = ('duration_second', 'duration_frame', 'feature_frame')
+
+def top_detections(
+    proposals: Sequence[Mapping[str, Any]],
+    class_scores: np.ndarray,
+    labels: Sequence[str],
+    top_k: int,
+) -> list[dict]:
+    """Give every proposal its best classes.
+
+    Args:
+        proposals: ``n`` dicts with ``segment`` (seconds) and ``score``.
+        class_scores: ``(n, n_class)``, or ``(1, n_class)`` for all proposals alike.
+        labels: The ``n_class`` names.
+        top_k: Number of classes that each proposal gets.
+
+    Returns:
+        ``n * min(top_k, n_class)`` dicts ``segment, label, score``, proposal after proposal, the
+        best class first.
+    """
+    class_scores = np.broadcast_to(class_scores, (len(proposals), len(labels)))
+    best = np.argsort(-class_scores, axis=1, kind='stable')[:, :top_k]
+    return [
+        {
+            'segment': list(proposal['segment']),
+            'label': labels[c],
+            'score': float(proposal['score'] * scores[c]),
+        }
+        for proposal, scores, classes in zip(proposals, class_scores, best)
+        for c in classes
+    ]
+
+
+def checked_top_k(top_k: int) -> int:
+    """Return a number of classes for each proposal, or refuse it."""
+    if top_k < 1:
+        raise ValueError(f'top_k must be at least 1, got {top_k}')
+    return top_k
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Fitted weights.
+
+    Attributes:
+        labels: ``(K,)`` text, the classes.
+        mean: ``(C,)``, subtracted from the features.
+        scale: ``(C,)``, what they are then divided by.
+        weight: ``(K, C)``.
+        bias: ``(K,)``.
+        settings: What the weights were fitted on, as text.
+    """
+
+    labels: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    settings: str = ''
+
+    @classmethod
+    def fit(
+        cls, samples: np.ndarray, labels: Sequence[str], C: float = 1.0, settings: str = ''
+    ) -> LinearModel:
+        """Fit by scikit-learn, without random numbers.
+
+        Args:
+            samples: ``(n, C)``.
+            labels: One for each; at least one.
+            C: Inverse of the regularisation, scikit-learn's.
+            settings: See the class.
+
+        Returns:
+            The weights; of a single class all zero, so that its probability is 1.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(samples)
+        classes = np.unique(np.array(labels))
+        weight, bias = np.zeros((len(classes), samples.shape[1])), np.zeros(len(classes))
+        if len(classes) > 1:
+            fitted = LogisticRegression(C=C, max_iter=1000).fit(scaler.transform(samples), labels)
+            # Of two classes there is one row, the second one's; the first one's logit is 0.
+            weight[-len(fitted.coef_) :], bias[-len(fitted.coef_) :] = (
+                fitted.coef_,
+                fitted.intercept_,
+            )
+        return cls(classes, scaler.mean_, scaler.scale_, weight, bias, settings)
+
+    def probabilities(self, samples: np.ndarray) -> np.ndarray:
+        """Class probabilities.
+
+        Args:
+            samples: ``(n, C)``.
+
+        Returns:
+            float64 ``(n, K)``, rows sum to 1.
+        """
+        logits = (samples - self.mean) / self.scale @ self.weight.T + self.bias
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a ``.npz`` file; it appears under its name only when it is complete."""
+        arrays: dict[str, Any] = {
+            field.name: np.asarray(getattr(self, field.name)) for field in fields(self)
+        }
+        with atomic_write(path, 'wb') as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> LinearModel:
+        """Read a file of :meth:`save`; no code in it is run.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is not such a file.
+        """
+        names = [field.name for field in fields(cls)]
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                for info in file.zip.infolist():
+                    member_shape(file.zip, info)
+                content = {name: file[name] for name in names}
+        except FileNotFoundError:
+            raise FileNotFoundError(f'classifier {os.fspath(path)} does not exist') from None
+        except Exception as error:  # NumPy raises many kinds for a torn or foreign file
+            raise ValueError(
+                f'cannot read the classifier {os.fspath(path)}: {error}. Expected a .npz file '
+                f'with {", ".join(names)}, as tools/test.py writes it'
+            ) from error
+        return cls(**dict(content, settings=str(content['settings'])))
 
 
 class _SegmentClassifier:
@@ -179,41 +307,3 @@ class StoredClassifier(_SegmentClassifier):
     def __init__(self, path: str | os.PathLike, top_k: int = 2) -> None:
         self.model, self.top_k = LinearModel.load(path), checked_top_k(top_k)
         self.name = f'the classifier {os.fspath(path)}'
-
-
-def read_metainfo(metainfo: Mapping[str, Any], key: str) -> Any:
-    """Return ``metainfo[key]``.
-
-    Raises:
-        ValueError: The key is missing; the message says how to get it into the metainfo.
-    """
-    if key not in metainfo:
-        raise ValueError(_missing(metainfo, repr(key)))
-    return metainfo[key]
-
-
-def feature_span(metainfo: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the ``(start, end)`` in seconds that a video's features cover.
-
-    With mmaction2's own annotation keys, the features cover ``feature_frame`` of ``duration_frame``
-    frames from the start of the video.
-
-    Raises:
-        ValueError: Neither ``feature_span`` nor all of mmaction2's keys are there.
-    """
-    if 'feature_span' in metainfo:
-        start, end = metainfo['feature_span']
-        return float(start), float(end)
-    if any(key not in metainfo for key in _STOCK_KEYS):
-        stock = ', '.join(map(repr, _STOCK_KEYS))
-        raise ValueError(_missing(metainfo, f"'feature_span' (or {stock})"))
-    seconds, frames, covered = (float(metainfo[key]) for key in _STOCK_KEYS)
-    return 0.0, covered / frames * seconds
-
-
-def _missing(metainfo: Mapping[str, Any], keys: str) -> str:
-    return (
-        f'the data sample of video {metainfo.get("video_name", "?")!r} has no {keys} in its '
-        "metainfo: add it to 'meta_keys' of the packing transform (PackLocalizationInputs) in "
-        "this dataset's pipeline"
-    )

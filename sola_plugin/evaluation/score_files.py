@@ -14,6 +14,8 @@ from mmengine.fileio import load
 
 from sola_plugin.messages import first_few
 
+from .classifiers import checked_top_k, top_detections
+
 
 class ScoreError(ValueError):
     """A file of class scores cannot be used."""
@@ -21,37 +23,6 @@ class ScoreError(ValueError):
 
 #: What :class:`ScoreFile` can make probabilities with.
 TRANSFORMS = ('sigmoid', 'softmax')
-
-
-def top_detections(
-    proposals: Sequence[Mapping[str, Any]],
-    class_scores: np.ndarray,
-    labels: Sequence[str],
-    top_k: int,
-) -> list[dict]:
-    """Give every proposal its best classes.
-
-    Args:
-        proposals: ``n`` dicts with ``segment`` (seconds) and ``score``.
-        class_scores: ``(n, n_class)``, or ``(1, n_class)`` for all proposals alike.
-        labels: The ``n_class`` names.
-        top_k: Number of classes that each proposal gets.
-
-    Returns:
-        ``n * min(top_k, n_class)`` dicts ``segment, label, score``, proposal after proposal, the
-        best class first.
-    """
-    class_scores = np.broadcast_to(class_scores, (len(proposals), len(labels)))
-    best = np.argsort(-class_scores, axis=1, kind='stable')[:, :top_k]
-    return [
-        {
-            'segment': list(proposal['segment']),
-            'label': labels[c],
-            'score': float(proposal['score'] * scores[c]),
-        }
-        for proposal, scores, classes in zip(proposals, class_scores, best)
-        for c in classes
-    ]
 
 
 @TASK_UTILS.register_module()
@@ -210,10 +181,3 @@ def _is_challenge(results: Any) -> bool:
         )
         for entries in results.values()
     )
-
-
-def checked_top_k(top_k: int) -> int:
-    """Return a number of classes for each proposal, or refuse it."""
-    if top_k < 1:
-        raise ValueError(f'top_k must be at least 1, got {top_k}')
-    return top_k

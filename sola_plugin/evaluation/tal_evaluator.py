@@ -11,7 +11,8 @@ import numpy as np
 
 from sola_plugin.evaluation.metrics.average_precision import average_precision
 from sola_plugin.evaluation.metrics.columns import Entries, PerVideo
-from sola_plugin.evaluation.metrics.recall import average_recall, check_top_k, topk_recall
+from sola_plugin.evaluation.metrics.recall import average_recall, check_top_k
+from sola_plugin.evaluation.metrics.topk_recall import topk_recall
 from sola_plugin.messages import first_few
 from sola_plugin.segments import resolve_thresholds
 

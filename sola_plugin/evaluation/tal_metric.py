@@ -17,9 +17,11 @@ from mmengine.logging import print_log
 from sola_plugin.evaluation.metrics.columns import PerVideo
 from sola_plugin.io import atomic_write
 
-from .classifiers import feature_span, read_metainfo  # importing it registers the classifiers
 from .detection_files import write_detections
 from .tal_evaluator import TALEvaluator, measure_coverage
+
+#: What mmaction2 notes of the time axis.
+_STOCK_KEYS = ('duration_second', 'duration_frame', 'feature_frame')
 
 
 @METRICS.register_module()
@@ -249,3 +251,41 @@ def _named(name: str, summary: Mapping[str, Any]) -> dict[str, float]:
         name: summary['average'],
         **{f'{name}@{tiou}': value for tiou, value in summary['per_tiou'].items()},
     }
+
+
+def read_metainfo(metainfo: Mapping[str, Any], key: str) -> Any:
+    """Return ``metainfo[key]``.
+
+    Raises:
+        ValueError: The key is missing; the message says how to get it into the metainfo.
+    """
+    if key not in metainfo:
+        raise ValueError(_missing(metainfo, repr(key)))
+    return metainfo[key]
+
+
+def feature_span(metainfo: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the ``(start, end)`` in seconds that a video's features cover.
+
+    With mmaction2's own annotation keys, the features cover ``feature_frame`` of ``duration_frame``
+    frames from the start of the video.
+
+    Raises:
+        ValueError: Neither ``feature_span`` nor all of mmaction2's keys are there.
+    """
+    if 'feature_span' in metainfo:
+        start, end = metainfo['feature_span']
+        return float(start), float(end)
+    if any(key not in metainfo for key in _STOCK_KEYS):
+        stock = ', '.join(map(repr, _STOCK_KEYS))
+        raise ValueError(_missing(metainfo, f"'feature_span' (or {stock})"))
+    seconds, frames, covered = (float(metainfo[key]) for key in _STOCK_KEYS)
+    return 0.0, covered / frames * seconds
+
+
+def _missing(metainfo: Mapping[str, Any], keys: str) -> str:
+    return (
+        f'the data sample of video {metainfo.get("video_name", "?")!r} has no {keys} in its '
+        "metainfo: add it to 'meta_keys' of the packing transform (PackLocalizationInputs) in "
+        "this dataset's pipeline"
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from mmengine.dist import get_dist_info, is_distributed, is_main_process
 from mmengine.logging import print_log
@@ -54,6 +55,20 @@ def prepare_determinism(cfg: Config) -> None:
     """
     if (cfg.get('randomness') or {}).get('deterministic'):
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner of a config, of the class that ``runner_type`` names.
+
+    Args:
+        cfg: Runner config.
+
+    Returns:
+        The Runner.
+    """
+    name_run(cfg)
+    prepare_determinism(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 #: Ranks that share no gradients wait for each other at the end, as long as the slowest one works.
@@ -120,6 +135,21 @@ def abandon_group() -> None:
     """
     if is_distributed() and torch.distributed.get_backend() == 'nccl':
         atexit.unregister(leave_group)
+
+
+def checkpoint_path(name: str) -> str:
+    """A checkpoint file; a ``type`` for arguments of argparse.
+
+    Args:
+        name: The file, or the ``last_checkpoint`` of a work dir, in which mmengine names it.
+    """
+    if os.path.basename(name) != 'last_checkpoint' or not os.path.isfile(name):
+        return name
+    with open(name, encoding='utf-8') as file:
+        last = file.read().strip()
+    # The work dir may have been moved, or the command is typed elsewhere.
+    beside = os.path.join(os.path.dirname(name), os.path.basename(last))
+    return last if os.path.isfile(last) or not os.path.isfile(beside) else beside
 
 
 def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:

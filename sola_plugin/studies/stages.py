@@ -17,9 +17,9 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from sola_plugin import __version__
-from sola_plugin.commands.cli import train_localizer
 from sola_plugin.commands.probing.methods import probe_localizer
 from sola_plugin.commands.testing import test_localizer
+from sola_plugin.commands.training import train_localizer
 from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, prepare_watch
 from sola_plugin.io import atomic_write
 from sola_plugin.pretraining.run import pretrain

@@ -8,7 +8,7 @@ import json
 import pytest
 from mmengine.config import Config
 
-from sola_plugin.commands.config_options import ConfigError, merge_options, read_config
+from sola_plugin.commands.cli import ConfigError, merge_options, read_config
 from sola_plugin.commands.shipped import config_names, config_path
 from tests.conftest import ROOT, localization_config
 

@@ -17,7 +17,7 @@ from sola_plugin.datasets.features.safe_pickle import (
     load_arrays,
     load_object_npy,
 )
-from sola_plugin.npy_headers import read_npy_header
+from sola_plugin.size_limits import read_npy_header
 
 CONTENT = {
     'float': np.arange(6, dtype=np.float32).reshape(2, 3),

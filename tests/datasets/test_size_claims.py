@@ -23,7 +23,7 @@ from sola_plugin.datasets.features.safe_pickle import (
     load_arrays,
     load_object_npy,
 )
-from sola_plugin.evaluation.probe.linear_model import LinearModel
+from sola_plugin.evaluation.classifiers import LinearModel
 from sola_plugin.necks import read_sola
 from sola_plugin.size_limits import VARIABLE
 from tests.datasets.test_safe_pickle import Call

@@ -9,8 +9,12 @@ import torch
 from mmaction.registry import DATASETS, TASK_UTILS
 from mmaction.structures import ActionDataSample
 
-from sola_plugin.evaluation.classifiers import LinearClassifier, ScoreFile, StoredClassifier
-from sola_plugin.evaluation.probe.linear_model import LinearModel
+from sola_plugin.evaluation.classifiers import (
+    LinearClassifier,
+    LinearModel,
+    ScoreFile,
+    StoredClassifier,
+)
 
 PROPOSALS = [{'segment': [0.0, 1.0], 'score': 0.5}, {'segment': [2.0, 4.0], 'score': 0.25}]
 LABELS = ('run', 'jump', 'sleep')

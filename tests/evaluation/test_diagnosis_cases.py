@@ -15,7 +15,7 @@ from sola_plugin.evaluation.diagnosis.buckets import (
 )
 from sola_plugin.evaluation.diagnosis.diagnosis import diagnose
 from sola_plugin.evaluation.diagnosis.errors import KINDS, error_kinds, missed_segments
-from sola_plugin.evaluation.metrics.matching import match_detections
+from sola_plugin.evaluation.metrics.average_precision import match_detections
 from tests.reference import ALL_CASES, THUMOS14_CASES, database_of
 
 KIND_COUNTS = {kind: 0 for kind in KINDS}

@@ -8,7 +8,8 @@ import atexit
 import pytest
 import torch
 
-from sola_plugin.commands.cli import data_errors, load_config
+from sola_plugin.commands.cli import load_config
+from sola_plugin.commands.tool import data_errors
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.pretraining.runs import leave_group
 

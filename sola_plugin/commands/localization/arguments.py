@@ -12,12 +12,12 @@ from typing import Any
 from mmengine.config import DictAction
 from torch import nn
 
-from sola_plugin.commands.arguments import checkpoint_path
 from sola_plugin.commands.extraction.encoder_options import EncoderChoice
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.datasets.features.open import describe_source
 from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.evaluation.score_files import TRANSFORMS, ScoreFile
+from sola_plugin.pretraining.runs import checkpoint_path
 
 from .localizing import class_names, find_classifier
 from .video_features import dataset_options, features_of

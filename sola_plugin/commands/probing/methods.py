@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
-from sola_plugin.commands.config_options import read_config
+from sola_plugin.commands.cli import read_config
 from sola_plugin.commands.testing import check_fits
 from sola_plugin.datasets.tal_dataset import TALFeatureDataset
 from sola_plugin.evaluation.probe.boundary_distance import KINDS, check_edges

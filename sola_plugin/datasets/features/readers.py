@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sola_plugin import npy_headers
+from sola_plugin import size_limits
 from sola_plugin.size_limits import SizeError, allowed_bytes, check_size, check_torch_file
 
 from .csv_reader import read_csv
@@ -114,7 +114,7 @@ def _refuse_objects(path: Path) -> None:
     """Say what an ``.npy`` of Python objects is, which cannot be mapped into memory."""
     with path.open('rb') as file:
         try:
-            _, _, dtype = npy_headers.read_npy_header(file)
+            _, _, dtype = size_limits.read_npy_header(file)
         except ValueError:
             return  # damaged, which the caller says
     if dtype.hasobject:
@@ -167,14 +167,14 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def member_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
-    """See :func:`sola_plugin.npy_headers.member_shape`.
+    """See :func:`sola_plugin.size_limits.member_shape`.
 
     Raises:
         FeatureError: The header promises more than follows.
     """
     try:
-        return npy_headers.member_shape(archive, info)
-    except npy_headers.HeaderError as error:
+        return size_limits.member_shape(archive, info)
+    except size_limits.HeaderError as error:
         raise FeatureError(str(error)) from error
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from sola_plugin.npy_headers import read_npy_header, refuse_missing
+from sola_plugin.size_limits import read_npy_header, refuse_missing
 
 
 class UnsafePickleError(pickle.UnpicklingError):

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sola_plugin.evaluation.metrics.average_precision import class_precision
+from sola_plugin.evaluation.metrics.average_precision import class_precision, match_detections
 from sola_plugin.evaluation.metrics.columns import PerVideo, video_column
-from sola_plugin.evaluation.metrics.matching import match_detections
 from sola_plugin.segments import ACTIVITYNET, resolve_thresholds
 
 from .buckets import Buckets, resolve_buckets, segment_properties

@@ -6,9 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sola_plugin.evaluation.metrics.average_precision import class_precision, precision_at_ranks
+from sola_plugin.evaluation.metrics.average_precision import (
+    Matches,
+    class_precision,
+    overlap,
+    precision_at_ranks,
+)
 from sola_plugin.evaluation.metrics.columns import equal_pairs
-from sola_plugin.evaluation.metrics.matching import Matches, overlap, rank_in_group
+from sola_plugin.evaluation.metrics.recall import rank_in_group
 
 #: Below this tIoU with every true segment of its video, a detection is one of the background.
 BACKGROUND_TIOU = 0.1

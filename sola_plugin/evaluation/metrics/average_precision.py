@@ -1,4 +1,4 @@
-"""Mean average precision of temporal detections, as the ActivityNet evaluator defines it."""
+"""Mean average precision as the ActivityNet evaluator defines it, and the matching behind it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sola_plugin.segments import ACTIVITYNET, by_threshold, resolve_thresholds
+from sola_plugin.segments import ACTIVITYNET, aligned_iou, by_threshold, resolve_thresholds
 
-from .columns import PerVideo
-from .matching import match_detections
+from .columns import ClassColumns, PerVideo, class_columns, equal_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,3 +169,150 @@ def precision_at_ranks(
     false = seen - true
     true = true * scale
     return true / np.maximum(true + false, np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches(ClassColumns):
+    """Result of :func:`match_detections`: the columns, and which detection takes which segment.
+
+    Detections in videos that the ground truth does not list are false positives of their class.
+
+    Attributes:
+        tiou_thresholds: ``(n_tiou,)``.
+        partner: Row of ``true`` that each detection takes, or -1 for a false positive, ``(n_tiou,
+            n)``.
+    """
+
+    tiou_thresholds: np.ndarray
+    partner: np.ndarray
+
+    @property
+    def is_true(self) -> np.ndarray:
+        """True positives, bool ``(n_tiou, n)``."""
+        return self.partner >= 0
+
+    @property
+    def positives(self) -> np.ndarray:
+        """Number of true segments of every class ``(n_class,)``, at least 1."""
+        return np.bincount(self.true_class)
+
+
+def match_detections(
+    ground_truth: PerVideo, detections: PerVideo, tiou_thresholds: np.ndarray
+) -> Matches:
+    """Match detections with true segments of their video and class, at every threshold on its own.
+
+    In order of falling score, each detection takes the free segment with the highest tIoU, if that
+    is at least the threshold. Of equal scores, and of equal tIoUs, the later entry comes first.
+
+    Args:
+        ground_truth: ``{video: [{'segment': [start, end], 'label': str}]}``, seconds.
+        detections: ``{video: [{'segment', 'label', 'score'}]}``, in the same unit.
+        tiou_thresholds: ``(n_tiou,)`` in ``(0, 1]``.
+
+    Returns:
+        The matches.
+
+    Raises:
+        ValueError: The ground truth has no segments, an entry lacks a key, or a number is not
+            finite or a segment reversed; the message names the video.
+    """
+    columns = class_columns(ground_truth, detections)
+    num_labels = len(columns.labels)
+    partner = _partners(
+        columns.found,
+        columns.found_video * num_labels + columns.found_class,
+        columns.true,
+        columns.true_video * num_labels + columns.true_class,
+        tiou_thresholds,
+    )
+    return Matches(**vars(columns), tiou_thresholds=tiou_thresholds, partner=partner)
+
+
+def overlap(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """The tIoU as the matching sees it: infinite for two segments without length.
+
+    The official code divides 0 by 0 for them, and the NaN comes first and passes every threshold.
+    ActivityNet has such annotations, so its figures depend on it.
+
+    Args:
+        found: Detected segments ``(n, 2)``.
+        true: True segments beside them ``(n, 2)``.
+
+    Returns:
+        ``(n,)``.
+    """
+    tiou = aligned_iou(found, true)
+    tiou[(np.diff(found).ravel() == 0) & (np.diff(true).ravel() == 0)] = np.inf
+    return tiou
+
+
+def _partners(
+    found: np.ndarray,
+    found_key: np.ndarray,
+    true: np.ndarray,
+    true_key: np.ndarray,
+    thresholds: np.ndarray,
+) -> np.ndarray:
+    """Find the true segment that each detection takes.
+
+    Args:
+        found: Detected segments ``(n, 2)``; those of equal key in order of falling score.
+        found_key: Video and class of each, one integer ``(n,)``.
+        true: True segments ``(m, 2)``.
+        true_key: Video and class of each ``(m,)``.
+        thresholds: ``(n_tiou,)``.
+
+    Returns:
+        Row of ``true`` or -1, ``(n_tiou, n)``.
+    """
+    detection, truth = equal_pairs(found_key, true_key)
+    tiou = overlap(found[detection], true[truth])
+    near = np.flatnonzero(tiou >= thresholds.min())
+    near = near[np.lexsort((-truth[near], -tiou[near], detection[near]))]
+    detection, truth, tiou = detection[near], truth[near], tiou[near]
+    # Each threshold is a matching problem of its own; numbering its nodes apart solves all at once.
+    level, edge = np.nonzero(tiou >= thresholds[:, None])
+    partner = _first_come_matching(
+        level * len(found) + detection[edge],
+        level * len(true) + truth[edge],
+        len(thresholds) * len(found),
+        len(thresholds) * len(true),
+    )
+    np.remainder(partner, len(true), out=partner, where=partner >= 0)
+    return partner.reshape(len(thresholds), len(found))
+
+
+def _first_come_matching(
+    left: np.ndarray, right: np.ndarray, num_left: int, num_right: int
+) -> np.ndarray:
+    """Match greedily: edge after edge is taken if both of its ends are still free.
+
+    An edge that comes before all other edges at its two ends is taken whatever happens elsewhere.
+    So all such edges can be taken at once, their neighbours dropped, and the rest treated likewise.
+    The number of rounds is at most the number of right nodes in a connected part (the segments of
+    one class in one video).
+
+    Args:
+        left: Left node of every edge ``(n_edges,)``, ascending.
+        right: Right node of every edge ``(n_edges,)``.
+        num_left: Number of left nodes.
+        num_right: Number of right nodes.
+
+    Returns:
+        ``(num_left,)``: the right node that each left node got, or -1.
+    """
+    # The largest array of an evaluation: there are no two thousand million true segments.
+    partner = np.full(num_left, -1, dtype=np.int32)
+    right_taken = np.zeros(num_right, dtype=bool)
+    first_at_right = np.zeros(num_right, dtype=np.int64)
+    while len(left):
+        edges = np.arange(len(left))
+        first_at_left = np.r_[True, left[1:] != left[:-1]]
+        first_at_right[right[::-1]] = edges[::-1]  # of repeated indices, the last assignment stays
+        taken = first_at_left & (first_at_right[right] == edges)
+        partner[left[taken]] = right[taken]
+        right_taken[right[taken]] = True
+        free = (partner[left] < 0) & ~right_taken[right]
+        left, right = left[free], right[free]
+    return partner

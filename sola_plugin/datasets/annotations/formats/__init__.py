@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sola_plugin.io import read_text
 from sola_plugin.messages import first_few
 
 from . import csv_files, epic_kitchens, json_reader, json_writer, thumos14
 from .csv_tables import header
-from .records import AnnotationError, AnnotationFile, Options, Video, join, parse_number, read_text
+from .records import AnnotationError, AnnotationFile, Options, Video, parse_number
 
 __all__ = [
     'FORMATS',
@@ -27,6 +28,10 @@ __all__ = [
 _NUM_FIRST_BYTES = 1 << 16
 
 
+#: Reads files (or folders) of one data set.
+Reader = Callable[[Sequence[Path], Options], AnnotationFile]
+
+
 @dataclasses.dataclass(frozen=True)
 class Format:
     """How a format is read and written.
@@ -40,47 +45,88 @@ class Format:
     """
 
     title: str
-    read: Callable[[Sequence[Path], Options], AnnotationFile]
+    read: Reader
     write: Callable[[Path, Mapping[str, Video], Options], list[str]]
     holds: frozenset[str]
 
+
+def _each(read: Callable[[Path, Options], AnnotationFile]) -> Reader:
+    """From the reader of a file to one of several, which know nothing of each other."""
+    return lambda paths, options: _join([(path, read(path, options)) for path in paths])
+
+
+def _join(files: Sequence[tuple[Path, AnnotationFile]]) -> AnnotationFile:
+    """Put files together. Where there are several, faults and notes name the file.
+
+    Raises:
+        AnnotationError: A video is in two of the files.
+    """
+    if len(files) == 1:
+        return files[0][1]
+    origin: dict[str, Path] = {}
+    videos: dict[str, Video] = {}
+    texts: dict[str, list[str]] = dict(faults=[], repeated_keys=[], notes=[])
+    forms: list[str] = []
+    for path, file in files:
+        both = [video_id for video_id in file.videos if video_id in origin]
+        if both:
+            raise AnnotationError(
+                f'{len(both)} videos are in {origin[both[0]]} and in {path}: '
+                f'{first_few(map(repr, both))}. Expected each in one file'
+            )
+        origin.update(dict.fromkeys(file.videos, path))
+        videos.update(file.videos)
+        for name, found in texts.items():
+            found += [f'{path}: {text}' for text in getattr(file, name)]
+        forms += [file.form] * (file.form not in forms)
+    return AnnotationFile(
+        videos,
+        tuple(texts['faults']),
+        tuple(texts['repeated_keys']),
+        tuple(texts['notes']),
+        ' and '.join(forms),
+    )
+
+
+#: JSON of which only the contents tell the form.
+_read_json = _each(json_reader.read_any)
 
 #: All formats by name.
 FORMATS: Mapping[str, Format] = {
     'activitynet': Format(
         'ActivityNet-1.3 JSON',
-        json_reader.read_database,
+        _each(json_reader.read_database),
         json_writer.write_activitynet,
         frozenset({'subset', 'empty'}),
     ),
     'opentad': Format(
         'OpenTAD and ActionFormer JSON',
-        json_reader.read_database,
+        _each(json_reader.read_database),
         json_writer.write_opentad,
         frozenset({'subset', 'fps', 'num_frames', 'empty'}),
     ),
     'hacs': Format(
         'HACS Segments v1.1 JSON',
-        json_reader.read_database,
+        _each(json_reader.read_database),
         json_writer.write_hacs,
         frozenset({'subset', 'empty'}),
     ),
     'mmaction': Format(
         'mmaction2 flat JSON',
-        json_reader.read_flat,
+        _each(json_reader.read_flat),
         json_writer.write_mmaction,
         frozenset({'subset', 'fps', 'num_frames', 'feature_span', 'empty'}),
     ),
     'csv': Format(
         'CSV with video,start,end,label',
-        csv_files.read,
+        _each(csv_files.read),
         csv_files.write,
         frozenset({'subset', 'fps', 'num_frames', 'empty'}),
     ),
     'thumos14': Format('THUMOS14 text files', thumos14.read, thumos14.write, frozenset({'subset'})),
     'epic': Format(
         'EPIC-Kitchens-100 CSV',
-        epic_kitchens.read,
+        _each(epic_kitchens.read),
         epic_kitchens.write,
         frozenset({'subset', 'fps'}),
     ),
@@ -107,10 +153,10 @@ def read_annotations(
     options = options or Options()
     if form is not None:
         return FORMATS[form].read(paths, options)
-    readers: dict[Callable[[Sequence[Path], Options], AnnotationFile], list[Path]] = {}
+    readers: dict[Reader, list[Path]] = {}
     for path in paths:
         readers.setdefault(_reader(path), []).append(path)
-    return join([(group[0], read(group, options)) for read, group in readers.items()])
+    return _join([(group[0], read(group, options)) for read, group in readers.items()])
 
 
 def write_annotations(
@@ -144,23 +190,26 @@ def write_annotations(
     return lost + FORMATS[form].write(path, videos, options or Options())
 
 
-def _reader(path: Path) -> Callable[[Sequence[Path], Options], AnnotationFile]:
+def _reader(path: Path) -> Reader:
     """Tell by the contents how to read."""
     if path.is_dir():
         return thumos14.read
-    text = read_text(path, _NUM_FIRST_BYTES).lstrip()
+    try:
+        text = read_text(path, _NUM_FIRST_BYTES).lstrip()
+    except ValueError as error:
+        raise AnnotationError(str(error)) from error
     if not text:
         raise AnnotationError(f'{path}: the file is empty')
     if text[0] in '{[':
-        return json_reader.read_any
+        return _read_json
     words = text.splitlines()[0].split()
     if len(words) == 3 and None not in map(parse_number, words[1:]):
         return thumos14.read
     columns = header(text)
     if set(epic_kitchens.REQUIRED) <= set(columns):
-        return epic_kitchens.read
+        return FORMATS['epic'].read
     if 'video' in columns or {'start', 'end'} <= set(columns):
-        return csv_files.read
+        return FORMATS['csv'].read
     raise AnnotationError(
         f'{path}: expected JSON, a CSV with the header {",".join(csv_files.REQUIRED)}, or lines '
         f'"video start end", got {text.splitlines()[0][:80]!r}. Known formats: {", ".join(FORMATS)}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from .records import (
     group_rows,
     parse_number,
     parse_seconds,
-    read_each,
 )
 
 REQUIRED = ('video', 'start', 'end', 'label')
@@ -27,7 +26,7 @@ _NO_DURATIONS = (
 )
 
 
-def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
+def read(path: Path, options: Options) -> AnnotationFile:
     """Read plain CSV.
 
     The header says which column is which: ``video``, ``start``, ``end``, ``label``, and, if there
@@ -36,17 +35,23 @@ def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
     nor label is a video without actions. Cells are apart by commas, semicolons or tabs.
 
     Args:
-        paths: The files.
+        path: The file.
         options: ``durations`` of videos without ``duration``.
 
     Returns:
-        The videos of all files.
+        The videos.
 
     Raises:
-        AnnotationError: A file is no such table, or durations are not known.
+        AnnotationError: It is no such table, or durations are not known.
         FileNotFoundError: There is no such file.
     """
-    return read_each(lambda path: _read(path, options), paths)
+    table = read_table(path)
+    others = table.require(REQUIRED, OPTIONAL)
+    videos, faults = group_rows(
+        by_video(table, 'video'), _parse, options.durations, path, _NO_DURATIONS
+    )
+    notes = [f'column {name!r} is not kept' for name in others]
+    return AnnotationFile(videos, faults, notes=tuple(notes), form='csv')
 
 
 def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str]:
@@ -72,16 +77,6 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
     used = [name for name in OPTIONAL if any(known[name] is not None for known in facts.values())]
     write_table(path, (*REQUIRED, *used), _rows(videos, facts))
     return []
-
-
-def _read(path: Path, options: Options) -> AnnotationFile:
-    table = read_table(path)
-    others = table.require(REQUIRED, OPTIONAL)
-    videos, faults = group_rows(
-        by_video(table, 'video'), _parse, options.durations, path, _NO_DURATIONS
-    )
-    notes = [f'column {name!r} is not kept' for name in others]
-    return AnnotationFile(videos, faults, notes=tuple(notes), form='csv')
 
 
 def _parse(row: Mapping[str, str], where: str) -> tuple[dict | None, dict[str, Any]]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from sola_plugin.messages import first_few
 
 from .csv_tables import TextTable, by_video, read_durations, read_table, write_table
 from .records import (
@@ -20,7 +18,6 @@ from .records import (
     group_rows,
     new_folder,
     parse_seconds,
-    read_each,
     require_subsets,
 )
 
@@ -48,7 +45,7 @@ _VIDEO_INFO = 'EPIC_100_video_info.csv'
 _FILE_NAME = re.compile(r'EPIC_100_(.+?)(?:_timestamps)?\.csv(?:\.gz)?')
 
 
-def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
+def read(path: Path, options: Options) -> AnnotationFile:
     """Read ``EPIC_100_train.csv``, ``EPIC_100_validation.csv`` or ``EPIC_100_test_timestamps.csv``.
 
     The name of a file tells the subset. A label is a *class*: the columns ``verb`` and ``noun``
@@ -58,25 +55,53 @@ def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
     frame rates come from ``EPIC_100_video_info.csv`` beside the file.
 
     Args:
-        paths: The files.
+        path: The file.
         options: ``labels`` is ``'verb'``, ``'noun'`` or ``'action'``; ``durations``, if given, come
             before those of the file beside.
 
     Returns:
-        The videos of all files. Those of the test set, whose labels are not public, have no
+        The videos. Those of the test set, whose labels are not public, have no
         actions.
 
     Raises:
-        AnnotationError: ``labels`` is not given, a file is no such table, or durations are not
+        AnnotationError: ``labels`` is not given, it is no such table, or durations are not
             known.
         FileNotFoundError: There is no such file.
     """
     if options.labels not in LABELS:
         raise AnnotationError(
-            f'{first_few(paths)}: EPIC-Kitchens has several kinds of labels: convert the '
+            f'{path}: EPIC-Kitchens has several kinds of labels: convert the '
             f'file with tools/convert_annotations.py --labels {"|".join(LABELS)}'
         )
-    return read_each(lambda path: _read(path, options), paths)
+    name = _FILE_NAME.fullmatch(path.name)
+    table = read_table(path)
+    table.require(REQUIRED)
+    label_of = _labels(table, options.labels or '')
+    info = _video_info(path.parent)
+
+    def parse(row: Mapping[str, str], where: str) -> tuple[dict | None, dict[str, Any]]:
+        facts: dict[str, Any] = dict(subset=name[1]) if name else {}
+        if 'fps' in info.get(row['video_id'], {}):
+            facts['fps'] = info[row['video_id']]['fps']
+        segment = [_time(row[column], column, where) for column in REQUIRED[1:]]
+        return (dict(segment=segment, label=label_of(row, where)) if label_of else None), facts
+
+    durations: Durations | None = options.durations or (
+        lambda video_id: info.get(video_id, {}).get('duration')
+    )
+    videos, faults = group_rows(
+        by_video(table, 'video_id'),
+        parse,
+        durations,
+        path,
+        f'Put {_VIDEO_INFO} beside the file, or give --durations FILE',
+    )
+    kept = {*REQUIRED, 'verb_class', 'noun_class'}
+    others = ', '.join(column for column in table.columns if column not in kept)
+    notes = [f'columns {others} are not kept'] if others else []
+    if label_of is None:
+        notes.append('there are no labels (test set): the videos are read without actions')
+    return AnnotationFile(videos, faults, notes=tuple(notes), form='epic')
 
 
 def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str]:
@@ -129,38 +154,6 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
             ),
         )
     return [f'classes are numbered anew, in EPIC_100_{kind}_classes.csv']
-
-
-def _read(path: Path, options: Options) -> AnnotationFile:
-    name = _FILE_NAME.fullmatch(path.name)
-    table = read_table(path)
-    table.require(REQUIRED)
-    label_of = _labels(table, options.labels or '')
-    info = _video_info(path.parent)
-
-    def parse(row: Mapping[str, str], where: str) -> tuple[dict | None, dict[str, Any]]:
-        facts: dict[str, Any] = dict(subset=name[1]) if name else {}
-        if 'fps' in info.get(row['video_id'], {}):
-            facts['fps'] = info[row['video_id']]['fps']
-        segment = [_time(row[column], column, where) for column in REQUIRED[1:]]
-        return (dict(segment=segment, label=label_of(row, where)) if label_of else None), facts
-
-    durations: Durations | None = options.durations or (
-        lambda video_id: info.get(video_id, {}).get('duration')
-    )
-    videos, faults = group_rows(
-        by_video(table, 'video_id'),
-        parse,
-        durations,
-        path,
-        f'Put {_VIDEO_INFO} beside the file, or give --durations FILE',
-    )
-    kept = {*REQUIRED, 'verb_class', 'noun_class'}
-    others = ', '.join(column for column in table.columns if column not in kept)
-    notes = [f'columns {others} are not kept'] if others else []
-    if label_of is None:
-        notes.append('there are no labels (test set): the videos are read without actions')
-    return AnnotationFile(videos, faults, notes=tuple(notes), form='epic')
 
 
 def _labels(table: TextTable, kind: str) -> Callable[[Mapping[str, str], str], str] | None:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from sola_plugin.io import parse_json
+from sola_plugin.io import parse_json, read_text
 from sola_plugin.messages import first_few
 
-from .records import (
-    AnnotationError,
-    AnnotationFile,
-    Options,
-    Video,
-    is_finite_number,
-    parse_number,
-    read_each,
-    read_text,
-)
+from .records import AnnotationError, AnnotationFile, Options, Video, parse_number
 
 _DATABASE_KEYS = frozenset({'duration', 'subset', 'annotations', 'fps', 'frame'})
 _FLAT_KEYS = frozenset(
@@ -28,25 +20,25 @@ _FLAT_KEYS = frozenset(
 _ACTION_KEYS = frozenset({'segment', 'label', 'label_id'})
 
 
-def read_any(paths: Sequence[Path], options: Options) -> AnnotationFile:
+def read_any(path: Path, options: Options) -> AnnotationFile:
     """Read JSON of either form; what the top object holds tells which.
 
     Args:
-        paths: The files.
+        path: The file.
         options: Not used.
 
     Returns:
-        The videos of all files. ``form`` is ``'mmaction'``, ``'hacs'`` (durations are texts),
+        What is in it. ``form`` is ``'mmaction'``, ``'hacs'`` (durations are texts),
         ``'opentad'`` (there are ``label_id`` or ``frame``) or ``'activitynet'``.
 
     Raises:
-        AnnotationError: A file is not JSON, or of neither form.
+        AnnotationError: It is not JSON, or of neither form.
         FileNotFoundError: There is no such file.
     """
-    return read_each(_read, paths)
+    return _read(path)
 
 
-def read_database(paths: Sequence[Path], options: Options) -> AnnotationFile:
+def read_database(path: Path, options: Options) -> AnnotationFile:
     """Read the form of ActivityNet, HACS and OpenTAD.
 
     It is ``{"database": {id: {"duration", "subset", "annotations"}}}``.
@@ -55,10 +47,10 @@ def read_database(paths: Sequence[Path], options: Options) -> AnnotationFile:
 
     Args, Returns, Raises: See :func:`read_any`.
     """
-    return read_each(lambda path: _read(path, flat=False), paths)
+    return _read(path, flat=False)
 
 
-def read_flat(paths: Sequence[Path], options: Options) -> AnnotationFile:
+def read_flat(path: Path, options: Options) -> AnnotationFile:
     """Read the flat form of mmaction2.
 
     It is ``{id: {"duration_second", "duration_frame", "feature_frame", "annotations"}}``.
@@ -67,7 +59,7 @@ def read_flat(paths: Sequence[Path], options: Options) -> AnnotationFile:
 
     Args, Returns, Raises: See :func:`read_any`.
     """
-    return read_each(lambda path: _read(path, flat=True), paths)
+    return _read(path, flat=True)
 
 
 def _read(path: Path, flat: bool | None = None) -> AnnotationFile:
@@ -113,9 +105,8 @@ def _load(path: Path, repeated_keys: list[str]) -> Any:
             repeated_keys.extend(key for key, times in counts.items() if times > 1)
         return content
 
-    text = read_text(path)
     try:
-        return parse_json(text, path, object_pairs_hook=to_dict)
+        return parse_json(read_text(path), path, object_pairs_hook=to_dict)
     except ValueError as error:
         raise AnnotationError(str(error)) from error
 
@@ -170,7 +161,7 @@ def _get(entry: Any, key: str, where: str) -> Any:
 def _positive(entry: Any, key: str, where: str, as_text: bool = False) -> float:
     given = _get(entry, key, where)
     value: Any = parse_number(given) if as_text and isinstance(given, str) else given
-    if not is_finite_number(value) or value <= 0:
+    if not _is_finite_number(value) or value <= 0:
         raise AnnotationError(f'{where}: expected a positive number under {key!r}, got {given!r}')
     return float(value)
 
@@ -200,7 +191,7 @@ def _annotation(annotation: Any, where: str) -> dict:
     if not (
         isinstance(segment, list)
         and len(segment) == 2
-        and all(is_finite_number(time) for time in segment)
+        and all(_is_finite_number(time) for time in segment)
     ):
         raise AnnotationError(
             f"{where}: expected [start, end] in seconds under 'segment', got {segment!r}"
@@ -209,6 +200,11 @@ def _annotation(annotation: Any, where: str) -> dict:
     if not isinstance(label, str):
         raise AnnotationError(f"{where}: expected text under 'label', got {label!r}")
     return dict(segment=segment, label=label)
+
+
+def _is_finite_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _other_keys(entries: Iterable[dict], known: frozenset[str], of: str = 'video') -> list[str]:

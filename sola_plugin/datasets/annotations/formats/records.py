@@ -9,46 +9,34 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sola_plugin.io import atomic_write, read_bytes
+from sola_plugin import io
 from sola_plugin.messages import first_few
 
 _CLOCK = re.compile(r'(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)')
 
 
-def read_text(path: Path, max_bytes: int = -1) -> str:
-    """Read a UTF-8 text file, plain or gzipped, with or without a byte-order mark.
-
-    Args:
-        path: The file.
-        max_bytes: Read the beginning only, to look at; a negative number reads all.
+def read_text(path: Path) -> str:
+    """Read a text file, see :func:`sola_plugin.io.read_text`.
 
     Raises:
         AnnotationError: It is not UTF-8, or damaged.
         FileNotFoundError: There is no such file.
     """
     try:
-        data = read_bytes(path, max_bytes)
+        return io.read_text(path)
     except ValueError as error:
         raise AnnotationError(str(error)) from error
-    try:
-        return data.decode('utf-8-sig', errors='strict' if max_bytes < 0 else 'ignore')
-    except UnicodeDecodeError as error:
-        line = data.count(b'\n', 0, error.start) + 1
-        raise AnnotationError(
-            f'{path}: expected UTF-8, got byte 0x{data[error.start]:02x} in line {line}: '
-            'save the file as UTF-8'
-        ) from error
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write UTF-8, atomically; gzipped if the name ends with ``.gz``."""
     data = text.encode()
-    with atomic_write(path, 'wb') as file:
+    with io.atomic_write(path, 'wb') as file:
         file.write(gzip.compress(data, mtime=0) if os.fspath(path).endswith('.gz') else data)
 
 
@@ -70,11 +58,6 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary)
         raise
-
-
-def is_finite_number(value: Any) -> bool:
-    """Whether a JSON value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def parse_number(text: str) -> float | None:
@@ -183,44 +166,6 @@ class Options:
 
     durations: Durations | None = None
     labels: str | None = None
-
-
-def read_each(read: Callable[[Path], AnnotationFile], paths: Sequence[Path]) -> AnnotationFile:
-    """Read files one by one and put them together; see :func:`join`."""
-    return join([(path, read(path)) for path in paths])
-
-
-def join(files: Sequence[tuple[Path, AnnotationFile]]) -> AnnotationFile:
-    """Put files together. Where there are several, faults and notes name the file.
-
-    Raises:
-        AnnotationError: A video is in two of the files.
-    """
-    if len(files) == 1:
-        return files[0][1]
-    origin: dict[str, Path] = {}
-    videos: dict[str, Video] = {}
-    texts: dict[str, list[str]] = dict(faults=[], repeated_keys=[], notes=[])
-    forms: list[str] = []
-    for path, file in files:
-        both = [video_id for video_id in file.videos if video_id in origin]
-        if both:
-            raise AnnotationError(
-                f'{len(both)} videos are in {origin[both[0]]} and in {path}: '
-                f'{first_few(map(repr, both))}. Expected each in one file'
-            )
-        origin.update(dict.fromkeys(file.videos, path))
-        videos.update(file.videos)
-        for name, found in texts.items():
-            found += [f'{path}: {text}' for text in getattr(file, name)]
-        forms += [file.form] * (file.form not in forms)
-    return AnnotationFile(
-        videos,
-        tuple(texts['faults']),
-        tuple(texts['repeated_keys']),
-        tuple(texts['notes']),
-        ' and '.join(forms),
-    )
 
 
 def require_subsets(videos: Mapping[str, Video]) -> None:

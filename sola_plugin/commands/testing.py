@@ -46,7 +46,7 @@ def test_localizer(
             labels; without one, a linear classifier is fitted on the training features.
         dump: ``.pkl`` file for the raw predictions.
         score_transform: What makes probabilities of the scores, see
-            :class:`~sola_plugin.evaluation.classifiers.ScoreFile`.
+            :class:`~sola_plugin.evaluation.score_files.ScoreFile`.
 
     Returns:
         Figures by name, such as ``{'TAL/mAP': 0.559, 'TAL/mAP@0.5': ...}``; fractions.

@@ -126,7 +126,7 @@ def read_config(path: str | os.PathLike, options: Mapping[str, Any] | None = Non
         raise ConfigError(_unreadable(path, error)) from error
     # Of pure Python it has what the file imports, too.
     content = {key: part for key, part in cfg.items() if not callable(part)}
-    if any(_last(where) == 'type' and not isinstance(kind, str) for where, kind in _walk(content)):
+    if any(_last(where) == 'type' and callable(kind) for where, kind in _walk(content)):
         cfg = Config(_with_names(content), filename=cfg.filename)
     merge_options(cfg, options)
     return cfg
@@ -139,9 +139,7 @@ def _with_names(content: Any) -> Any:
     """
     if isinstance(content, Mapping):
         return {
-            key: _name_of(part)
-            if key == 'type' and not isinstance(part, str)
-            else _with_names(part)
+            key: _name_of(part) if key == 'type' and callable(part) else _with_names(part)
             for key, part in content.items()
         }
     if isinstance(content, (list, tuple)):

@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -23,6 +24,9 @@ RECORD_KEY = 'trained_with'
 #: What else than the classes is compared: of the model, and of the data.
 _OF_MODEL = ('temporal_dim', 'max_duration')
 _OF_DATA = ('feature_stride', 'feature_offset')
+
+#: Looks in a row at a loss that is not finite, among steps that a gradient scaler may skip.
+_SKIPPED = 3
 
 #: What a scheduler of mmengine counts as it goes on, and when it ends; the rest is its schedule.
 _COUNTERS = frozenset({'last_step', 'base_values', 'verbose', 'end'})
@@ -164,6 +168,8 @@ class SameScheduleHook(Hook):
             return
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
         changes = []
+        if len(states) != len(runner.param_schedulers):
+            changes.append(f'{len(states)} schedulers, now {len(runner.param_schedulers)}')
         for scheduler, state in zip(runner.param_schedulers, states):
             now = scheduler.state_dict()
             changes += [
@@ -187,6 +193,9 @@ class SameScheduleHook(Hook):
 class FiniteHook(Hook):
     """Ends a training whose loss or weights are not finite, before a checkpoint of them is written.
 
+    In half precision single steps overflow and are skipped: there, it is the third look in a row
+    that ends the training.
+
     Args:
         interval: Iterations between two looks at the loss; on a GPU a look waits for it.
     """
@@ -195,6 +204,7 @@ class FiniteHook(Hook):
 
     def __init__(self, interval: int | None = None) -> None:
         self.interval = interval or (20 if torch.cuda.is_available() else 1)
+        self._looks = 0  # in a row that saw such a loss
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -202,7 +212,8 @@ class FiniteHook(Hook):
         """Look at the terms of the loss.
 
         Raises:
-            NotFiniteError: One is NaN or infinite.
+            NotFiniteError: One is NaN or infinite, and not for the first time where steps are
+                skipped.
         """
         if not outputs or not self.every_n_train_iters(runner, self.interval):
             return
@@ -211,7 +222,8 @@ class FiniteHook(Hook):
             for name, value in outputs.items()
             if isinstance(value, Tensor) and value.numel() == 1 and not value.isfinite()
         ]
-        if bad:
+        self._looks = self._looks + 1 if bad else 0
+        if self._looks >= (_SKIPPED if isinstance(runner.optim_wrapper, AmpOptimWrapper) else 1):
             raise NotFiniteError(_what_to_do(runner, ', '.join(bad), _videos(data_batch)))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 from mmaction.registry import HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
 
 from sola_plugin.commands import load_localizer, train_localizer
 from sola_plugin.commands.testing import test_localizer as run_test
@@ -22,7 +24,7 @@ from sola_plugin.datasets.windows import fitting_geometry
 from sola_plugin.necks import SoLa
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 from sola_plugin.pretraining import agreement
-from sola_plugin.pretraining.agreement import NotFiniteError
+from sola_plugin.pretraining.agreement import FiniteHook, NotFiniteError
 from sola_plugin.pretraining.losses import similarity_matching_loss
 from sola_plugin.pretraining.run import pretrain
 from sola_plugin.pretraining.tasks import SimilarityMatcher
@@ -134,6 +136,14 @@ class TestResume:
         with pytest.raises(CheckpointError, match='another schedule .* total_steps 4, now 8'):
             train_localizer(cfg)
 
+    def test_another_number_of_schedulers(self, trained):
+        root, work = trained
+        cfg = make_config(root, work)
+        cfg.resume, cfg.train_cfg.max_epochs = True, 4
+        cfg.param_scheduler.append(dict(type='ConstantLR', factor=1.0))
+        with pytest.raises(CheckpointError, match='another schedule .*: 1 schedulers, now 2'):
+            train_localizer(cfg)
+
     def test_more_epochs_of_the_same_schedule(self, trained, tmp_path):
         root, _ = trained
         cfg = make_config(root, tmp_path)
@@ -181,6 +191,18 @@ class TestNotFinite:
         assert 'loss' in message and ' nan' in message
         assert f'the last good checkpoint is {tmp_path / "epoch_1.pth"}' in message
         assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['epoch_1.pth']
+
+    def test_skipped_steps_of_half_precision(self, monkeypatch):
+        """A gradient scaler skips what overflows now and then."""
+        runner = SimpleNamespace(
+            optim_wrapper=object.__new__(AmpOptimWrapper), epoch=0, iter=0, work_dir='nowhere'
+        )
+        hook = FiniteHook(interval=1)
+        good, bad = (dict(loss=torch.tensor(value)) for value in (1.0, float('inf')))
+        for outputs in (bad, bad, good, bad, bad):
+            hook.after_train_iter(runner, 0, {}, outputs)
+        with pytest.raises(NotFiniteError, match='loss inf; there is no checkpoint yet'):
+            hook.after_train_iter(runner, 0, {}, bad)
 
     def test_weights_of_the_last_iteration(self, trained, tmp_path):
         """Their loss is not seen any more: no checkpoint is written of them."""

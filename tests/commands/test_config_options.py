@@ -79,6 +79,11 @@ def test_a_variable_is_set_wherever_it_was_used(cfg):
     assert train.classes == test.classes == cfg.model.classes == ['c', 'd', 'e']
 
 
+def test_a_type_that_is_none(tmp_path):
+    (tmp_path / 'config.py').write_text('a = dict(type=None, b=1)')
+    assert read_config(tmp_path / 'config.py').a == dict(type=None, b=1)
+
+
 def test_no_data_root(cfg):
     merge_options(cfg, {'data_root': ''})
     assert cfg.train_dataloader.dataset.data_root == ''

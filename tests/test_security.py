@@ -212,20 +212,22 @@ class TestResume:
         assert Path(info['best_ckpt']).is_file() and info['keep_ckpt_ids'] == [1]
 
 
-@pytest.mark.parametrize('suffix', ['.pkl', '.pt', '.npy', '.npz'])
+@pytest.mark.parametrize('suffix', ['.pkl', '.pickle', '.pt', '.pth', '.npy', '.npz'])
 def test_feature_files(tmp_path, written, suffix):
     folder = tmp_path / 'features'
     folder.mkdir()
     path, payload = folder / f'v_0{suffix}', Payload(written)
-    if suffix == '.pkl':
+    if suffix in ('.pkl', '.pickle'):
         path.write_bytes(pickle.dumps(payload))
-    elif suffix == '.pt':
+    elif suffix in ('.pt', '.pth'):
         torch.save(payload, path)
     else:
         save = np.save if suffix == '.npy' else np.savez
         save(path, np.array([payload], dtype=object))
     with pytest.raises(ValueError, match='v_0'):
         open_features(dict(root=str(folder), suffix=suffix)).load('v_0')
+    with pytest.raises(ValueError, match='v_0'):  # as the one file of all videos
+        open_features(path, layout='TC', feat_dim=1).load('arr_0')
 
 
 def test_records_of_features(tmp_path, written):

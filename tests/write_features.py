@@ -16,11 +16,11 @@ def write(path: Path, array: np.ndarray) -> None:
         np.save(path, array)
     elif path.suffix == '.npz':
         np.savez_compressed(path, features=array)
-    elif path.suffix == '.csv':
+    elif path.suffix in ('.csv', '.txt'):
         np.savetxt(path, array, delimiter=',', fmt='%.9g')
-    elif path.suffix == '.pt':
+    elif path.suffix in ('.pt', '.pth'):
         torch.save(torch.from_numpy(array), path)
-    elif path.suffix == '.pkl':
+    elif path.suffix in ('.pkl', '.pickle'):
         path.write_bytes(pickle.dumps(array))
     else:
         with h5py.File(path, 'w') as file:

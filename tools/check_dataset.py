@@ -12,7 +12,13 @@ import sys
 from mmengine.config import DictAction
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.arguments import ListAction, TextListAction, in_options
+from sola_plugin.commands.arguments import (
+    FEATURE_OPTIONS,
+    ListAction,
+    TextListAction,
+    add_feature_options,
+    in_options,
+)
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
@@ -24,11 +30,8 @@ from sola_plugin.progress import Show, show_progress
 
 #: What messages about features name → the option, where there is no config.
 OPTIONS = dict(
-    layout='--layout',
-    key='--key',
+    **FEATURE_OPTIONS,
     prefix='--file-prefix',
-    suffix='--suffix',
-    feat_dim='--feat-dim',
     feature_stride='--stride',
     feature_offset='--offset',
 )
@@ -51,6 +54,12 @@ def parse_args() -> argparse.Namespace:
         help='override settings of the config',
     )
     add('--quick', action='store_true', help='read a sample of the feature files only')
+    add(
+        '--timestamps',
+        metavar='SUFFIX',
+        help='compare with the times of the snippets in files ID + SUFFIX beside the features, '
+        'such as _timestamps_ms.npy',
+    )
     add('--json', metavar='OUT', help='write findings and figures to a file')
     add = parser.add_argument_group('without a config').add_argument
     add('--annotations', metavar='FILE', help="ActivityNet's or mmaction2's JSON")
@@ -63,11 +72,8 @@ def parse_args() -> argparse.Namespace:
         help='subsets to check (default: each)',
     )
     add('--classes', metavar='FILE', help='labels in the order of their numbers, one a line')
-    add('--suffix', help='end of the names of the feature files, such as .npy')
     add('--file-prefix', default='', help='start of these names that is not part of the id')
-    add('--key', help='name of the array in files that hold several')
-    add('--layout', choices=['TC', 'CT'], help='order of the axes in the files')
-    add('--feat-dim', type=int, metavar='C', help='channels of the features')
+    add_feature_options(add)
     add(
         '--stride',
         type=float,
@@ -84,18 +90,8 @@ def parse_args() -> argparse.Namespace:
     )
     add('--temporal-dim', type=int, metavar='T', help='oracle of videos resized to T cells')
     add('--window', type=int, metavar='W', help='oracle of windows of W snippets, instead')
-    add(
-        '--window-stride',
-        type=int,
-        metavar='N',
-        help='snippets between two windows (default: W / 2)',
-    )
-    add(
-        '--max-duration',
-        type=int,
-        metavar='D',
-        help='longest proposal, in cells (default: no limit)',
-    )
+    add('--window-stride', type=int, metavar='N', help='snippets between two windows (W / 2)')
+    add('--max-duration', type=int, metavar='D', help='longest proposal, in cells (no limit)')
     add(
         '--tiou',
         action=TextListAction,
@@ -110,10 +106,17 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(config: str | None, cfg_options: dict, quick: bool, show: Show, **options) -> DatasetReport:
+def run(
+    config: str | None,
+    cfg_options: dict,
+    quick: bool,
+    timestamps: str | None,
+    show: Show,
+    **options,
+) -> DatasetReport:
     """Check the subsets of a config, or files."""
     if config is not None:
-        return check_config(read_config(config, cfg_options), quick, show)
+        return check_config(read_config(config, cfg_options), quick, show, timestamps)
     grid = (options.pop(key) for key in ('temporal_dim', 'max_duration', 'window', 'window_stride'))
     return check_files(
         options.pop('annotations'),
@@ -122,6 +125,7 @@ def run(config: str | None, cfg_options: dict, quick: bool, show: Show, **option
         space=map_proposal_space(*grid),
         quick=quick,
         progress=show,
+        timestamps=timestamps,
         **options,
     )
 

@@ -11,7 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from sola_plugin.commands.arguments import ListAction, in_options
+from sola_plugin.commands.arguments import (
+    FEATURE_OPTIONS,
+    ListAction,
+    add_feature_options,
+    in_options,
+)
 from sola_plugin.datasets.annotations.model import choose_subset, load_annotations
 from sola_plugin.datasets.features.open import describe_source, open_features
 from sola_plugin.datasets.features.packed import DTYPES, PackedIndex
@@ -21,10 +26,7 @@ from sola_plugin.progress import Show, show_progress
 
 #: What messages about features name → the option.
 OPTIONS = dict(
-    layout='--layout',
-    key='--key',
-    suffix='--suffix',
-    feat_dim='--feat-dim',
+    **FEATURE_OPTIONS,
     max_stretch='--max-stretch',
 )
 
@@ -45,12 +47,7 @@ def parse_args() -> argparse.Namespace:
         help='SOURCE: folder, .h5 or .npz file; several are fused. OUT: the new folder',
     )
     parser.add_argument('--dtype', choices=DTYPES, default='float32', help='of the file (float32)')
-    parser.add_argument('--suffix', help="end of the files' names, such as '_rgb.npy'")
-    parser.add_argument('--key', help='name of the array in files with several')
-    parser.add_argument(
-        '--layout', choices=('TC', 'CT'), help='order of the axes, where it is not clear'
-    )
-    parser.add_argument('--feat-dim', type=int, help='number of channels that is expected')
+    add_feature_options(parser.add_argument)
     parser.add_argument(
         '--max-stretch', type=float, default=1.05, help='of lengths that are fused (1.05)'
     )
@@ -100,6 +97,8 @@ def run(args: argparse.Namespace, show: Show) -> PackedIndex:
         suffix=args.suffix,
         key=args.key,
         layout=args.layout,
+        crops=args.crops,
+        crop_axis=args.crop_axis,
         feat_dim=args.feat_dim,
         max_stretch=args.max_stretch,
     )

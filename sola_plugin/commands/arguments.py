@@ -85,6 +85,45 @@ def split_list(texts: Sequence[str]) -> list[str]:
     return [word.strip() for text in texts for word in text.split(',') if word.strip()]
 
 
+def crop_choice(text: str) -> str | int:
+    """What to take of several crops: ``mean``, or a number.
+
+    >>> crop_choice('mean'), crop_choice('3')
+    ('mean', 3)
+    """
+    return int(text) if text.isdecimal() else text
+
+
+#: What messages about features name → the option of :func:`add_feature_options`.
+FEATURE_OPTIONS = dict(
+    suffix='--suffix',
+    key='--key',
+    layout='--layout',
+    crops='--crops',
+    crop_axis='--crop-axis',
+    feat_dim='--feat-dim',
+)
+
+
+def add_feature_options(add: Callable[..., Any]) -> None:
+    """Add the options that say how feature files are read.
+
+    Args:
+        add: ``add_argument`` of a parser or a group.
+    """
+    add('--suffix', help="end of the files' names, such as _rgb.npy")
+    add('--key', help='name of the array in files with several')
+    add('--layout', choices=('TC', 'CT'), help='order of the axes, where it is not clear')
+    add(
+        '--crops',
+        type=crop_choice,
+        metavar='WHICH',
+        help="of files with several crops of each frame: 'mean', or the number of one from 0",
+    )
+    add('--crop-axis', type=int, default=1, help='axis of the crops in the files (1)')
+    add('--feat-dim', type=int, metavar='C', help='number of channels that is expected')
+
+
 def in_options(message: object, options: Mapping[str, str]) -> str:
     """Let a message that names arguments of the package name the options of a command.
 

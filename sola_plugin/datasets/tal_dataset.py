@@ -41,16 +41,19 @@ class TALFeatureDataset(BaseDataset):
             :func:`~sola_plugin.datasets.annotations.model.load_annotations`. Durations that it does
             not give are those of the features, which needs ``feature_stride``.
         data_root: Folder that relative paths start from.
-        data_prefix: ``dict(features=SOURCE)``: a folder of feature files, a ``.h5`` or ``.npz``
-            file, a packed folder, or a list of them that are fused; see
+        data_prefix: ``dict(features=SOURCE)``: a folder of feature files, a file of all videos, a
+            packed folder, or a list of them that are fused; see
             :func:`~sola_plugin.datasets.features.open.open_features`.
         subset: Subset or subsets of the annotation file, such as ``'training'``; ``None``: all.
         classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
             the sorted labels of the whole file, which are the same for every subset.
         suffix: See :class:`~sola_plugin.datasets.features.open.FeatureFolder`, as for the next
-            three. Fused sources may have their own.
+            five. Fused sources may have their own.
         key: See there.
         layout: See there.
+        crops: See there; ``'random'`` is one crop at random unless ``test_mode`` is set, or sources
+            are fused.
+        crop_axis: See there.
         feat_dim: See there; of fused sources, that of all together.
         file_prefix: Start of the feature files' (arrays', packed) names that is not part of the
             video id.
@@ -95,6 +98,8 @@ class TALFeatureDataset(BaseDataset):
         file_prefix: str = '',
         key: str | None = None,
         layout: str | None = None,
+        crops: str | int | None = None,
+        crop_axis: int = 1,
         feat_dim: int | None = None,
         feature_stride: float | None = None,
         feature_offset: float | None = None,
@@ -117,9 +122,16 @@ class TALFeatureDataset(BaseDataset):
         )
         self.missing = missing
         self.filter_empty = not test_mode if filter_empty is None else filter_empty
+        self.file_prefix = file_prefix
         self._classes = classes
         self._source_options: dict[str, Any] = dict(
-            suffix=suffix, prefix=file_prefix, key=key, layout=layout, feat_dim=feat_dim
+            suffix=suffix,
+            prefix=file_prefix,
+            key=key,
+            layout=layout,
+            crops=crops,
+            crop_axis=crop_axis,
+            feat_dim=feat_dim,
         )
         self._store: FeatureStore
         if pipeline is None:
@@ -232,6 +244,7 @@ class TALFeatureDataset(BaseDataset):
             {
                 **self.get_data_info(idx),
                 'feature_store': self.feature_store,
+                'training': not self.test_mode,
                 'classes': tuple(self._metainfo['classes']),
             }
         )

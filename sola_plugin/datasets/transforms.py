@@ -47,7 +47,8 @@ class LoadFeatures(BaseTransform):
 
     Required keys (from :class:`~sola_plugin.datasets.tal_dataset.TALFeatureDataset`):
     ``feature_store``, ``video_name``, ``duration``, ``feature_span`` (``None`` where not known),
-    ``feature_stride`` (``None``: not known), ``feature_offset``, ``gt_segments``, ``gt_classes``.
+    ``feature_stride`` (``None``: not known), ``feature_offset``, ``gt_segments``, ``gt_classes``;
+    optional ``training``: whether one of several crops is drawn.
 
     Added and changed keys:
 
@@ -64,7 +65,8 @@ class LoadFeatures(BaseTransform):
         Raises:
             FeatureError: The features cannot be read.
         """
-        features = results['feature_store'].load(results['video_name'])
+        store, video_id = results['feature_store'], results['video_name']
+        features = store.draw(video_id) if results.pop('training', False) else store.load(video_id)
         start, end = snippet_span(
             features.shape[1],
             results['duration'],

@@ -610,3 +610,30 @@ def test_bad_arguments(command, annotation_file, arguments, code, message):
         assert stopped.startswith(code) and message in stopped
     else:
         assert stopped == code and message in ' '.join(text.split())
+
+
+# --- what lies beside the features ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('step', 'level'), [(STRIDE, 'info'), (STRIDE * 1.25, 'error')])
+def test_time_stamps_beside_the_features(data_root, tmp_path, step, level):
+    folder = data_root / 'features'
+    store = FeatureFolder(folder)
+    for video_id in store.ids():
+        times = np.arange(store.length(video_id)) * step * 1000
+        np.savetxt(folder / f'{video_id}_stamps_ms.txt', times)
+    report = check_config(config(data_root, tmp_path), timestamps='_stamps_ms.txt')
+    found = [one for one in report.findings if one.kind == 'timestamps-stride']
+    assert {one.level for one in found} == {level}
+    # Files of the folder that are no features are not taken for some.
+    assert not findings(report, 'error').keys() - {'timestamps-stride'}
+
+
+def test_crops_are_named_and_read(data_root):
+    folder = data_root / 'features'
+    for path in folder.glob('*.npy'):
+        np.save(path, np.stack([np.load(path)] * 5, axis=1))
+    files = dict(features=folder, feature_stride=STRIDE)
+    found = findings(check_files(data_root / 'annotations.json', **files))
+    assert 'may be crops of the frames' in str(found)
+    assert findings(check_files(data_root / 'annotations.json', crops='mean', **files)) == {}

@@ -19,7 +19,7 @@ VALUES = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
 @pytest.fixture
 def said(monkeypatch):
     messages: list[str] = []
-    monkeypatch.setattr(csv_reader, '_say_once', messages.append)
+    monkeypatch.setattr(csv_reader, 'say_once', messages.append)
     return messages
 
 

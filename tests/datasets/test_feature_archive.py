@@ -11,8 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
-from sola_plugin.datasets.features.archive import ARCHIVE_SUFFIXES, FeatureArchive
+from sola_plugin.datasets.features.archive import ARCHIVE_SUFFIXES, OBJECT_SUFFIXES, FeatureArchive
 from sola_plugin.datasets.features.readers import FeatureError
 
 C = 6
@@ -26,6 +27,14 @@ def features(length: int, seed: int = 0) -> np.ndarray:
 def write(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     if path.suffix == '.npz':
         np.savez_compressed(path, **arrays)
+    elif path.suffix == '.npy':
+        np.save(path, np.array(arrays, dtype=object), allow_pickle=True)
+    elif path.suffix in ('.pkl', '.pickle'):
+        path.write_bytes(pickle.dumps(arrays))
+    elif path.suffix in ('.pt', '.pth'):
+        torch.save(
+            {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}, path
+        )
     else:
         with h5py.File(path, 'w') as file:
             for name, array in arrays.items():
@@ -210,15 +219,19 @@ def test_damaged_files(path):
         path.write_bytes(content)
         with pytest.raises(
             FeatureError,
-            match=(rf'feature file .*: expected a readable \{path.suffix} file, got .* truncated'),
+            match=(
+                rf'feature file .*: expected a (readable \{path.suffix} file, got .* truncated'
+                '|tensor or a dict of tensors)'
+            ),
         ):
             FeatureArchive(path)
     path.write_bytes(whole)
-    store = FeatureArchive(path)
+    store = FeatureArchive(path, layout='TC')
     path.unlink()
-    with pytest.raises(
-        FeatureError, match=r"features of 'v_3' .*: expected a readable .*FileNotFound"
-    ):
+    if path.suffix in OBJECT_SUFFIXES:
+        np.testing.assert_array_equal(store.load('v_3'), features(40, 3).T)  # kept in memory
+        store = pickle.loads(pickle.dumps(store))
+    with pytest.raises(FeatureError, match=r"features of 'v_3' .*: .*(FileNotFound|missing)"):
         store.load('v_3')
 
 
@@ -239,3 +252,38 @@ def test_h5_without_h5py_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'h5py', None)
     with pytest.raises(ImportError, match=r"need h5py.*: pip install 'sola_plugin\[h5\]'"):
         FeatureArchive(path)
+
+
+# --- a dict of arrays -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ([features(4), features(5)], 'the features of each video by its id, got list'),
+        (np.array([features(4), None], dtype=object), 'by its id, got one array'),
+        (features(4), 'by its id, got one array: say which video is which'),
+        (dict(v_a=re.compile('x')), 'refused to unpickle re._compile'),
+    ],
+)
+def test_what_is_no_dict_of_arrays(tmp_path, content, message):
+    path = tmp_path / 'all.pkl'
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(FeatureError, match=f'feature file .*all.pkl: .*{message}'):
+        FeatureArchive(path)
+
+
+def test_ids_that_are_numbers_and_dicts_of_dicts(tmp_path):
+    path = tmp_path / 'all.pkl'
+    path.write_bytes(pickle.dumps({7: dict(rgb=features(4), fps=25), 8: dict(rgb=features(5))}))
+    store = FeatureArchive(path, layout='TC')
+    assert store.ids() == ['7', '8']
+    np.testing.assert_array_equal(store.load('8'), features(5).T)
+
+
+def test_crops_in_an_archive(path):
+    crops = np.stack([features(9, seed) for seed in range(3)], axis=1)
+    write(path, dict(v=crops, w=crops[:5]))
+    store = FeatureArchive(path, crops='mean')
+    np.testing.assert_allclose(store.load('v'), crops.mean(1).T, rtol=1e-6)
+    assert store.length('w') == 5 and store.channels == C

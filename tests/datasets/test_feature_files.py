@@ -311,9 +311,9 @@ def test_features_without_snippets(tmp_path, suffix):
 @pytest.mark.parametrize(
     ('shape', 'hint'),
     [
-        ((1, 9, C), 'axes of length 1 say nothing; write the features again after np.squeeze'),
-        ((9, 1, 1, C), 'after np.squeeze'),
-        ((9, 3, C), r'3 along axis 1 may be crops .* features.mean\(1\)'),
+        ((9, 3, C), r"3 along axis 1 may be crops .* with crops='mean' and crop_axis=1"),
+        ((1, 4, 9, C), r"4 along axis 1 may be crops .* with crops='mean' and crop_axis=1"),
+        ((5, 9, C), r"5 along axis 0 may be crops .* with crops='mean' and crop_axis=0"),
         ((9, 2, 2, C), r'got shape \(9, 2, 2, \d\)$'),
     ],
 )
@@ -321,11 +321,128 @@ def test_what_to_do_about_more_axes(tmp_path, shape, hint):
     assert_refused(folder_with(tmp_path, 'v_x.npy', np.zeros(shape, np.float32)), f'.*{hint}')
 
 
-@pytest.mark.parametrize('content', [dict(a=np.zeros((3, C))), [np.zeros(3), np.zeros(4)]])
-def test_an_npy_of_objects_is_named(tmp_path, content):
+@pytest.mark.parametrize('shape', [(1, 9, C), (9, 1, 1, C), (9, C, 1, 1), (1, 9, 1, C)])
+@pytest.mark.parametrize('suffix', ['.npy', '.h5', '.pkl', '.pt'])
+def test_axes_of_length_1_are_left_out(tmp_path, monkeypatch, shape, suffix):
+    said: list[str] = []
+    monkeypatch.setattr('sola_plugin.datasets.features.store.say_once', said.append)
+    one = tuple(1 if size == 9 else size for size in shape)
+    values = {'v_9': features(9).reshape(shape), 'v_1': features(1, 1).reshape(one)}
+    for name, array in values.items():
+        write(tmp_path / f'{name}{suffix}', array)
+    folder = FeatureFolder(tmp_path, feat_dim=C)
+    for name, array in values.items():
+        np.testing.assert_array_equal(folder.load(name), array.reshape(-1, C).T)
+        assert folder.length(name) == array.size // C
+    np.testing.assert_array_equal(folder.window('v_9', 2, 3), features(9)[2:5].T)
+    assert folder.channels == C  # which looks at the first files
+    assert FeatureFolder(tmp_path, layout='TC').channels == C
+    assert any(f'of {len(shape)} axes those of length 1 are left out' in text for text in said)
+
+
+@pytest.mark.parametrize('content', [dict(a=features(3), fps=25), features(3)])
+def test_an_npy_of_objects_is_read_like_a_pickle(tmp_path, content):
     np.save(tmp_path / 'v_x.npy', np.array(content, dtype=object), allow_pickle=True)
-    with pytest.raises(FeatureError, match="features of 'v_x' .*: holds Python objects, such as"):
+    folder = FeatureFolder(tmp_path, feat_dim=C, layout='TC')
+    if isinstance(content, dict):
+        np.testing.assert_array_equal(folder.load('v_x'), features(3).T)
+        assert folder.length('v_x') == 3
+        return
+    with pytest.raises(FeatureError, match=r"'v_x' .*: expected numbers, got an array of objects"):
+        folder.load('v_x')
+
+
+def test_an_npy_that_names_code_is_refused(tmp_path):
+    array = np.array([re.compile('x')], dtype=object)
+    np.save(tmp_path / 'v_x.npy', array, allow_pickle=True)
+    with pytest.raises(FeatureError, match=r"'v_x' .*: refused to unpickle re._compile"):
         FeatureFolder(tmp_path, feat_dim=C).load('v_x')
+
+
+@pytest.mark.parametrize('suffix', ['.txt', '.pth'])
+def test_names_that_are_often_no_features(tmp_path, suffix):
+    write(tmp_path / f'v_a{suffix}', features(7))
+    with pytest.raises(FeatureError, match=f"the 1 files [*]{suffix} are .* suffix='{suffix}'"):
+        FeatureFolder(tmp_path)
+    folder = FeatureFolder(tmp_path, suffix=suffix, layout='TC')
+    np.testing.assert_allclose(folder.load('v_a'), features(7).T, rtol=1e-6)
+    write(tmp_path / 'v_b.npy', features(5))
+    assert FeatureFolder(tmp_path).ids() == ['v_b']
+
+
+# --- crops ----------------------------------------------------------------------------------------
+
+
+def write_crops(folder: Path, axis: int, suffix: str = '.npy') -> np.ndarray:
+    """A video of ``(9, 4, C)``, crops in the middle, with these on another axis of the file."""
+    crops = np.stack([features(9, seed) for seed in range(4)], axis=1)
+    write(folder / f'v{suffix}', np.moveaxis(crops, 1, axis))
+    return crops
+
+
+@pytest.mark.parametrize('suffix', ['.npy', '.h5', '.pt'])
+@pytest.mark.parametrize('axis', [0, 1, 2])
+def test_crops(tmp_path, suffix, axis):
+    crops = write_crops(tmp_path, axis, suffix)
+    for take, expected in (('mean', crops.mean(1)), (2, crops[:, 2]), ('random', crops.mean(1))):
+        folder = FeatureFolder(tmp_path, layout='TC', crops=take, crop_axis=axis)
+        assert folder.channels == C and folder.length('v') == 9
+        np.testing.assert_allclose(folder.load('v'), expected.T, rtol=1e-6)
+        np.testing.assert_allclose(folder.window('v', 3, 4), expected[3:7].T, rtol=1e-6)
+        np.testing.assert_allclose(folder.stored('v'), expected.T, rtol=1e-6)
+        if take != 'random':
+            np.testing.assert_array_equal(folder.draw('v'), folder.load('v'))
+
+
+def test_random_crops(tmp_path):
+    crops = write_crops(tmp_path, 1)
+    folder = FeatureFolder(tmp_path, layout='TC', crops='random')
+    np.random.seed(0)
+    seen = set()
+    for _ in range(50):
+        drawn = folder.draw('v').T
+        (number,) = [number for number in range(4) if (drawn == crops[:, number]).all()]
+        seen.add(number)
+    assert seen == {0, 1, 2, 3}
+
+
+def test_mean_of_half_precision_is_taken_in_single(tmp_path):
+    crops = np.full((2, 10, C), 60000, np.float16)
+    np.save(tmp_path / 'v.npy', crops)
+    loaded = FeatureFolder(tmp_path, layout='TC', crops='mean').load('v')
+    np.testing.assert_array_equal(loaded, np.full((C, 2), 60000))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(crops=4), r'expected a crop 4 along axis 1, got shape \(9, 4, 6\): change crops or'),
+        (dict(crops='mean', crop_axis=3), r'expected crops along axis 3 and two axes more, got'),
+        (dict(crops=None), r'expected two axes, .* 4 along axis 1 may be crops'),
+    ],
+)
+def test_crops_that_are_not_there(tmp_path, options, message):
+    write_crops(tmp_path, 1)
+    with pytest.raises(FeatureError, match=f"features of 'v' .*: {message}"):
+        FeatureFolder(tmp_path, layout='TC', **options).load('v')
+    write(tmp_path / 'w.npy', features(9))
+    with pytest.raises(FeatureError, match="'w' .*: expected crops along axis 1 and two axes more"):
+        FeatureFolder(tmp_path, layout='TC', crops='mean').load('w')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(crops='median'), "crops is 'median', expected 'mean', 'random' or the number"),
+        (dict(crops=-1), 'crops is -1, expected'),
+        (dict(crops=True), 'crops is True, expected'),
+        (dict(crops='mean', crop_axis=-1), 'crop_axis is -1, expected the number of an axis'),
+    ],
+)
+def test_unknown_crops(tmp_path, options, message):
+    write_crops(tmp_path, 1)
+    with pytest.raises(ValueError, match=message):
+        FeatureFolder(tmp_path, **options)
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
@@ -362,7 +479,7 @@ def test_files_in_sub_folders_are_named(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', [suffix for suffix in SUFFIXES if suffix != '.csv'])
-@pytest.mark.parametrize('shape', [(C,), (1, 4, C)])
+@pytest.mark.parametrize('shape', [(C,), (2, 4, C)])
 def test_other_than_two_axes(tmp_path, suffix, shape):
     assert_refused(
         folder_with(tmp_path, f'v_x{suffix}', np.zeros(shape, np.float32)),
@@ -425,14 +542,16 @@ def test_objects_are_not_unpickled(tmp_path):
     np.save(tmp_path / 'object.npy', np.array([[{}]], dtype=object), allow_pickle=True)
     content = (tmp_path / 'object.npy').read_bytes()
     (tmp_path / 'object.npy').unlink()
-    assert_refused(folder_with(tmp_path, 'v_x.npy', content), 'holds Python objects, such as')
+    assert_refused(
+        folder_with(tmp_path, 'v_x.npy', content), 'expected numbers, got an array of objects'
+    )
     assert_refused(
         folder_with(tmp_path, 'v_x.pkl', pickle.dumps(re.compile('x')), suffix='.pkl'),
         'refused to unpickle re._compile: only NumPy arrays',
     )
     assert_refused(
         folder_with(tmp_path, 'v_x.pkl', pickle.dumps([1, 2]), suffix='.pkl'),
-        'expected a ndarray or a dict of them, got list',
+        'expected an array or a dict of arrays, got list',
     )
     folder = folder_with(tmp_path, 'v_x.pt', b'', suffix='.pt')
     torch.save(re.compile('x'), tmp_path / 'v_x.pt')
@@ -454,9 +573,9 @@ def test_h5_without_h5py_names_the_extra(tmp_path, monkeypatch):
 def test_a_folder_of_which_nothing_can_be_read(tmp_path):
     for name in ('a', 'b'):
         (tmp_path / f'{name}.npy').write_bytes(b'x' * 100)
-    with pytest.raises(FeatureError, match=r"features of 'b' \(.*b.npy\): expected a readable"):
+    with pytest.raises(FeatureError, match=r"features of 'a' \(.*a.npy\): expected a readable"):
         _ = FeatureFolder(tmp_path).channels
     np.save(tmp_path / 'a.npy', np.zeros(3))
     np.save(tmp_path / 'b.npy', np.zeros(3))
-    with pytest.raises(FeatureError, match='two axes, got none in 2 videos'):
+    with pytest.raises(FeatureError, match=r"features of 'a' .*: expected two axes"):
         _ = FeatureFolder(tmp_path).channels

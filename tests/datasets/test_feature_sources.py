@@ -199,9 +199,8 @@ def test_what_is_no_source(root):
     with pytest.raises(
         FeatureError,
         match=(
-            r'features .*v_a.npy: expected a folder, or a file with all videos \(.h5, .hdf5, '
-            r'.npz\), got '
-            'another file: give the folder of the files'
+            r'feature file .*v_a.npy: expected a dict of arrays, .* by its id, got one array: say '
+            'which video is which, or give a folder with a file for each'
         ),
     ):
         open_features(root / 'folder/v_a.npy')

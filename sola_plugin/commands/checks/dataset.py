@@ -40,13 +40,19 @@ class DatasetReport:
         return [finding for finding in self.findings if finding.level == level]
 
 
-def check_config(cfg: Config, quick: bool = False, progress: Show | None = None) -> DatasetReport:
+def check_config(
+    cfg: Config,
+    quick: bool = False,
+    progress: Show | None = None,
+    timestamps: str | None = None,
+) -> DatasetReport:
     """Check the datasets of a Runner config, and the grid of its model.
 
     Args:
         cfg: The config; of equal datasets the first is checked.
         quick: See :func:`check_dataset`.
         progress: See there.
+        timestamps: See there.
 
     Raises:
         ValueError: The config has no datasets or no model.
@@ -70,10 +76,14 @@ def check_config(cfg: Config, quick: bool = False, progress: Show | None = None)
         with DefaultScope.overwrite_default_scope('mmaction'):
             model = MODELS.build(cfg.model)
     except Exception as error:  # constructors raise anything; the data can be checked all the same
-        report = check_dataset(datasets, None, thresholds, quick=quick, progress=progress)
+        report = check_dataset(
+            datasets, None, thresholds, quick=quick, progress=progress, timestamps=timestamps
+        )
         finding = Finding('error', 'model', f'the model of the config cannot be built: {error}')
         return dataclasses.replace(report, findings=(finding, *report.findings))
-    return check_dataset(datasets, proposal_space(model), thresholds, model, quick, progress)
+    return check_dataset(
+        datasets, proposal_space(model), thresholds, model, quick, progress, timestamps
+    )
 
 
 def check_dataset(
@@ -83,6 +93,7 @@ def check_dataset(
     model: nn.Module | None = None,
     quick: bool = False,
     progress: Show | None = None,
+    timestamps: str | None = None,
 ) -> DatasetReport:
     """Check the subsets of a data set.
 
@@ -94,6 +105,8 @@ def check_dataset(
         model: The localizer, whose channels and classes should be those of the data.
         quick: Read a sample of the feature files only.
         progress: Told of every file of features that is read.
+        timestamps: End of the names of files with the times of the snippets, which lie beside the
+            features, such as ``'_timestamps_ms.npy'``; ``None``: there are none.
 
     Returns:
         What was found; of several findings that are the same, one.
@@ -101,7 +114,7 @@ def check_dataset(
     subsets, findings = build_subsets(datasets)
     findings += open_features(subsets)
     findings += read_annotations(subsets)
-    findings += read_features(subsets, quick, progress)
+    findings += read_features(subsets, quick, progress, timestamps)
     if model is not None:
         findings += _check_model(subsets, model)
         if space is None:
@@ -131,6 +144,7 @@ def check_files(
     tiou_thresholds: str | Sequence[float] = 'activitynet',
     quick: bool = False,
     progress: Show | None = None,
+    timestamps: str | None = None,
     **options,
 ) -> DatasetReport:
     """Check annotations and features for which there is no config.
@@ -144,6 +158,7 @@ def check_files(
         tiou_thresholds: See there.
         quick: See there.
         progress: See there.
+        timestamps: See there.
         **options: ``suffix``, ``feature_stride`` and other arguments of ``TALFeatureDataset``.
 
     Raises:
@@ -160,7 +175,7 @@ def check_files(
         classes=None if classes is None else read_names(classes),
     )
     datasets = {name: dict(options, subset=name) for name in names} or {'all': options}
-    return check_dataset(datasets, space, tiou_thresholds, None, quick, progress)
+    return check_dataset(datasets, space, tiou_thresholds, None, quick, progress, timestamps)
 
 
 def _check_model(subsets: Sequence[Subset], model: nn.Module) -> list[Finding]:

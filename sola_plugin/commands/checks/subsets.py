@@ -21,6 +21,7 @@ from sola_plugin.datasets.features.checks import (
 from sola_plugin.datasets.features.facts import FeatureFacts, read_facts
 from sola_plugin.datasets.features.readers import FeatureError, LayoutError
 from sola_plugin.datasets.features.store import FeatureStore
+from sola_plugin.datasets.features.timestamps import check_timestamps
 from sola_plugin.datasets.findings import Finding
 from sola_plugin.datasets.tal_dataset import TALFeatureDataset
 from sola_plugin.datasets.transforms import CropFeatures
@@ -164,13 +165,19 @@ def open_features(subsets: Sequence[Subset]) -> list[Finding]:
     return findings
 
 
-def read_features(subsets: Sequence[Subset], quick: bool, progress: Show | None) -> list[Finding]:
+def read_features(
+    subsets: Sequence[Subset],
+    quick: bool,
+    progress: Show | None,
+    timestamps: str | None = None,
+) -> list[Finding]:
     """Give the subsets what their feature files hold, and check it; each file is read once.
 
     Args:
         subsets: With videos and features.
         quick: Read a sample of each subset only.
         progress: Told of every file that is read.
+        timestamps: End of the names of files with the times of the snippets.
     """
     findings: list[Finding] = []
     facts: dict[str, FeatureFacts] = {}
@@ -179,7 +186,10 @@ def read_features(subsets: Sequence[Subset], quick: bool, progress: Show | None)
         if subset.store is not None and subset.videos:
             findings += [
                 dataclasses.replace(finding, message=f'{subset.name}: {finding.message}')
-                for finding in _read_subset(subset, subset.store, quick, progress, facts, failures)
+                for finding in [
+                    *_read_subset(subset, subset.store, quick, progress, facts, failures),
+                    *_timestamps(subset, subset.store, timestamps),
+                ]
             ]
     return [
         *findings,
@@ -225,6 +235,17 @@ def _read_subset(
         *summarize(subset.facts.values()),
         *check_lengths(*_lengths(subset), subset.dataset.feature_stride),
     ]
+
+
+def _timestamps(subset: Subset, store: FeatureStore, suffix: str | None) -> list[Finding]:
+    """What the times beside the features of a subset say."""
+    if suffix is None:
+        return []
+    paths = {}
+    for video_id in subset.facts:
+        file = store.files(video_id)[0]
+        paths[video_id] = file.with_name(f'{subset.dataset.file_prefix}{video_id}{suffix}')
+    return check_timestamps(paths, *_lengths(subset), subset.dataset.feature_stride)
 
 
 def _lengths(subset: Subset) -> tuple[dict[str, int], dict[str, float]]:

@@ -13,8 +13,9 @@ from torch import nn
 
 from sola_plugin.commands.extraction.encoding import VideoFeatures
 from sola_plugin.commands.extraction.extract import find_videos
-from sola_plugin.datasets.features.archive import ARCHIVE_SUFFIXES
+from sola_plugin.datasets.features.archive import OBJECT_SUFFIXES, may_hold_many
 from sola_plugin.datasets.features.open import open_features
+from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
 from sola_plugin.datasets.video import VIDEO_SUFFIXES
 from sola_plugin.evaluation.detection_files import write_detections
@@ -144,10 +145,15 @@ def _open(path: Path, reading: Mapping[str, Any]) -> tuple[FeatureStore, list[st
     if path.is_dir():
         store = open_features(path, **reading)
         return store, store.ids()
-    if path.suffix.lower() in ARCHIVE_SUFFIXES and path.is_file() and reading.get('key') is None:
-        store = open_features(path, **reading)
-        if len(store) > 1:
-            return store, store.ids()
+    if may_hold_many(path) and reading.get('key') is None:
+        try:
+            store = open_features(path, **reading)
+        except FeatureError:
+            if path.suffix.lower() not in OBJECT_SUFFIXES:
+                raise  # else it may be the array of one video
+        else:
+            if len(store) > 1:
+                return store, store.ids()
     store, video_id = open_feature_file(path, reading)
     return store, [video_id]
 

@@ -238,6 +238,8 @@ def reading_options(
     return dict(
         key=key or options.get('key'),
         layout=layout or options.get('layout'),
+        crops=options.get('crops'),
+        crop_axis=options.get('crop_axis', 1),
         feat_dim=getattr(model, 'channels', None),
     )
 

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from sola_plugin.datasets.features.open import FeatureFolder, rooted, settle_time
-from sola_plugin.datasets.features.readers import SUFFIXES, FeatureError
+from sola_plugin.datasets.features.readers import NAMED_SUFFIXES, SUFFIXES, FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
 
 #: Formats of which a part cannot be read without the rest.
@@ -98,8 +98,8 @@ def open_feature_file(
     """Open one feature file.
 
     Args:
-        path: ``.npy .npz .csv .pt .pkl .h5`` with the features of one video.
-        reading: ``prefix``, ``key``, ``layout``, ``feat_dim`` of
+        path: ``.npy .npz .csv .txt .pt .pth .pkl .h5`` with the features of one video.
+        reading: ``prefix``, ``key``, ``layout``, ``feat_dim``, ``crops``, ``crop_axis`` of
             :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
 
     Returns:
@@ -113,7 +113,7 @@ def open_feature_file(
     if not path.is_file():
         raise FeatureError(f'{path} does not exist')
     if (
-        path.suffix.lower() not in SUFFIXES
+        path.suffix.lower() not in SUFFIXES + NAMED_SUFFIXES
         or not path.stem.startswith(prefix)
         or path.stem == prefix
     ):

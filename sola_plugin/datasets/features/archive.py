@@ -1,31 +1,57 @@
-"""One ``.h5`` or ``.npz`` file with the features of many videos."""
+"""One file with the features of many videos: ``.h5``, ``.npz``, or a dict of arrays."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sola_plugin.messages import first_few
 
-from .readers import FeatureError, array_shapes, open_array, reading
+from .axes import Crops
+from .readers import (
+    FeatureError,
+    array_shapes,
+    as_array,
+    holds_objects,
+    is_array,
+    load_objects,
+    open_array,
+    reading,
+)
 from .store import ArrayStore
 
+#: Formats of a dict of arrays, which is read at once.
+OBJECT_SUFFIXES = ('.pkl', '.pickle', '.pt', '.pth', '.npy')
+
 #: Formats in which one file may hold the features of all videos.
-ARCHIVE_SUFFIXES = ('.h5', '.hdf5', '.npz')
+ARCHIVE_SUFFIXES = ('.h5', '.hdf5', '.npz', *OBJECT_SUFFIXES)
+
+
+def may_hold_many(path: Path) -> bool:
+    """Whether a feature file can be one of many videos, as far as its first bytes tell."""
+    suffix = path.suffix.lower()
+    if not path.is_file() or suffix not in ARCHIVE_SUFFIXES:
+        return False
+    return suffix != '.npy' or holds_objects(path)
 
 
 class FeatureArchive(ArrayStore):
     """Frozen features of many videos in one file, an array ``prefix + id + suffix`` each.
 
     The arrays are listed once, by the constructor. The file is opened for each video that is read;
-    of ``.h5`` a window is read without the rest.
+    of ``.h5`` a window is read without the rest. A ``.pkl``, ``.pt`` or ``.npy`` with a dict of
+    arrays is kept in memory, once a process; ``tools/pack_features.py`` makes of it what is not.
 
     Args:
-        path: The file, ``.h5``, ``.hdf5`` or ``.npz``.
+        path: The file, ``.h5``, ``.hdf5``, ``.npz``, or ``.pkl``, ``.pickle``, ``.pt``, ``.pth`` or
+            ``.npy`` with a dict.
         suffix: End of the arrays' names that is not part of the id.
         prefix: Start of the arrays' names that is not part of the id.
         key: Name of the array in the group of a video: the features of ``v_1`` are ``v_1/<key>``.
@@ -33,6 +59,8 @@ class FeatureArchive(ArrayStore):
             under the same name as all others.
         layout: See :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
         feat_dim: See there.
+        crops: See there.
+        crop_axis: See there.
 
     Single values, such as frame rates, are passed over.
 
@@ -59,8 +87,10 @@ class FeatureArchive(ArrayStore):
         key: str | None = None,
         layout: str | None = None,
         feat_dim: int | None = None,
+        crops: str | int | None = None,
+        crop_axis: int = 1,
     ) -> None:
-        super().__init__(f'feature file {path}', layout, feat_dim)
+        super().__init__(f'feature file {path}', layout, feat_dim, Crops(crops, crop_axis))
         self.root = Path(path)
         self.suffix = suffix or ''
         self.prefix = prefix
@@ -83,13 +113,45 @@ class FeatureArchive(ArrayStore):
         return self._shapes[self._names[video_id]]
 
     def _open(self, video_id: str) -> contextlib.AbstractContextManager[Any]:
+        if self._holds_objects:
+            array = self._objects[self._names[video_id]]
+            return contextlib.nullcontext(as_array(array, self.root))
         # An open .h5 file must not be shared with the processes that a loader forks.
         return open_array(self.root, self._names[video_id])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the arrays to their file."""
+        return {name: value for name, value in vars(self).items() if name != '_objects'}
+
+    @property
+    def _holds_objects(self) -> bool:
+        return self.root.suffix.lower() in OBJECT_SUFFIXES
+
+    @functools.cached_property
+    def _objects(self) -> dict[str, Any]:
+        """The arrays of a file of objects by name, ``id`` or ``id/key``."""
+        if self.root.suffix.lower() == '.npy' and not holds_objects(self.root):
+            with open_array(self.root) as array:
+                content = array
+        else:
+            content = load_objects(self.root)
+        if not isinstance(content, Mapping):
+            kind = 'one array' if is_array(content) else type(content).__name__
+            raise FeatureError(
+                f'expected a dict of arrays, the features of each video by its id, got {kind}: '
+                'say which video is which, or give a folder with a file for each'
+            )
+        return {
+            name: array if isinstance(array, np.ndarray) else as_array(array, self.root)
+            for name, array in _flat(content)
+        }
 
     def _list(self) -> dict[str, tuple[int, ...]]:
         if not self.root.is_file():
             raise FeatureError(f'{self.name} does not exist: check the path')
         with reading(self.name, self.root.suffix):
+            if self._holds_objects:
+                return {name: tuple(array.shape) for name, array in self._objects.items()}
             return array_shapes(self.root)
 
     def _names_of_videos(self, key: str | None) -> dict[str, str]:
@@ -107,6 +169,15 @@ class FeatureArchive(ArrayStore):
                 f'{first_few(map(repr, self._shapes)) or "none"}: check prefix, suffix and key'
             )
         return names
+
+
+def _flat(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """The arrays of a dict, and of the dicts in it as ``id/key``."""
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from ((f'{name}/{key}', array) for key, array in value.items() if is_array(array))
+        elif is_array(value):
+            yield str(name), value
 
 
 def _stems(where: str, names: Iterable[str], key: str | None) -> Mapping[str, str]:

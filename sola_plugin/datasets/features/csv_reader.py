@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import logging
 import warnings
 from pathlib import Path
 
 import numpy as np
+
+from .notices import say_once
 
 #: Rows that count without a header are an index from so many on.
 _MIN_COUNTED = 8
@@ -46,7 +46,7 @@ def read_csv(path: Path) -> np.ndarray:
             encoding='utf-8-sig',
         )
     if _numbers_rows(rows, cells[0] if has_header else None):
-        _say_once(
+        say_once(
             f'{path.parent}: the first column of the .csv files numbers their rows, as pandas '
             'writes it, and is left out'
         )
@@ -68,13 +68,6 @@ def _numbers_rows(rows: np.ndarray, name: str | None) -> bool:
     )
     counts = bool((rows[:, 0] == np.arange(count) + rows[0, 0]).all())
     return counts and (named or count >= _MIN_COUNTED)
-
-
-@functools.lru_cache(maxsize=64)
-def _say_once(message: str) -> None:
-    from mmengine.logging import print_log  # which brings torch
-
-    print_log(message, 'current', logging.WARNING)
 
 
 def _is_header(cells: list[str]) -> bool:

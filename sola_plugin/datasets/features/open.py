@@ -12,14 +12,24 @@ from typing import Any
 from sola_plugin.io import read_json
 
 from .archive import ARCHIVE_SUFFIXES, FeatureArchive
+from .axes import Crops
 from .fused import FusedFeatures
 from .packed import DATA_NAME, INDEX_NAME, PackedFeatures
 from .packing import partial_folder
-from .readers import SUFFIXES, FeatureError, array_shape, open_array
+from .readers import NAMED_SUFFIXES, SUFFIXES, FeatureError, array_shape, open_array
 from .store import DESCRIPTION_NAME, ArrayStore, FeatureStore
 
 #: What options of a source may be, beside ``root``.
-OPTIONS = ('suffix', 'prefix', 'key', 'layout', 'feat_dim', 'max_stretch')
+OPTIONS = (
+    'suffix',
+    'prefix',
+    'key',
+    'layout',
+    'feat_dim',
+    'crops',
+    'crop_axis',
+    'max_stretch',
+)
 
 
 class FeatureFolder(ArrayStore):
@@ -31,7 +41,9 @@ class FeatureFolder(ArrayStore):
     Args:
         root: The folder.
         suffix: End of the file names, such as ``'.npy'`` or ``'_rgb.npy'``; it tells the format,
-            one of ``.npy .npz .csv .pt .pkl .h5 .hdf5``. ``None``: every file of a known format.
+            one of ``.npy .npz .csv .pt .pkl .pickle .h5 .hdf5``, or ``.txt`` (as ``.csv``) and
+            ``.pth`` (as ``.pt``), which are often no features: ``None`` is every file of a known
+            format but these two.
         prefix: Start of the file names that is not part of the id.
         key: Name of the array in files that hold several.
         layout: Order of the axes in the files, ``'TC'`` or ``'CT'``. ``None``: rows are snippets in
@@ -39,6 +51,10 @@ class FeatureFolder(ArrayStore):
             it, the channels are the axis that the first files have in common while the other
             varies. What is not clear then is an error, never a guess.
         feat_dim: Number of channels C, checked in every file. ``None``: that of the first files.
+        crops: What to take of files with several crops of each frame, such as ``(T, 10, C)``:
+            ``'mean'``, the number of one, or ``'random'``: one at random in a training data set,
+            elsewhere the mean. Axes of length 1 are left out without it.
+        crop_axis: The axis of the crops in the files, counted from 0.
 
     Raises:
         FeatureError: The folder is missing or holds no feature files, or two files for one id.
@@ -61,10 +77,13 @@ class FeatureFolder(ArrayStore):
         key: str | None = None,
         layout: str | None = None,
         feat_dim: int | None = None,
+        crops: str | int | None = None,
+        crop_axis: int = 1,
     ) -> None:
-        super().__init__(f'feature folder {root}', layout, feat_dim)
-        if suffix is not None and not suffix.lower().endswith(SUFFIXES):
-            raise ValueError(f'suffix is {suffix!r}, expected an end of {", ".join(SUFFIXES)}')
+        super().__init__(f'feature folder {root}', layout, feat_dim, Crops(crops, crop_axis))
+        known = SUFFIXES + NAMED_SUFFIXES
+        if suffix is not None and not suffix.lower().endswith(known):
+            raise ValueError(f'suffix is {suffix!r}, expected an end of {", ".join(known)}')
         self.root = Path(root)
         self.suffix = suffix
         self.prefix = prefix
@@ -125,9 +144,20 @@ class FeatureFolder(ArrayStore):
                 f'{self.name}: expected files {self.prefix}ID{" or ".join(suffixes)}, got '
                 'none among '
                 f'{len(files)} files {files[:3]}: check the path, prefix and suffix'
+                + _of_other_suffixes(files)
                 + _in_subfolders(self.root, suffixes)
             )
         return names
+
+
+def _of_other_suffixes(files: Sequence[str]) -> str:
+    """Which files could be read if it was said that they are features."""
+    counts = collections.Counter(Path(name).suffix.lower() for name in files)
+    return ''.join(
+        f'. If the {counts[suffix]} files *{suffix} are features, say suffix={suffix!r}'
+        for suffix in NAMED_SUFFIXES
+        if counts[suffix]
+    )
 
 
 def _in_subfolders(root: Path, suffixes: Sequence[str]) -> str:
@@ -148,16 +178,17 @@ def open_features(source: Any, **options: Any) -> FeatureStore:
         source: One of
 
             - a folder with one file a video: ``FeatureFolder``;
-            - a ``.h5`` or ``.npz`` file with all videos: ``FeatureArchive``;
+            - a ``.h5`` or ``.npz`` file with all videos, or a ``.pkl``, ``.pt`` or ``.npy`` with a
+              dict of them: ``FeatureArchive``;
             - a folder that ``tools/pack_features.py`` has written: ``PackedFeatures``;
             - a dict, ``root`` and options of its own, which come before ``options``;
             - a list of these, joined along the channels: ``FusedFeatures``.
 
-        **options: ``suffix``, ``prefix``, ``key``, ``layout``, ``feat_dim`` as in
-            :class:`~sola_plugin.datasets.features.open.FeatureFolder`. Of a packed folder,
-            ``suffix``, ``key`` and ``layout`` are known and not used. For a list, ``max_stretch``
-            as in :class:`~sola_plugin.datasets.features.fused.FusedFeatures`; ``feat_dim`` is then
-            that of all sources together, the others are for each source.
+        **options: ``suffix``, ``prefix``, ``key``, ``layout``, ``feat_dim``, ``crops``,
+            ``crop_axis`` as in :class:`~sola_plugin.datasets.features.open.FeatureFolder`. Of a
+            packed folder, all but ``prefix`` and ``feat_dim`` are known and not used. For a list,
+            ``max_stretch`` as in :class:`~sola_plugin.datasets.features.fused.FusedFeatures`;
+            ``feat_dim`` is then that of all sources together, the others are for each source.
 
     Returns:
         The store.

@@ -1,4 +1,4 @@
-"""Reading one array from one file: ``.npy .npz .csv .pt .pkl .h5``."""
+"""Reading one array from one file: ``.npy .npz .csv .pt .pkl .h5`` and their other names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from sola_plugin import size_limits
 from sola_plugin.size_limits import SizeError, allowed_bytes, check_size, check_torch_file
 
 from .csv_reader import read_csv
-from .safe_pickle import UnsafePickleError, load_arrays
+from .safe_pickle import UnsafePickleError, load_arrays, load_object_npy
 
 #: Formats that can be read, by the end of the file name.
-SUFFIXES = ('.npy', '.npz', '.csv', '.pt', '.pkl', '.h5', '.hdf5')
+SUFFIXES = ('.npy', '.npz', '.csv', '.pt', '.pkl', '.pickle', '.h5', '.hdf5')
+
+#: Formats that are read where ``suffix`` says so: often such files are no features.
+NAMED_SUFFIXES = ('.txt', '.pth')
+
+#: Formats of which a row is a snippet.
+ROWS = ('.csv', '.txt')
 
 
 class FeatureError(ValueError):
@@ -85,16 +91,16 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
         Exception: The library that reads the format raises its own errors for a damaged file.
     """
     _refuse_empty(path)
-    if path.suffix.lower() == '.npy':
-        _refuse_objects(path)
+    suffix = path.suffix.lower()
+    if suffix == '.npy' and not holds_objects(path):
         yield np.lib.format.open_memmap(path, mode='r')
-    elif path.suffix.lower() == '.npz':
+    elif suffix == '.npz':
         with np.load(path, allow_pickle=False) as archive:
             name = _choose(archive.files, key)
             member = name if name in archive.zip.namelist() else f'{name}.npy'
             member_shape(archive.zip, archive.zip.getinfo(member))
             yield archive[name]
-    elif path.suffix.lower() in ('.h5', '.hdf5'):
+    elif suffix in ('.h5', '.hdf5'):
         h5py = _import_h5py()
         with h5py.File(path, 'r') as file:
             # A name that is there saves listing the others, of which there may be thousands.
@@ -102,26 +108,19 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
             array = file[key if known else _choose(list(_h5_shapes(file)), key)]
             _refuse_unstored(array)
             yield array
-    elif path.suffix.lower() == '.csv':
+    elif suffix in ROWS:
         yield read_csv(path)
-    elif path.suffix.lower() == '.pt':
-        yield _read_pt(path, key)
     else:
-        yield _read_pkl(path, key)
+        yield as_array(_single_array(load_objects(path), key), path)
 
 
-def _refuse_objects(path: Path) -> None:
-    """Say what an ``.npy`` of Python objects is, which cannot be mapped into memory."""
+def holds_objects(path: Path) -> bool:
+    """Whether an ``.npy`` is a pickle of a dict or a list, which cannot be mapped into memory."""
     with path.open('rb') as file:
         try:
-            _, _, dtype = size_limits.read_npy_header(file)
+            return size_limits.read_npy_header(file)[2].hasobject
         except ValueError:
-            return  # damaged, which the caller says
-    if dtype.hasobject:
-        raise FeatureError(
-            'holds Python objects, such as np.save writes of a dict or a list, and not one array: '
-            'save the array itself, or all videos with np.savez'
-        )
+            return False  # damaged, which the caller says
 
 
 def array_shape(path: Path, key: str | None = None) -> tuple[int, ...]:
@@ -217,39 +216,69 @@ def _choose(names: Sequence[str], key: str | None) -> str:
     return key
 
 
-def _single_array(content: Any, kind: type, key: str | None) -> Any:
-    """The array in what a pickle holds: an array, or a dict with arrays."""
-    if isinstance(content, kind):
-        return content
-    if not isinstance(content, Mapping):
-        raise FeatureError(
-            f'expected a {kind.__name__} or a dict of them, got '
-            f'{type(content).__name__}: write the features as one array'
-        )
-    return content[_choose([name for name in content if isinstance(content[name], kind)], key)]
+def load_objects(path: Path) -> Any:
+    """Read what a ``.pt``, ``.pkl`` or ``.npy`` of objects holds, and run nothing that it says.
 
+    Args:
+        path: The file; names that end otherwise are read as a pickle.
 
-def _read_pkl(path: Path, key: str | None) -> np.ndarray:
+    Returns:
+        Arrays, tensors, and containers of them.
+
+    Raises:
+        FeatureError: It holds something else.
+        Exception: As :func:`open_array`.
+    """
+    _refuse_empty(path)
+    suffix = path.suffix.lower()
+    if suffix in ('.pt', '.pth'):
+        return _load_torch(path)
     try:
-        content = load_arrays(path)
+        return load_object_npy(path) if suffix == '.npy' else load_arrays(path)
     except UnsafePickleError as error:
         raise FeatureError(str(error)) from error
-    return _single_array(content, np.ndarray, key)
 
 
-def _read_pt(path: Path, key: str | None) -> np.ndarray:
+def _load_torch(path: Path) -> Any:
     import torch
 
     check_torch_file(path)
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        # What a file of today holds is mapped, so that one of all videos is not read at once.
+        mapped = zipfile.is_zipfile(path)
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         # torch's own message is long and advises to switch the safety off.
         raise FeatureError(
             'expected a tensor or a dict of tensors, got what torch.load refuses '
             'with weights_only=True: save the features as one torch.Tensor'
         ) from error
-    tensor = _single_array(content, torch.Tensor, key).detach()
+
+
+def is_array(value: Any) -> bool:
+    """Whether this is an array or a tensor; torch is not imported for it."""
+    return isinstance(value, np.ndarray) or (
+        hasattr(value, 'untyped_storage') and hasattr(value, 'detach')
+    )
+
+
+def as_array(value: Any, path: Path) -> np.ndarray:
+    """An array of what :func:`is_array`.
+
+    Raises:
+        FeatureError: It holds objects.
+        SizeError: It is far larger than its file.
+    """
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise FeatureError(
+                f'expected numbers, got an array of objects, shape {value.shape}: save the '
+                'features of each video as one array, or of all with np.savez'
+            )
+        return value
+    import torch
+
+    tensor = value.detach()
     if tensor.layout == torch.strided:
         # Strides of 0 make a tensor of any shape of one number, and old constructors one of none.
         check_size(
@@ -259,6 +288,18 @@ def _read_pt(path: Path, key: str | None) -> np.ndarray:
         )
     # NumPy has no bfloat16.
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _single_array(content: Any, key: str | None) -> Any:
+    """The array in what a file of objects holds: an array, or a dict with arrays."""
+    if is_array(content):
+        return content
+    if not isinstance(content, Mapping):
+        raise FeatureError(
+            f'expected an array or a dict of arrays, got {type(content).__name__}: write the '
+            'features as one array'
+        )
+    return content[_choose([name for name in content if is_array(content[name])], key)]
 
 
 def _import_h5py() -> Any:

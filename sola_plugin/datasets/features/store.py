@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .readers import ChannelError, FeatureError, LayoutError, reading
+from .axes import NO_CROPS, Crops, TwoAxes, two_axes
+from .notices import say_once
+from .readers import ROWS, ChannelError, FeatureError, LayoutError, reading
 
 #: Snippets that are transposed at once.
 _BLOCK = 64
@@ -83,6 +85,13 @@ class FeatureStore(abc.ABC):
                 that of features, or a value is NaN or infinite.
         """
         return self._read(video_id, 0, None)
+
+    def draw(self, video_id: str) -> np.ndarray:
+        """Read all features of a video for training: with ``crops='random'``, of one crop.
+
+        Returns, Raises: as :meth:`load`.
+        """
+        return self.load(video_id)
 
     def stored(self, video_id: str) -> np.ndarray:
         """Read all features of a video, where possible as they are on disk.
@@ -170,17 +179,21 @@ class ArrayStore(FeatureStore):
         layout: ``'TC'``, ``'CT'`` or ``None``, see
             :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
         feat_dim: Number of channels; ``None``: that of the first videos.
+        crops: What to take of arrays with several crops of each frame.
 
     Raises:
         ValueError: ``layout`` is none of the known ones.
     """
 
-    def __init__(self, name: str, layout: str | None, feat_dim: int | None) -> None:
+    def __init__(
+        self, name: str, layout: str | None, feat_dim: int | None, crops: Crops = NO_CROPS
+    ) -> None:
         if layout not in (None, 'TC', 'CT'):
             raise ValueError(f"layout is {layout!r}, expected 'TC', 'CT' or None")
         self.name = name
         self.layout = layout
         self.feat_dim = feat_dim
+        self.crops = crops
         self._lengths: dict[str, int] = {}
         #: Id of a video → what its array, or file, is called. A subclass fills it.
         self._names: dict[str, str] = {}
@@ -230,9 +243,13 @@ class ArrayStore(FeatureStore):
         """
         if video_id not in self._lengths:
             with self._reading(video_id):
-                shape = self._shape(video_id)
+                shape = two_axes(self._shape(video_id), self.crops)
                 self._lengths[video_id] = shape[self._time_axis(shape, self._suffix(video_id))]
         return self._lengths[video_id]
+
+    def draw(self, video_id: str) -> np.ndarray:
+        """Read all features of a video, of one crop where that is drawn at random."""
+        return self._read(video_id, 0, None, drawn=True)
 
     def stored(self, video_id: str) -> np.ndarray:
         """Read all features of a video as the file has them.
@@ -247,9 +264,10 @@ class ArrayStore(FeatureStore):
             return np.array(array[:].T if time_axis == 0 else array[:], order='C')
 
     @contextlib.contextmanager
-    def _opened(self, video_id: str) -> Iterator[tuple[Any, int]]:
+    def _opened(self, video_id: str, drawn: bool = False) -> Iterator[tuple[Any, int]]:
         """Open a video's array; give it and its time axis."""
-        with self._reading(video_id), self._open(video_id) as array:
+        with self._reading(video_id), self._open(video_id) as opened:
+            array = TwoAxes(opened, self.crops, drawn)
             time_axis = self._time_axis(array.shape, self._suffix(video_id))
             if array.dtype.kind not in 'iuf':
                 raise FeatureError(
@@ -257,8 +275,8 @@ class ArrayStore(FeatureStore):
                 )
             yield array, time_axis
 
-    def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
-        with self._opened(video_id) as (array, time_axis):
+    def _read(self, video_id: str, start: int, stop: int | None, drawn: bool = False) -> np.ndarray:
+        with self._opened(video_id, drawn) as (array, time_axis):
             with np.errstate(over='ignore'):
                 features = (
                     channels_first(array[start:stop])
@@ -281,11 +299,7 @@ class ArrayStore(FeatureStore):
         return reading(f'features of {video_id!r} ({self.where(video_id)})', self._suffix(video_id))
 
     def _time_axis(self, shape: tuple[int, ...], suffix: str) -> int:
-        """Check a shape and tell which of its two axes is time."""
-        if len(shape) != 2:
-            raise FeatureError(
-                f'expected two axes, (T, C) or (C, T), got shape {tuple(shape)}{_axes_hint(shape)}'
-            )
+        """Check a shape of two axes and tell which of them is time."""
         if 0 in shape:
             raise FeatureError(f'expected at least one snippet, got shape {tuple(shape)}')
         layout = self._layout_of(shape, suffix)
@@ -301,7 +315,7 @@ class ArrayStore(FeatureStore):
     def _layout_of(self, shape: tuple[int, ...], suffix: str) -> str:
         if self.layout is not None:
             return self.layout
-        if suffix == '.csv':
+        if suffix in ROWS:
             return 'TC'
         if self.feat_dim is not None:
             if self.feat_dim not in shape:
@@ -323,12 +337,15 @@ class ArrayStore(FeatureStore):
                 break
             try:
                 with self._reading(video_id):
-                    shape = self._shape(video_id)
+                    whole = self._shape(video_id)
+                    shape = two_axes(whole, self.crops)
             except FeatureError as error:
-                problem = error
+                problem = problem or error
                 continue
-            if len(shape) == 2 and 0 not in shape:
+            if 0 not in shape:
                 found.append((shape, self._suffix(video_id)))
+                if len(whole) - len(shape) != (self.crops.take is not None):
+                    say_once(f'{self.name}: of {len(whole)} axes those of length 1 are left out')
         if not found:
             raise problem or FeatureError(
                 f'{self.name}: expected arrays with two axes, got none in {len(self)} '
@@ -340,7 +357,7 @@ class ArrayStore(FeatureStore):
     @functools.cached_property
     def _common_layout(self) -> str:
         """The one layout under which the first videos agree on the number of channels."""
-        shapes = [shape for shape, suffix in self._first_shapes if suffix != '.csv']
+        shapes = [shape for shape, suffix in self._first_shapes if suffix not in ROWS]
         sizes = {'TC': {shape[1] for shape in shapes}, 'CT': {shape[0] for shape in shapes}}
         fitting = [
             layout
@@ -355,17 +372,3 @@ class ArrayStore(FeatureStore):
             f"{seen}, which does not tell: say layout='TC' (rows are snippets) or layout='CT' "
             '(rows are channels)'
         )
-
-
-def _axes_hint(shape: tuple[int, ...]) -> str:
-    """What to do about axes that features do not have."""
-    if len([size for size in shape if size != 1]) == 2 and len(shape) > 2:
-        return ': axes of length 1 say nothing; write the features again after np.squeeze'
-    if len(shape) == 3:
-        crops = min(shape)
-        axis = shape.index(crops)
-        return (
-            f': {crops} along axis {axis} may be crops of the frames; write their mean, '
-            f'features.mean({axis}), or one of them'
-        )
-    return ''

@@ -74,13 +74,7 @@ def parse_args() -> argparse.Namespace:
     add('--classes', metavar='FILE', help='labels in the order of their numbers, one a line')
     add('--file-prefix', default='', help='start of these names that is not part of the id')
     add_feature_options(add)
-    add(
-        '--stride',
-        type=float,
-        metavar='S',
-        dest='feature_stride',
-        help='seconds between two snippets',
-    )
+    add('--stride', type=float, metavar='S', dest='feature_stride', help='seconds between snippets')
     add(
         '--offset',
         type=float,

@@ -23,7 +23,14 @@ def main() -> None:
         action='store_true',
         help='scale the learning rate to the total batch size',
     )
+    parser.add_argument(
+        '--new-schedule',
+        action='store_true',
+        help='with --resume: go on in the schedule of the config, where it is another one',
+    )
     args = parser.parse_args()
+    if args.new_schedule and not args.resume:
+        parser.error('--new-schedule goes with --resume')
     with data_errors(GO_ON):
         train(args)
 
@@ -35,7 +42,7 @@ def train(args: argparse.Namespace) -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         cfg.setdefault('auto_scale_lr', {})['enable'] = True
-    train_localizer(cfg)
+    train_localizer(cfg, args.new_schedule)
 
 
 if __name__ == '__main__':

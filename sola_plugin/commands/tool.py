@@ -179,6 +179,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
     from sola_plugin.datasets.annotations.model import AnnotationError
     from sola_plugin.datasets.features.readers import FeatureError
     from sola_plugin.evaluation.score_files import ScoreError
+    from sola_plugin.heads.shared.outputs import OutputError
     from sola_plugin.locking import BusyError
     from sola_plugin.necks.checkpoint import CheckpointError
 
@@ -191,6 +192,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
         FeatureError,
         FileNotFoundError,
         ConfigError,
+        OutputError,
         ScoreError,
     )
 

@@ -11,10 +11,11 @@ from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.evaluation.metrics.columns import no_segments, segment_column
 from sola_plugin.evaluation.tal_metric import TALMetric
 from sola_plugin.io import naming_file
-from sola_plugin.pretraining.agreement import FiniteHook, SameScheduleHook, TrainingRecordHook
+from sola_plugin.pretraining.agreement import FiniteHook, TrainingRecordHook
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.runs import build_runner, resume_run, run_training
+from sola_plugin.pretraining.schedule import ScheduleHook
 
 #: Of a training that ended because the disk takes no more.
 GO_ON = 'make room, then the same command with --resume goes on'
@@ -40,13 +41,15 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def train_localizer(cfg: Config) -> Runner:
+def train_localizer(cfg: Config, new_schedule: bool = False) -> Runner:
     """Train a localizer by its config.
 
     Args:
         cfg: Runner config. With ``resume=True`` and no ``load_from``, the run goes on from the
             newest checkpoint of its ``work_dir`` that can be read. A run by epochs that is resumed
             ends with the weights that it would have had without the stop.
+        new_schedule: Whether a run that is resumed goes on in the schedule of ``cfg``, see
+            :class:`~sola_plugin.pretraining.schedule.ScheduleHook`.
 
     Returns:
         The Runner after training.
@@ -57,7 +60,8 @@ def train_localizer(cfg: Config) -> Runner:
     resume_run(cfg)
     with naming_file(cfg.work_dir):
         runner = build_runner(cfg)
-        for hook in (RandomStateHook(), TrainingRecordHook(), SameScheduleHook(), FiniteHook()):
+        hooks = (RandomStateHook(), TrainingRecordHook(), ScheduleHook(new_schedule), FiniteHook())
+        for hook in hooks:
             runner.register_hook(hook)
         warn_of_pretrained_neck(cfg)
         _check_validation(runner)

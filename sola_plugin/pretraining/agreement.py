@@ -28,9 +28,6 @@ _OF_DATA = ('feature_stride', 'feature_offset')
 #: Looks in a row at a loss that is not finite, among steps that a gradient scaler may skip.
 _SKIPPED = 3
 
-#: What a scheduler of mmengine counts as it goes on, and when it ends; the rest is its schedule.
-_COUNTERS = frozenset({'last_step', 'base_values', 'verbose', 'end'})
-
 
 def training_record(cfg: Config) -> dict[str, Any]:
     """What the config of a localizer says of its model and its data, as plain values."""
@@ -137,57 +134,6 @@ def _not_finite(model: nn.Module) -> list[str]:
         for name, value in model.state_dict().items()
         if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all()
     ]
-
-
-def check_resumable(checkpoint: Any, path: str | os.PathLike) -> None:
-    """Refuse to go on from weights alone: optimizer and schedule would begin anew.
-
-    Raises:
-        CheckpointError: There is no optimizer in the file, such as in ``best_*.pth``.
-    """
-    if isinstance(checkpoint, Mapping) and 'optimizer' in checkpoint:
-        return
-    raise CheckpointError(
-        f'{os.fspath(path)} holds weights and no optimizer, so that no run can go on from it: '
-        'resume an epoch_<n>.pth, or begin a new run with its weights, '
-        f'--cfg-options load_from={os.fspath(path)}, without --resume'
-    )
-
-
-class SameScheduleHook(Hook):
-    """Refuses to resume a run with another schedule: mmengine takes the checkpoint's silently."""
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the schedules.
-
-        Raises:
-            CheckpointError: They differ.
-        """
-        states = checkpoint.get('param_schedulers')
-        if not runner._resume or not isinstance(states, list) or not runner.param_schedulers:
-            return
-        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
-        changes = []
-        if len(states) != len(runner.param_schedulers):
-            changes.append(f'{len(states)} schedulers, now {len(runner.param_schedulers)}')
-        for scheduler, state in zip(runner.param_schedulers, states):
-            now = scheduler.state_dict()
-            changes += [
-                f'{type(scheduler).__name__}: {key} {state[key]}, now {now[key]}'
-                for key in sorted(now.keys() & state.keys() - _COUNTERS)
-                if not key.startswith('_')
-                and isinstance(now[key], (int, float, str, list, tuple))
-                and now[key] != state[key]
-            ]
-            # Steps that go on as before: more epochs of the same.
-            state['end'] = now.get('end', state.get('end'))
-        if changes:
-            raise CheckpointError(
-                f'the run that is resumed has another schedule than the config: '
-                f'{first_few(changes, 5)}. The rest of it would be trained with learning rates '
-                'that nobody chose: resume it with its own schedule, or begin a new run with its '
-                'weights (load_from, without --resume)'
-            )
 
 
 class FiniteHook(Hook):

@@ -24,8 +24,9 @@ from mmengine.runner import Runner
 from sola_plugin.locking import hold_lock
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 
-from .agreement import check_agreement, check_resumable
+from .agreement import check_agreement
 from .progress_bar import ProgressBarHook
+from .schedule import check_resumable
 
 _count = itertools.count(1)
 

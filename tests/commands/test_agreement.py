@@ -136,6 +136,16 @@ class TestResume:
         with pytest.raises(CheckpointError, match='another schedule .* total_steps 4, now 8'):
             train_localizer(cfg)
 
+    def test_other_milestones(self, trained, tmp_path):
+        root, _ = trained
+        cfg = make_config(root, tmp_path)
+        cfg.param_scheduler = [dict(type='MultiStepLR', milestones=[1], by_epoch=True)]
+        train_localizer(Config(deepcopy(cfg.to_dict())))
+        cfg.resume, cfg.train_cfg.max_epochs = True, 3
+        cfg.param_scheduler[0].milestones = [1, 2]
+        with pytest.raises(CheckpointError, match=r'MultiStepLR: milestones \[1\], now \[1, 2\]'):
+            train_localizer(cfg)
+
     def test_another_number_of_schedulers(self, trained):
         root, work = trained
         cfg = make_config(root, work)
@@ -143,6 +153,51 @@ class TestResume:
         cfg.param_scheduler.append(dict(type='ConstantLR', factor=1.0))
         with pytest.raises(CheckpointError, match='another schedule .*: 1 schedulers, now 2'):
             train_localizer(cfg)
+
+    @pytest.mark.parametrize(
+        'schedule',
+        [
+            lambda epochs: [
+                dict(type='OneCycleLR', eta_max=1e-3, total_steps=2 * epochs, by_epoch=False)
+            ],
+            lambda epochs: [
+                dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=3),
+                dict(type='MultiStepLR', milestones=[1, epochs - 1], by_epoch=True),
+            ],
+            lambda epochs: [
+                dict(
+                    type='CosineAnnealingLR',
+                    T_max=epochs,
+                    by_epoch=True,
+                    convert_to_iter_based=True,
+                )
+            ],
+        ],
+    )
+    def test_into_a_new_schedule(self, trained, tmp_path, monkeypatch, schedule):
+        """The rates of the rest are those of a run that had the new schedule from the start."""
+        root, _ = trained
+        rates: list[float] = []
+        monkeypatch.setattr(
+            FiniteHook,
+            'before_train_iter',
+            lambda self, runner, **_: rates.append(runner.optim_wrapper.get_lr()['lr'][0]),
+        )
+
+        def run(name: str, epochs: int, planned: int, **options) -> list[float]:
+            rates.clear()
+            cfg = make_config(root, tmp_path / name)
+            cfg.param_scheduler, cfg.train_cfg.max_epochs = schedule(planned), epochs
+            cfg.resume = bool(options)
+            train_localizer(cfg, **options)
+            return list(rates)
+
+        whole = run('whole', 4, planned=4)
+        first = run('parts', 2, planned=2)
+        rest = run('parts', 4, planned=4, new_schedule=True)
+        assert len(first) == len(rest) == len(whole) // 2
+        assert first != whole[: len(first)]  # it is another schedule
+        assert rest == pytest.approx(whole[len(first) :], rel=1e-9)
 
     def test_more_epochs_of_the_same_schedule(self, trained, tmp_path):
         root, _ = trained

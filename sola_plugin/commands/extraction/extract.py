@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import all_gather_object, barrier, broadcast_object_list
+from mmengine.logging import print_log
 
 from sola_plugin.datasets.video import VIDEO_SUFFIXES, VideoError
 from sola_plugin.file_names import FileNameError
+from sola_plugin.messages import first_few
 from sola_plugin.pretraining.runs import divide_among_ranks
 from sola_plugin.progress import Show
 
@@ -143,13 +146,22 @@ def _report_second(report: Show, video_id: str, done: int, total: int, second: f
 
 def _listed(source: Path) -> Iterable[Path]:
     if source.is_dir():
-        return [
+        files = [
             path
             for path in source.rglob('*')
-            if path.suffix.lower() in VIDEO_SUFFIXES
-            and (path.is_file() or path.is_symlink())  # a broken link is a video that is missing
+            if (path.is_file() or path.is_symlink())  # a broken link is a video that is missing
             and not path.name.startswith('.')
         ]
+        videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+        others = sorted(str(path.relative_to(source)) for path in set(files) - set(videos))
+        if others:
+            print_log(
+                f'{source}: {len(others)} files are passed over, as their names do not end as '
+                f'those of videos do: {first_few(map(repr, others))}',
+                'current',
+                logging.WARNING,
+            )
+        return videos
     if not source.exists():
         raise FileNotFoundError(
             f'{source}: expected a folder of videos, a video or a .txt list, got nothing'

@@ -65,22 +65,21 @@ def add_localization_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='videos of the feature files, <id>.mp4 or the like, to be shown with the results',
     )
-    labels = parser.add_argument_group(
-        'labels of class-agnostic proposals'
-    ).add_mutually_exclusive_group()
+    group = parser.add_argument_group('labels of class-agnostic proposals')
+    labels = group.add_mutually_exclusive_group()
     labels.add_argument(
         '--scores', metavar='FILE', help='video classification scores, as for tools/test.py'
-    )
-    labels.add_argument(
-        '--score-transform',
-        choices=TRANSFORMS,
-        help='what makes probabilities of the scores, where they are logits',
     )
     labels.add_argument(
         '--classifier',
         metavar='FILE',
         help='classifier.npz of tools/test.py (default: that '
         'beside the checkpoint, or one that is fitted on the training features)',
+    )
+    group.add_argument(
+        '--score-transform',
+        choices=TRANSFORMS,
+        help='what makes probabilities of the scores, where they are logits',
     )
     reading = parser.add_argument_group('feature files (default: as in the config)')
     reading.add_argument('--feature-stride', type=_seconds, metavar='SECONDS', help='0.32, or 4/30')

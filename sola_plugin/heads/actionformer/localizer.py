@@ -19,6 +19,7 @@ from sola_plugin.heads.shared.detections import (
 from sola_plugin.heads.shared.localizer import Localizer
 from sola_plugin.heads.shared.map_head import results_in_seconds
 from sola_plugin.heads.shared.neck_support import NeckMixin, pad_features
+from sola_plugin.heads.shared.outputs import check_outputs
 from sola_plugin.heads.shared.sliding_windows import SlidingWindows
 
 from .losses import diou_loss, sigmoid_focal_loss
@@ -262,6 +263,8 @@ class ActionFormer(NeckMixin, Localizer):
     ) -> list[np.ndarray]:
         """See :meth:`NeckMixin.candidates`; a fourth column is the number of the class."""
         logits, distances, mask, points = self._forward(inputs)
+        finite = logits.isfinite().all(2) & distances.isfinite().all(2)
+        check_outputs((finite | ~mask).all(1).tolist())
         if cores is not None:
             first, last = points.position.new_tensor(cores).T[..., None]
             mask = mask & (points.position >= first) & (points.position < last)

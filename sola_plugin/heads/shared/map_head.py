@@ -10,6 +10,7 @@ from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from torch import Tensor
 
 from .neck_support import NeckMixin
+from .outputs import check_outputs
 from .sliding_windows import SlidingWindows
 from .suppression import soft_nms
 
@@ -270,9 +271,11 @@ class MapHead(NeckMixin):
         confidences, starts, ends = (
             output.float().cpu().numpy() for output in self._forward(torch.stack(list(inputs)))
         )
+        videos = list(zip(starts, ends, confidences))
+        check_outputs([all(np.isfinite(values).all() for values in maps) for maps in videos])
         return [
             proposals_from_maps(*maps, self.boundary_candidates, self.boundary_scores)
-            for maps in zip(starts, ends, confidences)
+            for maps in videos
         ]
 
     def detections(self, candidates: Sequence[np.ndarray], data_samples: Sequence) -> list[dict]:

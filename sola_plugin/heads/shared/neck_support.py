@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sola_plugin.pretraining.tasks import SimilarityMatcher
 
+from .outputs import naming_video
 from .sliding_windows import SlidingWindows
 
 
@@ -198,7 +199,8 @@ class NeckMixin(nn.Module):
         features = self.extract_features(inputs, data_samples)
         if self.windows is not None and self.windows.fixed:
             features, data_samples = self.windows.training_windows(features, data_samples)
-        outputs = super().forward(features, data_samples, mode, **kwargs)
+        with naming_video(type(self).__name__, data_samples or ()):
+            outputs = super().forward(features, data_samples, mode, **kwargs)
         if mode == 'loss' and self._matcher:
             outputs['loss_similarity'] = self._weight * self._similarity_loss(inputs)
         return outputs
@@ -237,9 +239,12 @@ class NeckMixin(nn.Module):
     ) -> list[dict]:
         """Predict videos window by window."""
         self._check_channels(inputs, data_samples)
-        return self.detections(
-            [self._window_candidates(windows, video) for video in inputs], data_samples
-        )
+        found = []
+        for index, video in enumerate(inputs):
+            # Behind the window of a batch that it is about, the error is of this video.
+            with naming_video(type(self).__name__, [data_samples[index]] * windows.batch_size):
+                found.append(self._window_candidates(windows, video))
+        return self.detections(found, data_samples)
 
     def _window_candidates(self, windows: SlidingWindows, video) -> np.ndarray:
         """Proposals of all windows of a video ``(C, T)``, as fractions of the video."""

@@ -135,9 +135,12 @@ def test_bad_input_is_an_error_and_nothing_is_written(refused, tmp_path, annotat
     for options, message in (
         (('--rename-subset', 'a'), '--rename-subset expects OLD=NEW'),
         (('--fps', 0), '--fps expects a number above 0'),
-        (('--labels', 'word'), "invalid choice: 'word'"),
+        (('--to', 'elan'), "invalid choice: 'elan'"),
     ):
         assert message in refused(thumos, out, '--to', 'csv', *options, code=2)
+    assert '--labels: expected verb|noun|action' in refused(
+        thumos, out, '--to', 'csv', '--labels', 'word'
+    )
     assert list(tmp_path.iterdir()) == [tmp_path / 'mine.csv']
 
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sola_plugin.datasets.annotations.formats import epic_kitchens
 from sola_plugin.datasets.annotations.formats.csv_tables import read_durations
 from sola_plugin.datasets.annotations.formats.records import NoDurationError
 from sola_plugin.messages import first_few
@@ -218,6 +219,12 @@ def _read(
 
 def _check_uses(forms: Sequence[str], options: Options, in_frames: bool) -> None:
     """Check that no option goes unheard, and that times are not divided twice."""
+    named = {'epic', 'charades', 'frame_labels'}
+    if options.labels not in (None, *epic_kitchens.LABELS) and named.isdisjoint(forms):
+        raise AnnotationError(
+            f'--labels: expected {"|".join(epic_kitchens.LABELS)} of EPIC-Kitchens, or a file of '
+            f'class names for charades and frame_labels, got {options.labels!r}'
+        )
     own = [form for form in forms if FORMATS[form].own_unit]
     if in_frames and own:
         raise AnnotationError(

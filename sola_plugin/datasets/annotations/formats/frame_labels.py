@@ -88,13 +88,13 @@ def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
 
 
 def looks_like(text: str) -> bool:
-    """Whether a text can be nothing else: stretches, or labels that are mostly repeated."""
+    """Whether a text can be nothing else: stretches, or labels of which many are repeated."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines and STRETCH.fullmatch(lines[0]):
         return True
     # The last line may be cut: only the beginning of the file is looked at.
     same = sum(one == two for one, two in itertools.pairwise(lines[:-1]))
-    return 2 * same >= len(lines) > 1 and not any(
+    return 3 * same >= len(lines) > 1 and not any(
         re.search(r'[\s,;{}\[\]<>]', one) for one in lines
     )
 

@@ -261,7 +261,7 @@ class _Document:
         values = [self._slots[name] for name in names]
         start, end = map(_seconds, values)
         given = ' and '.join(
-            f'{name} {"without a time" if value is None else value!r}'
+            f'{name} ' + ('without a time' if value is None else repr(value))
             for name, value in zip(names, values)
         )
         return _Times(start, end, given)

@@ -179,15 +179,15 @@ def _columns(path: Path, rows: Sequence[tuple[int, list[str]]]) -> tuple[int, in
     # Tier and participant stand first; tiers may be called 1 and 2.
     first = next((column for column in range(1, width) if timed[column]), width)
     last = next((column for column in range(first, width) if not timed[column]), width)
-    # The text of annotations may be a number.
-    for run in (last - first, last - first - 1):
-        for groups in (3, 2):
-            size, rest = divmod(run, groups)
-            label = first + run
-            if size and not rest and label < width <= label + 2:
-                columns = [first + size * group for group in range(groups)]
-                if all(_fits(cells, columns, size) for _, cells in rows):
-                    return columns[0], columns[1], label
+    timed_columns = last - first
+    # The text of annotations may be a number too; then only durations show which one is the text.
+    for run, groups in ((timed_columns, 3), (timed_columns, 2), (timed_columns - 1, 3)):
+        size, rest = divmod(run, groups)
+        label = first + run
+        if size > 0 and not rest and label < width <= label + 2:
+            columns = [first + size * group for group in range(groups)]
+            if all(_fits(cells, columns, size) for _, cells in rows):
+                return columns[0], columns[1], label
     raise AnnotationError(
         f'{path}: line {rows[0][0]}: expected the columns tier, participant, begin, end, duration, '
         f'annotation of an ELAN export, got {rows[0][1]}: export with a row of names, or give the '

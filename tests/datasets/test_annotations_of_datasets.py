@@ -373,6 +373,18 @@ def test_frame_labels_of_named_classes(tmp_path):
     assert fault == "v.txt line 6: '7' is not among the 3 named classes"
 
 
+def test_other_files_in_a_folder_of_frame_labels(tmp_path):
+    """They are told, not taken for videos; a file that is named is believed."""
+    save(tmp_path / 'groundTruth/v.txt', DENSE)
+    readme = save(tmp_path / 'groundTruth/readme.txt', 'Labels of salads\nmade by me\n2026\n')
+    file = read_annotations([tmp_path / 'groundTruth'], options=TEN)
+    assert list(file.videos) == ['v']
+    assert [
+        'readme.txt: expected labels of frames, of which' in fault for fault in file.faults
+    ] == [True]
+    assert len(read_annotations([readme], 'frame_labels', TEN).videos['readme'].annotations) == 3
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
@@ -442,9 +454,9 @@ def test_options_that_would_go_unheard(tmp_path):
     frames = save(tmp_path / 'v.txt', DENSE)
     convert = partial(convert_annotations, out=tmp_path / 'out', to='csv')
     for options, message in (
-        (Options(tiers=['a']), 'tiers are those of elan, and this is csv: leave them out'),
-        (Options(background=()), 'background are those of frame_labels, and this is csv'),
-        (Options(annotator='1'), 'annotator are those of label_studio, and this is csv'),
+        (Options(tiers=['a']), '--tier is for elan, and this is csv: leave it out'),
+        (Options(background=()), '--background is for frame_labels, and this is csv'),
+        (Options(annotator='1'), '--annotator is for label_studio, and this is csv'),
     ):
         with pytest.raises(AnnotationError, match=message):
             convert([csv], reading=options)

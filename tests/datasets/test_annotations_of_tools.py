@@ -216,6 +216,12 @@ def test_eaf_declares_nothing(tmp_path, doctype):
         load_annotations(path, lambda video_id: 60.0)
 
 
+def test_eaf_nested_deep(tmp_path):
+    text = EAF.replace('<TIER ', '<a>' * 200_000 + '</a>' * 200_000 + '<TIER ', 1)
+    path = save(tmp_path / 'kitchen.eaf', text)
+    assert read_annotations([path], 'elan', MINUTE).videos == {'kitchen': KITCHEN}
+
+
 def test_references_in_a_circle_or_shared(tmp_path):
     ring = SEVERAL.replace('ANNOTATION_REF="a1"', 'ANNOTATION_REF="a4"')
     hand = Options(durations=MINUTE.durations, tiers=['hand'])
@@ -223,6 +229,17 @@ def test_references_in_a_circle_or_shared(tmp_path):
         AnnotationError, match="annotation 'a4': expected the annotation that it ref"
     ):
         read_annotations([save(tmp_path / 'k.eaf', ring)], options=hand)
+    chain = ''.join(
+        f'<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b{i}" ANNOTATION_REF="b{i - 1}">'
+        f'<ANNOTATION_VALUE>x</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION>'
+        for i in range(1, 101)
+    ).replace('"b0"', '"a1"')
+    long = SEVERAL.replace(
+        'TIER_ID="hand">', f'TIER_ID="chain">{chain}</TIER><TIER TIER_ID="hand">'
+    )
+    chosen = Options(durations=MINUTE.durations, tiers=['chain'])
+    [video] = read_annotations([save(tmp_path / 'k.eaf', long)], options=chosen).videos.values()
+    assert len(video.annotations) == 100 and video.annotations[-1] == action(0.84, 2.5, 'x')
     second = '<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a5" ANNOTATION_REF="a1"/></ANNOTATION>'
     two = SEVERAL.replace('TIER_ID="hand">', f'TIER_ID="hand">{second}')
     with pytest.raises(AnnotationError, match="expected one annotation for 'a1', got several"):
@@ -447,8 +464,26 @@ def test_label_studio_who_counts(tmp_path):
         chosen = Options(durations=options.durations, annotator=who)
         videos = read_annotations([path], options=chosen).videos
         assert [one['label'] for one in videos['true'].annotations] == [label]
-    nobody = read_annotations([path], options=Options(annotator='9'))
-    assert nobody.videos == {} and '5 tasks are not annotated by 9, and left out' in nobody.notes
+    with pytest.raises(
+        AnnotationError, match="no task is annotated by '9'; there are anno.* by 3, 4"
+    ):
+        read_annotations([path], options=Options(annotator='9'))
+    with pytest.raises(
+        AnnotationError, match='no task is annotated; there are annotations by nobody'
+    ):
+        load_annotations(export(tmp_path, task(1, 'v.mp4'), task(2, 'w.mp4')))
+
+
+def test_label_studio_lengths_to_the_last_digit(tmp_path):
+    """Browsers measure the same audio in their own way; another length is a fault."""
+    first, second = seconds(1, 2, 'a'), seconds(3, 4, 'a')
+    for other, fits in ((98.72, True), (98.0, True), (60.0, False)):
+        second['original_length'] = other
+        file = read_annotations([export(tmp_path, task(1, 'v.mp4', by(3, first, second)))])
+        if fits:
+            assert file.videos['v'].duration == 98.719925
+        else:
+            assert "expected one duration for 'v', got 60.0 here and 98.719925" in file.faults[0]
 
 
 def test_label_studio_other_results(tmp_path):

@@ -231,14 +231,14 @@ def _check_uses(forms: Sequence[str], options: Options, in_frames: bool) -> None
             f'--in-frames: times of {own[0]} have a unit of their own, and are seconds once they '
             'are read: leave it out'
         )
-    for name, form in (
-        ('background', 'frame_labels'),
-        ('tiers', 'elan'),
-        ('annotator', 'label_studio'),
+    for option, form, value in (
+        ('--background', 'frame_labels', options.background),
+        ('--tier', 'elan', options.tiers),
+        ('--annotator', 'label_studio', options.annotator),
     ):
-        if getattr(options, name) is not None and form not in forms:
+        if value is not None and form not in forms:
             raise AnnotationError(
-                f'{name} are those of {form}, and this is {" and ".join(forms)}: leave them out'
+                f'{option} is for {form}, and this is {" and ".join(forms)}: leave it out'
             )
 
 

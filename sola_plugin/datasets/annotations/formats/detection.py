@@ -71,6 +71,8 @@ _COLUMNS = (
 def _of_folder(path: Path) -> str:
     if any(path.rglob('*.eaf')):
         return 'elan'
+    if path.name == frame_labels.FOLDER or (path / frame_labels.FOLDER).is_dir():
+        return 'frame_labels'
     files = list(itertools.islice(path.rglob('*.txt'), _NUM_FIRST_FILES))
     texts = [_first(file) for file in files]
     if any(map(frame_labels.looks_like, texts)) and not any(map(_is_thumos14, texts)):

@@ -25,6 +25,8 @@ from .records import (
 )
 
 _ROOT = 'ANNOTATION_DOCUMENT'
+#: Tiers stand below others a few times; more are a circle.
+_MAX_PARENTS = 100
 _NO_DURATIONS = (
     'ELAN does not store them: give --durations FILE to tools/convert_annotations.py; or give '
     'feature_stride to the dataset, which then takes the length of the features'
@@ -225,7 +227,7 @@ class _Document:
         for annotation in _annotations(tier):
             name = annotation.get('ANNOTATION_ID', '')
             where = f'tier {tier_name!r}, annotation {name!r}'
-            times = self._times(annotation, where, 0)
+            times = self._times(annotation, where)
             parent = annotation.get('ANNOTATION_REF')
             if parent in parents:
                 raise AnnotationError(
@@ -243,15 +245,17 @@ class _Document:
                 (annotation.findtext('ANNOTATION_VALUE') or '').strip(),
             )
 
-    def _times(self, annotation: ElementTree.Element, where: str, depth: int) -> _Times:
-        if annotation.tag == 'REF_ANNOTATION':
+    def _times(self, annotation: ElementTree.Element, where: str) -> _Times:
+        parents = 0
+        while annotation.tag == 'REF_ANNOTATION':
             parent = annotation.get('ANNOTATION_REF', '')
-            if parent not in self._annotations or depth > len(self._annotations):
+            if parents == _MAX_PARENTS or parent not in self._annotations:
                 raise AnnotationError(
                     f'{self._path}: {where}: expected the annotation that it refers to, got '
                     f'{parent!r}'
                 )
-            return self._times(self._annotations[parent], where, depth + 1)
+            parents += 1
+            annotation = self._annotations[parent]
         names = [annotation.get(f'TIME_SLOT_REF{number}', '') for number in (1, 2)]
         unknown = [name for name in names if name not in self._slots]
         if unknown:

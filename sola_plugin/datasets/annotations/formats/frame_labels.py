@@ -20,7 +20,8 @@ BACKGROUND = ('SIL', 'background', 'action_start', 'action_end')
 #: ``1-30 SIL``: the first frame is 1, and the last belongs to the stretch.
 STRETCH = re.compile(r'(\d+)-(\d+)\s+(\S.*)')
 
-_FOLDER = 'groundTruth'
+#: The folder of the files in 50 Salads, GTEA, and Breakfast as others publish it.
+FOLDER = 'groundTruth'
 _MAPPING = 'mapping.txt'
 #: Part by which the number of frames and the duration may differ.
 _TOLERANCE = 0.05
@@ -66,7 +67,7 @@ def read(paths: Sequence[Path], options: Options) -> AnnotationFile:
     videos, faults = {}, []
     for video_id, path in files.items():
         try:
-            stretches, coarse = _stretches(path, names)
+            stretches, coarse = _stretches(path, names, path in paths)
             videos[video_id] = _video(
                 path.name,
                 stretches,
@@ -93,17 +94,20 @@ def looks_like(text: str) -> bool:
     if lines and STRETCH.fullmatch(lines[0]):
         return True
     # The last line may be cut: only the beginning of the file is looked at.
-    same = sum(one == two for one, two in itertools.pairwise(lines[:-1]))
-    return 3 * same >= len(lines) > 1 and not any(
-        re.search(r'[\s,;{}\[\]<>]', one) for one in lines
-    )
+    return _repeats(lines[:-1]) and not any(re.search(r'[\s,;{}\[\]<>]', one) for one in lines)
+
+
+def _repeats(lines: Sequence[str]) -> bool:
+    """Whether many lines are as the one before: frames of the same action follow each other."""
+    same = sum(one == two for one, two in itertools.pairwise(lines))
+    return 3 * same >= len(lines) > 1
 
 
 def _text_files(paths: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
     files: dict[str, Path] = {}
     notes = []
     for path in paths:
-        root = path / _FOLDER if (path / _FOLDER).is_dir() else path
+        root = path / FOLDER if (path / FOLDER).is_dir() else path
         for file in sorted(root.rglob('*.txt')) if path.is_dir() else [path]:
             if path.is_dir() and file.name == _MAPPING:
                 notes.append(f'{file} is not read: --labels reads such a table of classes')
@@ -120,8 +124,13 @@ def _text_files(paths: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
     return files, notes
 
 
-def _stretches(path: Path, names: Mapping[str, str] | None) -> tuple[list[Stretch], bool]:
-    """The stretches of a file, and whether it has the coarse form."""
+def _stretches(
+    path: Path, names: Mapping[str, str] | None, is_named: bool
+) -> tuple[list[Stretch], bool]:
+    """The stretches of a file, and whether it has the coarse form.
+
+    A file of a folder, which nobody has named, may be anything.
+    """
     lines = [line.strip() for line in read_text(path).splitlines()]
     while lines and not lines[-1]:
         lines.pop()
@@ -132,6 +141,11 @@ def _stretches(path: Path, names: Mapping[str, str] | None) -> tuple[list[Stretc
             f'{path.name} line {lines.index("") + 1}: expected a label, got nothing'
         )
     coarse = any(map(STRETCH.fullmatch, lines))
+    if not (coarse or is_named or _repeats(lines)):
+        raise AnnotationError(
+            f'{path.name}: expected labels of frames, of which many are as the one before, got '
+            f'{lines[0][:80]!r}, ...: take it out of the folder, or name the files to read'
+        )
     found = _coarse(path.name, lines) if coarse else _dense(lines)
     return [
         (start, end, _named(label, names, f'{path.name} line {line}'))

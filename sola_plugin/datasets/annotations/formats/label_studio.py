@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from sola_plugin.messages import first_few
 
-from .json_values import get, is_finite_number, items, load_json
-from .records import (
-    AnnotationError,
-    AnnotationFile,
-    Options,
-    Rates,
-    checked_segment,
-    group_rows,
-)
+from .json_values import get, items, load_json
+from .label_studio_regions import Row, actions_of, check_rates, parse_row
+from .records import AnnotationError, AnnotationFile, Options, group_rows
 
 _MEDIA = re.compile(
     r'.+\.(mp4|m4v|mov|mkv|avi|webm|mpe?g|m?ts|m2ts|wmv|flv|3gp|ogv|vob|mxf|wav|mp3|m4a|flac|og[ga]'
@@ -80,36 +74,58 @@ def parse(path: Path, content: Any, repeated: list[str], options: Options) -> An
             f'{path}: expected a list of tasks with "data" and "annotations": choose the export '
             'called JSON (not JSON-MIN or CSV) of Label Studio'
         )
-    rows: list[tuple[str, str, Any]] = []
+    rows: list[Row] = []
     faults: list[str] = []
     counts: collections.Counter[str] = collections.Counter()
     tasks: dict[str, str] = {}
     for index, task in enumerate(content):
-        where = (
-            f'task {task["id"]}' if isinstance(task, dict) and 'id' in task else f'task #{index}'
-        )
+        named = isinstance(task, dict) and 'id' in task
+        where = f'task {task["id"]}' if named else f'task #{index}'
         try:
             video_id = _video_id(task, where, counts)
-            if video_id in tasks:
-                raise AnnotationError(
-                    f'{path}: {tasks[video_id]} and {where} are both of the video {video_id!r}: '
-                    'expected one task a video'
-                )
-            tasks[video_id] = where
-            annotation = _annotation(task, where, options.annotator, counts)
-            if annotation is not None:
-                regions = items(annotation, 'result', where)
-                rows.append((video_id, where, None))
-                rows += [(video_id, f'{where}, result {i}', one) for i, one in enumerate(regions)]
         except AnnotationError as error:
-            if str(error).startswith(f'{path}: '):
-                raise
             faults.append(str(error))
-    _check_rates(path, rows, options.fps)
-    rows = list(_split(rows, options.fps, counts))
-    videos, more = group_rows(rows, _parse, options.durations, path, _NO_DURATIONS)
+            continue
+        if video_id in tasks:
+            raise AnnotationError(
+                f'{path}: {tasks[video_id]} and {where} are both of the video {video_id!r}: '
+                'expected one task a video'
+            )
+        tasks[video_id] = where
+        try:
+            rows += _rows(task, video_id, where, options.annotator, counts)
+        except AnnotationError as error:
+            faults.append(str(error))
+    if not rows and not faults:
+        raise _nobody(path, content, options.annotator)
+    check_rates(path, rows, options.fps)
+    rows = list(actions_of(rows, options.fps, counts))
+    videos, more = group_rows(rows, parse_row, options.durations, path, _NO_DURATIONS)
     notes = [f'{count} {text}' for text, count in counts.items()]
     return AnnotationFile(videos, (*faults, *more), tuple(repeated), tuple(notes), 'label_studio')
+
+
+def _rows(
+    task: dict, video_id: str, where: str, annotator: str | None, counts: collections.Counter[str]
+) -> list[Row]:
+    """A row for the video and one for each region; none, if the task is not annotated."""
+    annotation = _annotation(task, where, annotator, counts)
+    if annotation is None:
+        return []
+    regions = items(annotation, 'result', where)
+    return [
+        (video_id, where, None),
+        *((video_id, f'{where}, result {index}', one) for index, one in enumerate(regions)),
+    ]
+
+
+def _nobody(path: Path, tasks: list[dict], annotator: str | None) -> AnnotationError:
+    by = '' if annotator is None else f' by {annotator!r}'
+    people = {name for task in tasks for one in task['annotations'] for name in _people(one)}
+    return AnnotationError(
+        f'{path}: no task is annotated{by}; there are annotations by '
+        f'{first_few(sorted(people)) or "nobody"}'
+    )
 
 
 def _video_id(task: Any, where: str, counts: collections.Counter[str]) -> str:
@@ -187,98 +203,3 @@ def _people(annotation: Mapping[str, Any]) -> list[str]:
     if isinstance(person, dict):
         return [str(person[key]) for key in ('id', 'email') if key in person]
     return [] if person is None else [str(person)]
-
-
-def _in_frames(region: Any) -> bool:
-    value = region.get('value') if isinstance(region, dict) else None
-    return isinstance(value, dict) and 'timelinelabels' in value
-
-
-def _check_rates(path: Path, rows: list[tuple[str, str, Any]], fps: Rates | None) -> None:
-    videos = dict.fromkeys(video_id for video_id, _, region in rows if _in_frames(region))
-    unknown = [video_id for video_id in videos if fps is None or fps(video_id) is None]
-    if unknown:
-        raise AnnotationError(
-            f'{path}: ranges of timelinelabels are frames, and the frame rate is not known for '
-            f'{len(unknown)} of {len(videos)} videos: {first_few(map(repr, unknown))}. Convert the '
-            'file with tools/convert_annotations.py --fps F (the frameRate of the project, 24 '
-            'where it has none), or a column fps in the file of --durations'
-        )
-
-
-def _split(
-    rows: list[tuple[str, str, Any]], fps: Rates | None, counts: collections.Counter[str]
-) -> Iterator[tuple[str, str, Any]]:
-    """Rows of one segment with one label, or of a fact, or of a fault."""
-    for video_id, where, region in rows:
-        if region is None:
-            yield video_id, where, {}
-            continue
-        try:
-            rate = fps(video_id) if fps is not None and _in_frames(region) else None
-            yield from ((video_id, where, one) for one in _actions(region, where, rate, counts))
-        except AnnotationError as error:
-            yield video_id, where, error
-
-
-def _actions(
-    region: Any, where: str, fps: float | None, counts: collections.Counter[str]
-) -> list[dict]:
-    value = get(region, 'value', where)
-    if not isinstance(value, dict):
-        raise AnnotationError(f"{where}: expected an object under 'value', got {value!r}")
-    facts = {}
-    length = region.get('original_length')
-    if is_finite_number(length) and length > 0:
-        facts['duration'] = float(length)
-    if fps is not None:
-        segments = [_seconds_of_frames(one, where, fps) for one in items(value, 'ranges', where)]
-        labels = _labels(value, 'timelinelabels', where)
-    elif 'labels' in value and 'start' in value and not {'text', 'sequence'} & set(value):
-        start, end = (_number(value.get(key)) for key in ('start', 'end'))
-        given = f'{value.get("start")!r} and {value.get("end")!r}'
-        segments = [checked_segment(start, end, where, given)]
-        labels = _labels(value, 'labels', where)
-    else:
-        counts[f'results of type {region.get("type")!r} are no labelled times, and not kept'] += 1
-        return [facts]
-    return [
-        facts,
-        *(
-            dict(action=dict(segment=list(one), label=label))
-            for one in segments
-            for label in labels
-        ),
-    ]
-
-
-def _number(value: Any) -> float | None:
-    return value if is_finite_number(value) else None
-
-
-def _seconds_of_frames(given: Any, where: str, fps: float) -> list[float]:
-    frames = [get(given, key, where) for key in ('start', 'end')]
-    if not all(map(is_finite_number, frames)):
-        raise AnnotationError(f'{where}: expected numbers of frames, got {given!r}')
-    start, end = frames
-    if start < 0 or end < start:
-        raise AnnotationError(
-            f'{where}: expected frames from 1 on, the end not before the start, got {given!r}'
-        )
-    # The first frame is 1; what was imported may begin with 0.
-    return [max(start - 1, 0) / fps, end / fps]
-
-
-def _labels(value: Mapping[str, Any], key: str, where: str) -> list[str]:
-    labels = value[key]
-    if not isinstance(labels, list) or not all(isinstance(one, str) and one for one in labels):
-        raise AnnotationError(f'{where}: expected texts under {key!r}, got {labels!r}')
-    if not labels:
-        raise AnnotationError(f'{where}: expected a label under {key!r}, got none')
-    return labels
-
-
-def _parse(row: Any, where: str) -> tuple[dict | None, dict[str, Any]]:
-    if isinstance(row, AnnotationError):
-        raise row
-    return row.get('action'), {key: value for key, value in row.items() if key != 'action'}

@@ -130,7 +130,10 @@ def read_bytes(path: str | os.PathLike, max_bytes: int = -1) -> bytes:
 
 
 def read_text(path: str | os.PathLike, max_bytes: int = -1) -> str:
-    """Read a UTF-8 text file, plain or gzipped, with or without a byte-order mark.
+    """Read a UTF-8 text file, plain or gzipped, with or without a byte-order mark; or UTF-16.
+
+    UTF-16, which spreadsheets call Unicode text, is told by its byte-order mark or by the NULs of
+    its first two characters.
 
     Args:
         path: The file.
@@ -138,15 +141,22 @@ def read_text(path: str | os.PathLike, max_bytes: int = -1) -> str:
 
     Raises:
         OSError: There is no such file, or it cannot be read.
-        ValueError: It is not UTF-8, or damaged.
+        ValueError: It is neither, or damaged.
     """
     data = read_bytes(path, max_bytes)
+    encoding = json.detect_encoding(data)
+    name = encoding.upper().removesuffix('-SIG')
     try:
-        return data.decode('utf-8-sig', errors='strict' if max_bytes < 0 else 'ignore')
+        # 'utf-8-sig' and 'utf-16' take the mark away; without one, the name has the byte order.
+        return data.decode(
+            'utf-8-sig' if name == 'UTF-8' else encoding,
+            errors='strict' if max_bytes < 0 else 'ignore',
+        )
     except UnicodeDecodeError as error:
         line = data.count(b'\n', 0, error.start) + 1
+        hint = ', as in Windows-1252 or Latin-1' if name == 'UTF-8' else ''
         raise ValueError(
-            f'{path}: expected UTF-8, got byte 0x{data[error.start]:02x} in line {line}: '
+            f'{path}: expected {name}, got byte 0x{data[error.start]:02x} in line {line}{hint}: '
             'save the file as UTF-8'
         ) from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sola_plugin.commands.arguments import ListAction
 from sola_plugin.datasets.annotations.conversion import Changes, Conversion, convert_annotations
-from sola_plugin.datasets.annotations.formats import FORMATS
+from sola_plugin.datasets.annotations.formats import FORMATS, WRITABLE, Options
 from sola_plugin.messages import printable
 
 
@@ -22,14 +22,18 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert annotations from one format to another; '
         'docs/own_data.md describes the formats.',
-        epilog='formats: ' + '; '.join(f'{name}: {form.title}' for name, form in FORMATS.items()),
+        epilog='formats: '
+        + '; '.join(
+            f'{name}: {form.title}' + ('' if form.write else ' (read only)')
+            for name, form in FORMATS.items()
+        ),
     )
     parser.add_argument(
         'inputs',
         nargs='+',
         type=Path,
         metavar='INPUT',
-        help='files of one data set; a folder of text files for THUMOS14',
+        help='files of one data set; a folder for thumos14, frame_labels and elan',
     )
     parser.add_argument(
         'out',
@@ -37,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         metavar='OUT',
         help='file to write; a folder for thumos14 and epic; .gz is compressed',
     )
-    parser.add_argument('--to', required=True, choices=FORMATS, help='format to write')
+    parser.add_argument('--to', required=True, choices=WRITABLE, help='format to write')
     parser.add_argument(
         '--from', dest='source', choices=FORMATS, help='format to read (default: the contents tell)'
     )
@@ -68,12 +72,30 @@ def parse_args() -> argparse.Namespace:
         '--fps', type=float, help='frames per second of videos without a rate of their own'
     )
     parser.add_argument(
+        '--background',
+        nargs='*',
+        metavar='LABEL',
+        help='frame labels that are no action (default: SIL, background, action_start and '
+        'action_end; none if nothing is given)',
+    )
+    parser.add_argument(
+        '--tier', nargs='+', metavar='NAME', help='tiers of ELAN to read, where there are several'
+    )
+    parser.add_argument(
+        '--annotator',
+        metavar='WHO',
+        help='whose annotations of Label Studio to read, where there are several: id or e-mail',
+    )
+    parser.add_argument(
         '--in-frames',
         action='store_true',
         help='times of INPUT are frames: divide them by the frame rate',
     )
     parser.add_argument(
-        '--labels', choices=('verb', 'noun', 'action'), help='labels of EPIC-Kitchens'
+        '--labels',
+        metavar='verb|noun|action|FILE',
+        help='labels of EPIC-Kitchens; for charades and frame_labels a file with the names of the '
+        'classes, lines "CODE NAME"',
     )
     parser.add_argument('--force', action='store_true', help='write over OUT')
     args = parser.parse_args()
@@ -96,6 +118,7 @@ def convert(args: argparse.Namespace) -> Conversion:
         args.labels,
         changes,
         args.force,
+        Options(background=args.background, tiers=args.tier, annotator=args.annotator),
     )
 
 

@@ -135,9 +135,12 @@ def test_bad_input_is_an_error_and_nothing_is_written(refused, tmp_path, annotat
     for options, message in (
         (('--rename-subset', 'a'), '--rename-subset expects OLD=NEW'),
         (('--fps', 0), '--fps expects a number above 0'),
-        (('--labels', 'word'), "invalid choice: 'word'"),
+        (('--to', 'elan'), "invalid choice: 'elan'"),
     ):
         assert message in refused(thumos, out, '--to', 'csv', *options, code=2)
+    assert '--labels: expected verb|noun|action' in refused(
+        thumos, out, '--to', 'csv', '--labels', 'word'
+    )
     assert list(tmp_path.iterdir()) == [tmp_path / 'mine.csv']
 
 
@@ -161,12 +164,49 @@ def test_the_commands_of_the_page(run, tmp_path):
         for line in page.splitlines()
         if line.startswith('python tools/convert_annotations.py') and 'INPUT' not in line
     ]
-    assert len(commands) == 4
+    assert len(commands) == 9
     header = 'video_id,start_timestamp,stop_timestamp,verb_class\n'
     flat = dict(duration_second=9, annotations=[action(1, 2)])
     for name, text in {
         'mine.csv': CSV,
         'durations.csv': 'video,duration\nv_1,10\nv_2,20\n',
+        'charades/Charades_v1_train.csv': 'id,actions,length\na,c001 1 2,9\n',
+        'charades/Charades_v1_test.csv': 'id,actions,length\nb,c001 1 2,9\n',
+        'charades/Charades_v1_classes.txt': 'c001 run\n',
+        'perception/action_localisation_train.json': json.dumps(
+            dict(
+                a=dict(
+                    metadata=dict(split='train', frame_rate=30, num_frames=90),
+                    action_localisation=[dict(timestamps=[1_000_000, 2_000_000], label='run')],
+                )
+            )
+        ),
+        'breakfast/groundTruth/a.txt': 15 * 'SIL\n' + 15 * 'run\n',
+        'elan/eaf/v_1.eaf': (
+            '<ANNOTATION_DOCUMENT><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="1" TIME_VALUE="1000"/>'
+            '<TIME_SLOT TIME_SLOT_ID="2" TIME_VALUE="2000"/></TIME_ORDER><TIER TIER_ID="actions">'
+            '<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a" TIME_SLOT_REF1="1" '
+            'TIME_SLOT_REF2="2"><ANNOTATION_VALUE>run</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>'
+            '</ANNOTATION></TIER></ANNOTATION_DOCUMENT>'
+        ),
+        'studio/project-1.json': json.dumps(
+            [
+                dict(
+                    data=dict(video='/v_1.mp4'),
+                    annotations=[
+                        dict(
+                            result=[
+                                dict(
+                                    value=dict(
+                                        ranges=[dict(start=25, end=48)], timelinelabels=['run']
+                                    )
+                                )
+                            ]
+                        )
+                    ],
+                )
+            ]
+        ),
         'epic/EPIC_100_train.csv': f'{header}a,00:00:01,00:00:02,7\n',
         'epic/EPIC_100_validation.csv': f'{header}b,00:00:01,00:00:02,7\n',
         'epic/EPIC_100_video_info.csv': 'video_id,duration,fps\na,9,50\nb,9,50\n',
@@ -176,11 +216,14 @@ def test_the_commands_of_the_page(run, tmp_path):
             dict(database=dict(a=dict(duration=9, subset='training', annotations=[action(1, 2)])))
         ),
     }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
     for command in commands:
-        process = run(*(tmp_path / word if '.' in word else word for word in command))
+        process = run(*(tmp_path / word if {'.', '/'} & {*word} else word for word in command))
         assert process.returncode == 0, process.stderr
+    for name in ('charades', 'perception', 'breakfast', 'elan', 'studio'):
+        first = next(iter(load_annotations(tmp_path / f'{name}.json').values()))
+        assert first.annotations == (action(1, 2),)
     assert set(load_annotations(tmp_path / 'anet.csv')) == {'a', 'b'}
     assert load_annotations(tmp_path / 'verbs.json')['a'].annotations == (action(1, 2, 'verb 7'),)
 

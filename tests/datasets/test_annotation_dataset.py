@@ -64,3 +64,48 @@ def test_videos_without_features_and_durations(root):
     with pytest.raises(FeatureError, match="1 of 3 videos have no features: 'v_3'"):
         build(root, feature_stride=0.5)
     assert len(build(root, feature_stride=0.5, missing='skip')) == 1
+
+
+SLOTS = ''.join(
+    f'<TIME_SLOT TIME_SLOT_ID="{i}" TIME_VALUE="{ms}"/>' for i, ms in enumerate((2000, 7500))
+)
+EAF = (
+    f'<ANNOTATION_DOCUMENT><TIME_ORDER>{SLOTS}</TIME_ORDER><TIER TIER_ID="t"><ANNOTATION>'
+    '<ALIGNABLE_ANNOTATION ANNOTATION_ID="a" TIME_SLOT_REF1="0" TIME_SLOT_REF2="1">'
+    '<ANNOTATION_VALUE>run</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>'
+    '</ANNOTATION_DOCUMENT>'
+)
+STUDIO = (
+    '[{"data": {"video": "s3://b/v_1.mp4"}, "annotations": [{"result": [{"value": '
+    '{"start": 2, "end": 7.5, "labels": ["run"]}}]}]}]'
+)
+PERCEPTION = (
+    '{"v_1": {"metadata": {"frame_rate": 30, "num_frames": 300}, "action_localisation": '
+    '[{"timestamps": [2000000, 7500000], "label": "run"}]}}'
+)
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'duration'),
+    [
+        ('eaf/v_1.eaf', EAF, 10.0),
+        ('v_1.txt', 't\t\t00:00:02.000\t00:00:07.500\trun\n', 10.0),
+        ('studio.json', STUDIO, 10.0),
+        ('perception.json', PERCEPTION, 10.0),
+        ('Charades_v1_train.csv', 'id,actions,length\nv_1,run 2 7.5,9.5\n', 9.5),
+    ],
+)
+def test_files_of_other_tools(root, name, text, duration):
+    """Where they give no duration, that of the features counts; a folder is one of ``.eaf``."""
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text(text)
+    dataset = TALFeatureDataset(
+        ann_file=name.split('/')[0],
+        data_root=str(root),
+        data_prefix=dict(features='features'),
+        layout='TC',
+        feature_stride=0.5,
+    )
+    info = dataset.get_data_info(0)
+    assert (info['video_name'], info['duration']) == ('v_1', duration)
+    assert info['gt_segments'] == [[2, 7.5]] and dataset.metainfo['classes'] == ['run']

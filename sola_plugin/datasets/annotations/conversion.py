@@ -7,12 +7,14 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sola_plugin.datasets.annotations.formats import epic_kitchens
 from sola_plugin.datasets.annotations.formats.csv_tables import read_durations
 from sola_plugin.datasets.annotations.formats.records import NoDurationError
 from sola_plugin.messages import first_few
 
 from .checks import check_annotations
 from .formats import (
+    FORMATS,
     AnnotationError,
     AnnotationFile,
     Options,
@@ -68,6 +70,7 @@ def convert_annotations(
     labels: str | None = None,
     changes: Changes | None = None,
     force: bool = False,
+    reading: Options | None = None,
 ) -> Conversion:
     """Read annotations, change and check them, and write them in another format.
 
@@ -81,9 +84,10 @@ def convert_annotations(
         source: Name of the format to read; ``None``: the contents tell.
         durations: Table of durations, see
             :func:`~sola_plugin.datasets.annotations.formats.csv_tables.read_durations`.
-        labels: Which labels of EPIC-Kitchens.
+        labels: Which labels of EPIC-Kitchens; a file of class names for Charades and frame labels.
         changes: What to change.
         force: Write over a file ``out``. Folders are never written over.
+        reading: What else some formats need to know: ``background``, ``tiers``, ``annotator``.
 
     Returns:
         What was done.
@@ -97,11 +101,19 @@ def convert_annotations(
     if out.exists() and (out.is_dir() or not force):
         advice = 'choose a new folder' if out.is_dir() else 'choose another name, or --force'
         raise FileExistsError(f'{out} is there: {advice}')
+    changes = changes or Changes()
     table = read_durations(durations) if durations else {}
-    content = _read(inputs, source, labels, durations, table)
     rates = {video_id: known['fps'] for video_id, known in table.items() if 'fps' in known}
+    options = dataclasses.replace(
+        reading or Options(),
+        labels=labels,
+        durations=(lambda video_id: table.get(video_id, {}).get('duration')) if durations else None,
+        fps=lambda video_id: rates.get(video_id, changes.fps),
+    )
+    content = _read(inputs, source, options, durations, table)
+    _check_uses(content.form.split(' and '), options, changes.in_frames)
     try:
-        videos, notes = apply_changes(content.videos, changes or Changes(), rates)
+        videos, notes = apply_changes(content.videos, changes, rates)
         warnings = check(videos)
     except AnnotationError as error:
         raise AnnotationError(f'{first_few(inputs)}: {error}') from error
@@ -184,14 +196,10 @@ def check(videos: Mapping[str, Video]) -> tuple[str, ...]:
 def _read(
     inputs: Sequence[Path],
     source: str | None,
-    labels: str | None,
+    options: Options,
     durations: Path | None,
     table: Mapping[str, Mapping[str, float]],
 ) -> AnnotationFile:
-    options = Options(
-        labels=labels,
-        durations=(lambda video_id: table.get(video_id, {}).get('duration')) if durations else None,
-    )
     try:
         content = read_annotations(inputs, source, options)
     except NoDurationError as error:
@@ -207,6 +215,31 @@ def _read(
             f'{first_few(content.faults)}'
         )
     return content
+
+
+def _check_uses(forms: Sequence[str], options: Options, in_frames: bool) -> None:
+    """Check that no option goes unheard, and that times are not divided twice."""
+    named = {'epic', 'charades', 'frame_labels'}
+    if options.labels not in (None, *epic_kitchens.LABELS) and named.isdisjoint(forms):
+        raise AnnotationError(
+            f'--labels: expected {"|".join(epic_kitchens.LABELS)} of EPIC-Kitchens, or a file of '
+            f'class names for charades and frame_labels, got {options.labels!r}'
+        )
+    own = [form for form in forms if FORMATS[form].own_unit]
+    if in_frames and own:
+        raise AnnotationError(
+            f'--in-frames: times of {own[0]} have a unit of their own, and are seconds once they '
+            'are read: leave it out'
+        )
+    for option, form, value in (
+        ('--background', 'frame_labels', options.background),
+        ('--tier', 'elan', options.tiers),
+        ('--annotator', 'label_studio', options.annotator),
+    ):
+        if value is not None and form not in forms:
+            raise AnnotationError(
+                f'{option} is for {form}, and this is {" and ".join(forms)}: leave it out'
+            )
 
 
 def _in_seconds(video_id: str, actions: Sequence[dict], fps: float | None) -> list[dict]:

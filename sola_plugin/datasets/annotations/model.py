@@ -49,10 +49,11 @@ def load_annotations(
     """Read annotations of any known format that its contents tell, plain or gzipped.
 
     These are ActivityNet's JSON, also as HACS, OpenTAD and ActionFormer have it; mmaction2's flat
-    JSON; plain CSV; and THUMOS14's text files.
+    JSON; plain CSV; THUMOS14's text files; Charades' CSV; the Perception Test's JSON; ELAN's files
+    of one tier; and Label Studio's JSON with seconds. Others need to be told more: convert them.
 
     Args:
-        path: The file; a folder of THUMOS14's files.
+        path: The file; a folder of THUMOS14's or ELAN's files.
         durations: Tells the duration of a video, in seconds, where the file does not.
 
     Returns:

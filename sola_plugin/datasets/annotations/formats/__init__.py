@@ -6,15 +6,26 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sola_plugin.io import read_text
 from sola_plugin.messages import first_few
 
-from . import csv_files, epic_kitchens, json_reader, json_writer, thumos14
-from .csv_tables import header
-from .records import AnnotationError, AnnotationFile, Options, Video, parse_number
+from . import (
+    charades,
+    csv_files,
+    elan,
+    epic_kitchens,
+    frame_labels,
+    json_reader,
+    json_writer,
+    label_studio,
+    perception_test,
+    thumos14,
+)
+from .detection import JSON, detect
+from .records import AnnotationError, AnnotationFile, Options, Video
 
 __all__ = [
     'FORMATS',
+    'WRITABLE',
     'AnnotationError',
     'AnnotationFile',
     'Format',
@@ -23,10 +34,6 @@ __all__ = [
     'read_annotations',
     'write_annotations',
 ]
-
-#: What tells the format of a file stands at its beginning: so many bytes are looked at.
-_NUM_FIRST_BYTES = 1 << 16
-
 
 #: Reads files (or folders) of one data set.
 Reader = Callable[[Sequence[Path], Options], AnnotationFile]
@@ -39,15 +46,18 @@ class Format:
     Attributes:
         title: What it is.
         read: From files (or folders) to what is in them.
-        write: Writes a file (or folder) and tells what else was not kept.
+        write: Writes a file (or folder) and tells what else was not kept; ``None``: such files
+            come from others and are read only.
         holds: What it can hold of a ``Video`` beside segments, labels and durations; ``'empty'``:
             videos without actions.
+        own_unit: Whether times have a unit of their own, of which reading makes seconds.
     """
 
     title: str
     read: Reader
-    write: Callable[[Path, Mapping[str, Video], Options], list[str]]
+    write: Callable[[Path, Mapping[str, Video], Options], list[str]] | None
     holds: frozenset[str]
+    own_unit: bool = False
 
 
 def _each(read: Callable[[Path, Options], AnnotationFile]) -> Reader:
@@ -130,7 +140,33 @@ FORMATS: Mapping[str, Format] = {
         epic_kitchens.write,
         frozenset({'subset', 'fps'}),
     ),
+    'charades': Format(
+        'Charades CSV', _each(charades.read), None, frozenset({'subset', 'empty'}), own_unit=True
+    ),
+    'perception_test': Format(
+        'Perception Test JSON',
+        _each(perception_test.read),
+        None,
+        frozenset({'subset', 'fps', 'num_frames', 'empty'}),
+        own_unit=True,
+    ),
+    'frame_labels': Format(
+        'frame labels of Breakfast, 50 Salads and GTEA',
+        frame_labels.read,
+        None,
+        frozenset({'fps', 'num_frames', 'empty'}),
+        own_unit=True,
+    ),
+    'elan': Format(
+        'ELAN .eaf and text export', elan.read, None, frozenset({'empty'}), own_unit=True
+    ),
+    'label_studio': Format(
+        'Label Studio JSON', _each(label_studio.read), None, frozenset({'empty'}), own_unit=True
+    ),
 }
+
+#: Formats that can be written, by name.
+WRITABLE = tuple(name for name, form in FORMATS.items() if form.write is not None)
 
 
 def read_annotations(
@@ -139,7 +175,7 @@ def read_annotations(
     """Read annotations of any of the :data:`FORMATS`.
 
     Args:
-        paths: Files of one data set; a folder of text files for THUMOS14.
+        paths: Files of one data set; a folder for THUMOS14, frame labels and ELAN.
         form: Name of their format; ``None``: their contents tell, where that is clear.
         options: What some formats need to know.
 
@@ -155,7 +191,8 @@ def read_annotations(
         return FORMATS[form].read(paths, options)
     readers: dict[Reader, list[Path]] = {}
     for path in paths:
-        readers.setdefault(_reader(path), []).append(path)
+        form = detect(path)
+        readers.setdefault(_read_json if form == JSON else FORMATS[form].read, []).append(path)
     return _join([(group[0], read(group, options)) for read, group in readers.items()])
 
 
@@ -167,16 +204,21 @@ def write_annotations(
     Args:
         path: File, or folder for THUMOS14 and EPIC-Kitchens; each file appears when it is complete.
         videos: Videos by id.
-        form: One of :data:`FORMATS`.
+        form: One of :data:`WRITABLE`.
         options: What some formats need to know.
 
     Returns:
         What the format cannot hold, one line each.
 
     Raises:
-        AnnotationError: The format cannot hold these videos.
+        AnnotationError: The format cannot hold these videos, or is read only.
         OSError: Writing failed.
     """
+    write = FORMATS[form].write
+    if write is None:
+        raise AnnotationError(
+            f'{form} can be read, not written: expected one of {", ".join(WRITABLE)}'
+        )
     lost = []
     for name in ('subset', 'fps', 'num_frames', 'feature_span'):
         has = [video_id for video_id, video in videos.items() if getattr(video, name) is not None]
@@ -187,30 +229,4 @@ def write_annotations(
         lost.append(
             f'{len(empty)} videos without actions are not kept: {first_few(map(repr, empty))}'
         )
-    return lost + FORMATS[form].write(path, videos, options or Options())
-
-
-def _reader(path: Path) -> Reader:
-    """Tell by the contents how to read."""
-    if path.is_dir():
-        return thumos14.read
-    try:
-        text = read_text(path, _NUM_FIRST_BYTES).lstrip()
-    except ValueError as error:
-        raise AnnotationError(str(error)) from error
-    if not text:
-        raise AnnotationError(f'{path}: the file is empty')
-    if text[0] in '{[':
-        return _read_json
-    words = text.splitlines()[0].split()
-    if len(words) == 3 and None not in map(parse_number, words[1:]):
-        return thumos14.read
-    columns = header(text)
-    if set(epic_kitchens.REQUIRED) <= set(columns):
-        return FORMATS['epic'].read
-    if 'video' in columns or {'start', 'end'} <= set(columns):
-        return FORMATS['csv'].read
-    raise AnnotationError(
-        f'{path}: expected JSON, a CSV with the header {",".join(csv_files.REQUIRED)}, or lines '
-        f'"video start end", got {text.splitlines()[0][:80]!r}. Known formats: {", ".join(FORMATS)}'
-    )
+    return lost + write(path, videos, options or Options())

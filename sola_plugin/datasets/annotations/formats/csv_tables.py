@@ -64,6 +64,9 @@ def header(text: str) -> tuple[str, ...]:
 def read_table(path: Path) -> TextTable:
     """Read a table with a header; cells are apart by commas, semicolons or tabs, as in the header.
 
+    Columns without a name that are empty, and empty cells behind the last column, as spreadsheets
+    write them, do not count.
+
     Raises:
         AnnotationError: The file is empty or no table, or a row has another number of cells.
         FileNotFoundError: There is no such file.
@@ -72,30 +75,48 @@ def read_table(path: Path) -> TextTable:
     lines = list(_lines(path, text))
     if not lines:
         raise AnnotationError(f'{path}: the file is empty: expected a header and rows')
-    columns = _names(lines[0][1])
+    (_, head), *rows = lines
+    rows = [(number, _fit(path, number, cells, _names(head))) for number, cells in rows]
+    kept = [
+        column
+        for column, name in enumerate(head)
+        if name.strip() or any(cells[column].strip() for _, cells in rows)
+    ]
+    columns = _names(head[column] for column in kept)
     repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
         raise AnnotationError(
             f'{path}: expected one column of each name, got several {repeated[0]!r}'
         )
-    if len(lines) == 1:
+    if not rows:
         raise AnnotationError(
             f'{path}: expected rows below the header {", ".join(columns)}, got none'
         )
-    for number, cells in lines[1:]:
-        if len(cells) != len(columns):
-            raise AnnotationError(
-                f'{path}: line {number}: expected {len(columns)} cells as in the header, '
-                f'got {len(cells)}: put texts with commas in quotes'
-            )
     return TextTable(
         path,
         columns,
         tuple(
-            (number, dict(zip(columns, (from_cell(cell.strip()) for cell in cells))))
-            for number, cells in lines[1:]
+            (number, dict(zip(columns, (from_cell(cells[column].strip()) for column in kept))))
+            for number, cells in rows
         ),
     )
+
+
+def _fit(path: Path, number: int, cells: list[str], columns: Sequence[str]) -> list[str]:
+    """Cells of a row, as many as columns; what is empty behind the last name may be more or less.
+
+    Raises:
+        AnnotationError: There are others.
+    """
+    named = max((place for place, name in enumerate(columns, 1) if name), default=0)
+    while len(cells) > len(columns) and not cells[-1].strip():
+        cells = cells[:-1]
+    if not named <= len(cells) <= len(columns):
+        raise AnnotationError(
+            f'{path}: line {number}: expected {named} cells as in the header, '
+            f'got {len(cells)}: put texts with commas in quotes'
+        )
+    return cells + [''] * (len(columns) - len(cells))
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

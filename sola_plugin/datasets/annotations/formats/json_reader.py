@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import collections
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from sola_plugin.io import parse_json, read_text
 from sola_plugin.messages import first_few
 
-from .records import AnnotationError, AnnotationFile, Options, Video, parse_number
+from . import label_studio, perception_test
+from .json_values import get, is_finite_number, label_ids, load_json, other_keys, positive
+from .records import AnnotationError, AnnotationFile, Options, Video
 
 _DATABASE_KEYS = frozenset({'duration', 'subset', 'annotations', 'fps', 'frame'})
 _FLAT_KEYS = frozenset(
     {'duration_second', 'duration_frame', 'feature_frame', 'fps', 'subset', 'annotations'}
 )
 _ACTION_KEYS = frozenset({'segment', 'label', 'label_id'})
+_FORMS = (
+    '. Known forms: ActivityNet {"database": {id: {"duration", ...}}}, mmaction2 '
+    '{id: {"duration_second", ...}}'
+)
 
 
 def read_any(path: Path, options: Options) -> AnnotationFile:
-    """Read JSON of either form; what the top object holds tells which.
+    """Read JSON of any form; what stands at the top tells which.
 
     Args:
         path: The file.
-        options: Not used.
+        options: See :mod:`.label_studio`; the others need none.
 
     Returns:
         What is in it. ``form`` is ``'mmaction'``, ``'hacs'`` (durations are texts),
-        ``'opentad'`` (there are ``label_id`` or ``frame``) or ``'activitynet'``.
+        ``'opentad'`` (there are ``label_id`` or ``frame``), ``'activitynet'``,
+        ``'perception_test'`` or ``'label_studio'``.
 
     Raises:
-        AnnotationError: It is not JSON, or of neither form.
+        AnnotationError: It is not JSON, or of no known form.
         FileNotFoundError: There is no such file.
     """
-    return _read(path)
+    content, repeated = load_json(path)
+    for form in (label_studio, perception_test):
+        if form.is_form(content):
+            return form.parse(path, content, repeated, options)
+    return _parse(path, content, repeated)
 
 
 def read_database(path: Path, options: Options) -> AnnotationFile:
@@ -47,7 +55,7 @@ def read_database(path: Path, options: Options) -> AnnotationFile:
 
     Args, Returns, Raises: See :func:`read_any`.
     """
-    return _read(path, flat=False)
+    return _parse(path, *load_json(path), flat=False)
 
 
 def read_flat(path: Path, options: Options) -> AnnotationFile:
@@ -59,12 +67,12 @@ def read_flat(path: Path, options: Options) -> AnnotationFile:
 
     Args, Returns, Raises: See :func:`read_any`.
     """
-    return _read(path, flat=True)
+    return _parse(path, *load_json(path), flat=True)
 
 
-def _read(path: Path, flat: bool | None = None) -> AnnotationFile:
-    repeated: list[str] = []
-    content = _load(path, repeated)
+def _parse(
+    path: Path, content: Any, repeated: list[str], flat: bool | None = None
+) -> AnnotationFile:
     if not isinstance(content, dict):
         raise AnnotationError(f'{path}: expected a JSON object, got {type(content).__name__}')
     if flat is None:
@@ -90,25 +98,11 @@ def _read(path: Path, flat: bool | None = None) -> AnnotationFile:
     actions = [action for entry in good for action in entry.get('annotations', ())]
     form = 'mmaction' if flat else _database_form(good, actions)
     notes = (
-        _other_keys(good, _FLAT_KEYS if flat else _DATABASE_KEYS)
-        + _other_keys(actions, _ACTION_KEYS, 'action')
-        + _label_ids(actions)
+        other_keys(good, _FLAT_KEYS if flat else _DATABASE_KEYS)
+        + other_keys(actions, _ACTION_KEYS, 'action')
+        + label_ids(actions)
     )
     return AnnotationFile(videos, tuple(faults), tuple(repeated), tuple(notes), form)
-
-
-def _load(path: Path, repeated_keys: list[str]) -> Any:
-    def to_dict(pairs: list[tuple[str, Any]]) -> dict:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            counts = collections.Counter(key for key, _ in pairs)
-            repeated_keys.extend(key for key, times in counts.items() if times > 1)
-        return content
-
-    try:
-        return parse_json(read_text(path), path, object_pairs_hook=to_dict)
-    except ValueError as error:
-        raise AnnotationError(str(error)) from error
 
 
 def _database_form(entries: Iterable[dict], actions: Iterable[dict]) -> str:
@@ -122,7 +116,7 @@ def _database_form(entries: Iterable[dict], actions: Iterable[dict]) -> str:
 
 def _database_video(entry: Any, where: str) -> Video:
     # HACS Segments gives durations as texts.
-    duration = _positive(entry, 'duration', where, as_text=True)
+    duration = positive(entry, 'duration', where, as_text=True, hint=_FORMS)
     subset = _subset(entry, where)
     if 'annotations' not in entry and (subset or '').lower().startswith('test'):
         entry = {**entry, 'annotations': []}
@@ -132,38 +126,18 @@ def _database_video(entry: Any, where: str) -> Video:
 
 
 def _flat_video(entry: Any, where: str) -> Video:
-    duration = _positive(entry, 'duration_second', where)
+    duration = positive(entry, 'duration_second', where, hint=_FORMS)
     fps, num_frames = _frames(entry, 'duration_frame', where)
     span = None
     if 'feature_frame' in entry and num_frames is not None:
-        span = (0.0, _positive(entry, 'feature_frame', where) / num_frames * duration)
+        span = (0.0, positive(entry, 'feature_frame', where) / num_frames * duration)
     return Video(duration, _subset(entry, where), _annotations(entry, where), span, fps, num_frames)
 
 
 def _frames(entry: dict, key: str, where: str) -> tuple[float | None, int | None]:
-    fps = _positive(entry, 'fps', where) if entry.get('fps') is not None else None
-    num_frames = _positive(entry, key, where) if entry.get(key) is not None else None
+    fps = positive(entry, 'fps', where) if entry.get('fps') is not None else None
+    num_frames = positive(entry, key, where) if entry.get(key) is not None else None
     return fps, None if num_frames is None else round(num_frames)
-
-
-def _get(entry: Any, key: str, where: str) -> Any:
-    if not isinstance(entry, dict):
-        raise AnnotationError(
-            f'{where}: expected an object, got {type(entry).__name__}. Known '
-            'forms: ActivityNet {"database": {id: {"duration", ...}}}, mmaction2 '
-            '{id: {"duration_second", ...}}'
-        )
-    if key not in entry:
-        raise AnnotationError(f'{where}: key {key!r} is missing; there are {sorted(entry)}')
-    return entry[key]
-
-
-def _positive(entry: Any, key: str, where: str, as_text: bool = False) -> float:
-    given = _get(entry, key, where)
-    value: Any = parse_number(given) if as_text and isinstance(given, str) else given
-    if not _is_finite_number(value) or value <= 0:
-        raise AnnotationError(f'{where}: expected a positive number under {key!r}, got {given!r}')
-    return float(value)
 
 
 def _subset(entry: dict, where: str) -> str | None:
@@ -174,7 +148,7 @@ def _subset(entry: dict, where: str) -> str | None:
 
 
 def _annotations(entry: dict, where: str) -> tuple[dict, ...]:
-    annotations = _get(entry, 'annotations', where)
+    annotations = get(entry, 'annotations', where)
     if not isinstance(annotations, list):
         raise AnnotationError(
             f"{where}: expected a list under 'annotations' ([] where there are "
@@ -187,42 +161,16 @@ def _annotations(entry: dict, where: str) -> tuple[dict, ...]:
 
 
 def _annotation(annotation: Any, where: str) -> dict:
-    segment = _get(annotation, 'segment', where)
+    segment = get(annotation, 'segment', where, _FORMS)
     if not (
         isinstance(segment, list)
         and len(segment) == 2
-        and all(_is_finite_number(time) for time in segment)
+        and all(is_finite_number(time) for time in segment)
     ):
         raise AnnotationError(
             f"{where}: expected [start, end] in seconds under 'segment', got {segment!r}"
         )
-    label = _get(annotation, 'label', where)
+    label = get(annotation, 'label', where)
     if not isinstance(label, str):
         raise AnnotationError(f"{where}: expected text under 'label', got {label!r}")
     return dict(segment=segment, label=label)
-
-
-def _is_finite_number(value: Any) -> bool:
-    """Whether a JSON value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _other_keys(entries: Iterable[dict], known: frozenset[str], of: str = 'video') -> list[str]:
-    """Keys that are not kept, and how often they occur."""
-    counts = collections.Counter(key for entry in entries for key in entry if key not in known)
-    return [f'{key!r} of {count} {of}s is not kept' for key, count in counts.items()]
-
-
-def _label_ids(actions: Iterable[dict]) -> list[str]:
-    """Tell where numbers and labels are not the same classes; the numbers are not kept."""
-    labels_of = collections.defaultdict(set)
-    for action in actions:
-        if 'label_id' in action:
-            labels_of[str(action['label_id'])].add(action['label'])
-    return [
-        f'label_id {number} stands for {first_few(map(repr, sorted(labels)))}: these are '
-        'classes of '
-        'their own here'
-        for number, labels in labels_of.items()
-        if len(labels) > 1
-    ]

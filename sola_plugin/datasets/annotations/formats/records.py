@@ -9,7 +9,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def read_text(path: Path) -> str:
     """Read a text file, see :func:`sola_plugin.io.read_text`.
 
     Raises:
-        AnnotationError: It is not UTF-8, or damaged.
+        AnnotationError: It is neither UTF-8 nor UTF-16, or damaged.
         FileNotFoundError: There is no such file.
     """
     try:
@@ -102,6 +102,8 @@ def clock_text(seconds: float) -> str:
 
 #: Tells the duration of a video in seconds where the annotations do not; ``None``: not known.
 Durations = Callable[[str], float | None]
+#: Tells the frames per second of a video where the annotations do not; ``None``: not known.
+Rates = Callable[[str], float | None]
 
 
 class AnnotationError(ValueError):
@@ -161,11 +163,41 @@ class Options:
 
     Attributes:
         durations: Durations of videos whose file gives none.
-        labels: Which labels of EPIC-Kitchens: ``'verb'``, ``'noun'`` or ``'action'``.
+        labels: Which labels of EPIC-Kitchens: ``'verb'``, ``'noun'`` or ``'action'``; of Charades
+            and of frame labels, the file with the names of the classes.
+        fps: Frame rates of videos whose times are frames.
+        background: Labels of frames that are no action; ``None``: those of the known data sets.
+        tiers: Tiers of ELAN that are read; ``None``: the only one.
+        annotator: Whose annotations of Label Studio are read, an id or an e-mail address.
     """
 
     durations: Durations | None = None
     labels: str | None = None
+    fps: Rates | None = None
+    background: Collection[str] | None = None
+    tiers: Collection[str] | None = None
+    annotator: str | None = None
+
+
+def checked_segment(start: float | None, end: float | None, where: str, given: str) -> list[float]:
+    """Make a segment of times that are worth one.
+
+    Args:
+        start: Seconds; ``None``, where it is no number.
+        end: Seconds; ``None``, where it is no number.
+        where: Where it stands, for messages.
+        given: What stands there, for messages.
+
+    Raises:
+        AnnotationError: A time is no number or negative, or the end is before the start.
+    """
+    if start is None or end is None or not (math.isfinite(start) and math.isfinite(end)):
+        raise AnnotationError(f'{where}: expected numbers for start and end, got {given}')
+    if start < 0:
+        raise AnnotationError(f'{where}: expected times from 0 on, got {given}')
+    if end < start:
+        raise AnnotationError(f'{where}: expected an end behind the start, got {given}')
+    return [start, end]
 
 
 def require_subsets(videos: Mapping[str, Video]) -> None:

@@ -21,7 +21,9 @@ from sola_plugin.heads.shared.map_head import results_in_seconds
 from sola_plugin.heads.shared.neck_support import NeckMixin, pad_features
 from sola_plugin.heads.shared.sliding_windows import SlidingWindows
 
+from .attention import NORM_EPS
 from .losses import diou_loss, sigmoid_focal_loss
+from .padding import PublishedPadding
 from .points import PointHead, Points, point_targets, pyramid_points, regression_ranges
 from .pyramid import TransformerPyramid
 
@@ -64,10 +66,14 @@ class ActionFormer(NeckMixin, Localizer):
         similarity_matching: See :meth:`NeckMixin.add_neck`.
         windows: ``dict(length=4096)``: predict long videos in windows of so many snippets, in
             bounded memory; see :meth:`_sliding_windows`.
+        norm_eps: Added to the variance in the layer norms of projection, levels and heads; those of
+            the transformer blocks have 1e-5. OpenTAD has 1e-6.
+        padding: ``dict(code='authors', length=2304)``: pad as published, for weights that were
+            trained so; see :class:`~sola_plugin.heads.actionformer.padding.PublishedPadding`.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: Two classes have the same name, or ``windows`` do not fit.
+        ValueError: Two classes have the same name, or ``windows`` or ``padding`` do not fit.
     """
 
     loss_normalizer: Tensor
@@ -89,6 +95,8 @@ class ActionFormer(NeckMixin, Localizer):
         neck: dict | None = None,
         similarity_matching: dict | None = None,
         windows: dict | None = None,
+        norm_eps: float = NORM_EPS,
+        padding: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -101,13 +109,14 @@ class ActionFormer(NeckMixin, Localizer):
         self.regression_weight = regression_weight
         self.feature_extraction_interval = feature_extraction_interval
         self.post_processing = DetectionSettings(**(post_processing or {}))
-        self.pyramid = TransformerPyramid(feat_dim, **(pyramid or {}))
+        self.pyramid = TransformerPyramid(feat_dim, norm_eps=norm_eps, **(pyramid or {}))
         channels, num_levels = self.pyramid.channels, self.pyramid.num_levels
         self.ranges = regression_ranges(num_levels)
+        bias = math.log(prior / (1 - prior))
         self.classifier = PointHead(
-            channels, channels, self.num_classes, num_head_convs, bias=math.log(prior / (1 - prior))
+            channels, channels, self.num_classes, num_head_convs, bias, norm_eps
         )
-        self.regressor = PointHead(channels, channels, 2, num_head_convs)
+        self.regressor = PointHead(channels, channels, 2, num_head_convs, norm_eps=norm_eps)
         self.scale = nn.Parameter(torch.ones(num_levels))
         self.register_buffer('loss_normalizer', torch.tensor(float(loss_normalizer)))
         if windows is not None and temporal_dim is not None:
@@ -115,6 +124,14 @@ class ActionFormer(NeckMixin, Localizer):
                 f'windows={windows} and temporal_dim={temporal_dim} exclude each other: windows '
                 'are at native stride'
             )
+        if windows is not None and padding is not None:
+            raise ValueError(
+                f'windows={windows} and padding={padding} exclude each other: the published code '
+                'pads whole videos'
+            )
+        self.padding = (
+            None if padding is None else PublishedPadding(**padding, windows=self.pyramid.windows)
+        )
         self.add_neck(
             neck,
             feat_dim,
@@ -186,12 +203,15 @@ class ActionFormer(NeckMixin, Localizer):
         x, mask = pad_features(inputs)
         if mask is None:
             mask = x.new_ones((x.shape[0], x.shape[2]), dtype=torch.bool)
-        levels = self.pyramid(x, mask)
+        padding = None
+        if self.padding is not None:
+            x, mask, padding = self.padding(x, mask)
+        levels = self.pyramid(x, mask, padding)
         sizes = [level_mask.shape[1] for _, level_mask in levels]
         scale = torch.cat([scale.expand(size) for scale, size in zip(self.scale, sizes)])
-        distances = (self.regressor(levels) * scale[:, None]).relu()
+        distances = (self.regressor(levels, padding) * scale[:, None]).relu()
         return (
-            self.classifier(levels),
+            self.classifier(levels, padding),
             distances,
             torch.cat([level_mask for _, level_mask in levels], 1),
             pyramid_points(sizes, self.ranges, x.device),

@@ -34,7 +34,7 @@ def _layer(name: str, *shape: int) -> dict[str, tuple[int, ...]]:
 
 
 def _transformer(name: str, c: int, norm: tuple[int, ...], drop_path: bool) -> dict:
-    """A block of ActionFormer; ``norm`` is the shape of the authors' or of OpenTAD's layer norms."""
+    """A block of ActionFormer; ``norm`` is the shape of its layer norms."""
 
     def layer_norm(part: str) -> dict:
         return {f'{name}.{part}.{which}': norm for which in ('weight', 'bias')}
@@ -79,7 +79,7 @@ def authors_actionformer(
 
 
 def opentad_actionformer(c: int = 8, stem: int = 1, branch: int = 2, classes: int = 2) -> State:
-    """``ActionFormer`` of OpenTAD: ``Conv1DTransformerProj``, ``FPNIdentity``, ``ActionFormerHead``."""
+    """``Conv1DTransformerProj``, ``FPNIdentity`` and ``ActionFormerHead`` of OpenTAD."""
     shapes: dict = {}
     for index in range(2):
         shapes[f'projection.embed.{index}.conv.weight'] = (c, c if index else FEATURES, 3)
@@ -107,7 +107,9 @@ def opentad_bmn(c: int = 8, fewer: int = 4, samples: int = 4) -> State:
         shapes |= _layer(f'rpn_head.tem.{index}.1.conv', 1, c, 1)
     roi = 'roi_head.proposal_roi_extractor'
     shapes |= _layer(f'{roi}.reduce_dim.0', fewer, c, 3)
-    shapes |= _layer(f'{roi}.conv3d.0', 6, fewer, samples, 1) | _layer(f'{roi}.conv2d.0', 4, 6, 1, 1)
+    shapes |= _layer(f'{roi}.conv3d.0', 6, fewer, samples, 1) | _layer(
+        f'{roi}.conv2d.0', 4, 6, 1, 1
+    )
     for index in range(2):
         shapes |= _layer(f'roi_head.proposal_head.head.{index}.0', 4, 4, 3, 3)
     return _filled(shapes | _layer('roi_head.proposal_head.head.2', 2, 4, 1, 1))

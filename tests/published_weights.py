@@ -51,7 +51,12 @@ def _transformer(name: str, c: int, norm: tuple[int, ...], drop_path: bool) -> d
 
 
 def authors_actionformer(
-    c: int = 8, stem: int = 1, branch: int = 2, classes: int = 2, drop_path: bool = True
+    c: int = 8,
+    stem: int = 1,
+    branch: int = 2,
+    classes: int = 2,
+    drop_path: bool = True,
+    features: int = FEATURES,
 ) -> State:
     """``PtTransformer`` of the authors, with layer norms, an identity FPN and no relative encoding,
     as in all of their configs."""
@@ -61,7 +66,7 @@ def authors_actionformer(
         return {f'{name}.{which}': (1, c, 1) for which in ('weight', 'bias')}
 
     for index in range(2):
-        shapes[f'backbone.embd.{index}.conv.weight'] = (c, c if index else FEATURES, 3)
+        shapes[f'backbone.embd.{index}.conv.weight'] = (c, c if index else features, 3)
         shapes |= layer_norm(f'backbone.embd_norm.{index}')
     for kind, number in (('stem', stem), ('branch', branch)):
         for index in range(number):
@@ -127,17 +132,25 @@ def _graph(name: str, c: int) -> dict:
     }
 
 
-def authors_gtad(c: int = 8, samples: int = 5, kernel: int = 1) -> State:
+def authors_gtad(
+    c: int = 8,
+    samples: int = 5,
+    kernel: int = 1,
+    features: int = FEATURES,
+    wide: int = 6,
+    narrow: int = 4,
+) -> State:
     """``GTAD`` of the authors; 36 samples and kernel 1 in the branch ``anet``, 32 and 3 in
     ``master``."""
-    shapes = _layer('backbone1.0', c, FEATURES // 4, 3)
+    shapes = _layer('backbone1.0', c, features // 4, 3)
     for block in ('backbone1.2', 'backbone2.0', 'regu_s.0', 'regu_e.0'):
         shapes |= _graph(block, c)
     shapes |= _layer('regu_s.1', 1, c, 1) | _layer('regu_e.1', 1, c, 1)
-    shapes |= _layer('localization.0', 6, c * samples, 1, 1) | _layer('localization.2', 4, 6, 1, 1)
+    shapes |= _layer('localization.0', wide, c * samples, 1, 1)
+    shapes |= _layer('localization.2', narrow, wide, 1, 1)
     for index in (4, 6):
-        shapes |= _layer(f'localization.{index}', 4, 4, kernel, kernel)
-    return _filled(shapes | _layer('localization.8', 2, 4, 1, 1))
+        shapes |= _layer(f'localization.{index}', narrow, narrow, kernel, kernel)
+    return _filled(shapes | _layer('localization.8', 2, narrow, 1, 1))
 
 
 def opentad_gtad(c: int = 8, samples: int = 5, kernel: int = 1) -> State:

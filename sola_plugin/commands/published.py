@@ -181,6 +181,11 @@ def _chosen(content: Any, weights: str | None, path: str) -> tuple[str, dict[str
         state = weights_of(dict(state_dict=holds[taken]) if taken in holds else content, path)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
+    for name, value in state.items():
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise CheckpointError(
+                f'{path}: {name} claims the shape {tuple(value.shape)} and holds fewer values'
+            )
     return taken, {name.removeprefix('module.'): value for name, value in state.items()}
 
 

@@ -117,7 +117,7 @@ def _check_needs(converted: Any, cfg: Config, path: str) -> None:
         return
     defaults = inspect.signature(kind).parameters
     for name, value in needs.items():
-        if name not in defaults:
+        if name not in defaults or not isinstance(value, (bool, int, float)):
             continue  # of another model, whose weights do not fit
         now = model.get(name, defaults[name].default)
         if now != value:

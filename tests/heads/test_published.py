@@ -71,6 +71,20 @@ STATES = {
 }
 
 
+@pytest.mark.parametrize(
+    ('state', 'number'),
+    [
+        # Of the authors' ActionFormer for THUMOS14, and what is said in test_gtad.py.
+        (dict(c=512, stem=2, branch=5, classes=20, features=2048), 29_251_612),
+        (dict(c=256, samples=36, features=400, wide=512, narrow=128), 5_563_268),
+        (dict(c=256, samples=32, kernel=3, features=2048, wide=512, narrow=128), 5_617_540),
+    ],
+)
+def test_the_shapes_have_the_published_numbers_of_parameters(state, number):
+    make = published.authors_gtad if 'wide' in state else published.authors_actionformer
+    assert sum(value.numel() for value in make(**state).values()) == number
+
+
 @pytest.mark.parametrize('encoding', [False, True], ids=['', 'positions'])
 @pytest.mark.parametrize('stem', [0, 1])
 @pytest.mark.parametrize('kind', STATES)
@@ -85,6 +99,37 @@ def test_actionformer_computes_what_was_published(kind, stem, encoding):
             # The encodings are single precision, and stretched in another order of operations.
             tolerance = 1e-6 if encoding else 1e-12
             torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize('kind', STATES)
+def test_gradients_are_those_of_the_published_code(kind):
+    """Of the features and of all weights, for a video in a batch with a longer one."""
+    state, (video, other) = doubled(STATES[kind]()), videos([21, 30])
+    for value in state.values():
+        value.requires_grad_()
+    model = actionformer(kind, {name: value.detach() for name, value in state.items()})
+    ours, theirs = (video.clone().requires_grad_() for _ in range(2))
+    reference = references.PublishedActionFormer(
+        state, kind.endswith('opentad'), 2, WINDOWS, LENGTH
+    )
+    expected = reference(theirs)
+    logits, distances, mask, _ = model._forward([ours, other])
+    torch.manual_seed(1)
+    weight = torch.randn(expected[0].shape[0], 4, dtype=torch.float64)
+    for outputs_, inputs in (
+        (expected, theirs),
+        ((logits[0][mask[0]], distances[0][mask[0]]), ours),
+    ):
+        (torch.cat(outputs_, 1) * weight).sum().backward()
+        assert inputs.grad.isfinite().all() and inputs.grad.abs().max() > 0
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-10, atol=1e-10)
+    converted_state = Weights(
+        {name: value.grad for name, value in state.items() if value.grad is not None}, kind
+    )
+    for name, gradient in KINDS[kind].convert(converted_state).state_dict.items():
+        if name != 'loss_normalizer':
+            got = model.get_parameter(name).grad
+            torch.testing.assert_close(got, gradient.double(), rtol=1e-9, atol=1e-9, msg=name)
 
 
 @pytest.mark.parametrize('kind', STATES)

@@ -71,8 +71,13 @@ class Weights:
     ) -> None:
         """Give a weight its name here, and its shape where that differs."""
         value = self[theirs]
-        del self._left[theirs]
-        self.state[ours] = value if change is None else change(value)
+        self._left.pop(theirs, None)
+        try:
+            self.state[ours] = value if change is None else change(value)
+        except (IndexError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f'{theirs}: {tuple(value.shape)} is no shape that it has in {self.kind}'
+            ) from error
         self.origin[ours] = theirs
 
     def move_layer(

@@ -19,13 +19,13 @@ from sola_plugin.heads.shared.detections import (
 from sola_plugin.heads.shared.localizer import Localizer
 from sola_plugin.heads.shared.map_head import results_in_seconds
 from sola_plugin.heads.shared.neck_support import NeckMixin, pad_features
-from sola_plugin.heads.shared.sliding_windows import SlidingWindows
 
 from .attention import NORM_EPS
 from .losses import diou_loss, sigmoid_focal_loss
 from .padding import PublishedPadding
 from .points import PointHead, Points, point_targets, pyramid_points, regression_ranges
 from .pyramid import TransformerPyramid
+from .windows import sliding_windows
 
 #: Weight of the newest batch in the moving average of the number of positive points.
 _MOMENTUM = 0.1
@@ -65,7 +65,8 @@ class ActionFormer(NeckMixin, Localizer):
         neck: Config of the neck, ``dict(type='SoLa')``.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
         windows: ``dict(length=4096)``: predict long videos in windows of so many snippets, in
-            bounded memory; see :meth:`_sliding_windows`.
+            bounded memory; see
+            :func:`~sola_plugin.heads.actionformer.windows.sliding_windows`.
         norm_eps: Added to the variance in the layer norms of projection, levels and heads; those of
             the transformer blocks have 1e-5. OpenTAD has 1e-6.
         padding: ``dict(code='authors', length=2304)``: pad as published, for weights that were
@@ -137,7 +138,14 @@ class ActionFormer(NeckMixin, Localizer):
             feat_dim,
             temporal_dim,
             similarity_matching,
-            None if windows is None else self._sliding_windows(**windows),
+            None
+            if windows is None
+            else sliding_windows(
+                self.pyramid.num_levels,
+                self.receptive_radius,
+                self.post_processing.pre_nms_top_k,
+                **windows,
+            ),
         )
 
     @property
@@ -146,49 +154,6 @@ class ActionFormer(NeckMixin, Localizer):
         inner = self.pyramid.receptive_radius
         convs = len(self.classifier.convs) + 1
         return None if inner is None else inner + convs * 2 ** (self.pyramid.num_levels - 1)
-
-    def _sliding_windows(
-        self, length: int, stride: int | None = None, batch_size: int = 1
-    ) -> SlidingWindows:
-        """Windows whose points are those of the whole video.
-
-        Every point of the video is taken from one window. Where the attention is local, points
-        depend on :attr:`receptive_radius` snippets around them, and windows that overlap by twice
-        as much give what the whole video gives. Where it is not, a point sees its window in place
-        of the video.
-
-        Args:
-            length: Snippets in a window.
-            stride: Snippets from one window to the next, a multiple of the stride of the last
-                level. Default: the largest with which nothing changes; without a
-                :attr:`receptive_radius`, half of ``length``.
-            batch_size: Windows that are predicted at the same time.
-
-        Raises:
-            ValueError: A window is too short, or ``stride`` is not such a multiple.
-        """
-        step = 2 ** (self.pyramid.num_levels - 1)
-        radius = length // 4 if self.receptive_radius is None else self.receptive_radius
-        if stride is None:
-            stride = (length - 2 * radius) // step * step
-            if stride < step:
-                raise ValueError(
-                    f'windows of length={length} are too short: a point depends on {radius} '
-                    f'snippets to either side, so that length must be at least '
-                    f'{2 * radius + step}'
-                )
-        if stride % step:
-            raise ValueError(
-                f'windows with stride={stride}: expected a multiple of {step}, the stride of '
-                'the last level'
-            )
-        return SlidingWindows(
-            length,
-            stride,
-            fixed=False,
-            top_k=self.post_processing.pre_nms_top_k,
-            batch_size=batch_size,
-        )
 
     def _forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Points]:
         """Outputs at every point.

@@ -158,6 +158,24 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
         state = weights_of(content, path)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
+    fit_weights(model, state, path, part_of)
+    return content
+
+
+def fit_weights(
+    model: nn.Module, state: Mapping[str, Tensor], path: str, part_of: bool = False
+) -> None:
+    """Load weights, all or none; see :func:`check_fits`.
+
+    Args:
+        model: The model.
+        state: The weights.
+        path: Where they are from, for messages.
+        part_of: See there.
+
+    Raises:
+        CheckpointError: See there.
+    """
     problems = changed_necks(model, state)  # which the neck itself would refuse to load
     missing, unexpected, others = ([], [], []) if problems else _load(model, state)
     problems += others
@@ -176,7 +194,6 @@ def check_fits(model: nn.Module, checkpoint: str | os.PathLike, part_of: bool = 
             f'{"; ".join(problems[:5])}{more}. Take the config that it was trained with'
         )
     check_finite(model, path)
-    return content
 
 
 def _load(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -20,6 +22,9 @@ from sola_plugin.necks.checkpoint import CheckpointError
 
 #: Where the ``meta`` of a checkpoint keeps :func:`training_record`.
 RECORD_KEY = 'trained_with'
+
+#: Where it keeps what a converted one was, and what of the config its weights need.
+CONVERTED_KEY = 'converted'
 
 #: What else than the classes is compared: of the model, and of the data.
 _OF_MODEL = ('temporal_dim', 'max_duration')
@@ -73,11 +78,12 @@ def check_agreement(
 
     Raises:
         CheckpointError: The localizer knows its classes, and the checkpoint has others, or these in
-            another order.
+            another order; or it was converted, and its weights need other arguments of the model.
     """
     meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
     if not isinstance(meta, Mapping):
         return
+    _check_needs(meta.get(CONVERTED_KEY), cfg, os.fspath(path))
     before = meta.get(RECORD_KEY)
     before = dict(before) if isinstance(before, Mapping) else {}
     now = training_record(cfg)
@@ -97,6 +103,25 @@ def check_agreement(
             'current',
             logging.WARNING,
         )
+
+
+def _check_needs(converted: Any, cfg: Config, path: str) -> None:
+    """Refuse other arguments of the model than converted weights need: shapes do not show them."""
+    needs = converted.get('needs') if isinstance(converted, Mapping) else None
+    model = cfg.get('model') or {}
+    kind = MODELS.get(model['type']) if isinstance(model.get('type'), str) else model.get('type')
+    if not isinstance(needs, Mapping) or kind is None:
+        return
+    defaults = inspect.signature(kind).parameters
+    for name, value in needs.items():
+        if name not in defaults or not isinstance(value, (bool, int, float)):
+            continue  # of another model, whose weights do not fit
+        now = model.get(name, defaults[name].default)
+        if now != value:
+            raise CheckpointError(
+                f'{path} was converted from weights that need model.{name}={value}; the config '
+                f'has {now}. Give --cfg-options model.{name}={value}, or set it in the config'
+            )
 
 
 def _compare_classes(

@@ -15,7 +15,8 @@ from sola_plugin.heads.actionformer.attention import (
     local_attention,
 )
 from sola_plugin.heads.actionformer.points import PointHead
-from sola_plugin.heads.actionformer.pyramid import Residual, TransformerPyramid, sinusoids
+from sola_plugin.heads.actionformer.position import sinusoids
+from sola_plugin.heads.actionformer.pyramid import Residual, TransformerPyramid
 
 
 def prefix_mask(lengths: list[int]) -> Tensor:

@@ -6,6 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .padding import Padding
+
+#: Of layer norms, as PyTorch has it.
+NORM_EPS = 1e-5
+
 
 class MaskedConv1d(nn.Conv1d):
     """``Conv1d`` with "same" padding that reads zeros where a video has ended.
@@ -56,17 +61,23 @@ class MaskedConv1d(nn.Conv1d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, mask: Tensor, padding: Padding | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Convolve.
 
         Args:
             x: ``(N, C, T)``.
             mask: Bool ``(N, T)``, true where a position is real.
+            padding: Read what stands in the padding, as published, and clear it in the output.
 
         Returns:
             ``(N, C', ceil(T / stride))`` and its mask.
         """
-        return super().forward(x * mask[:, None]), mask[:, :: self.stride[0]]
+        new_mask = mask[:, :: self.stride[0]]
+        if padding is None:
+            return super().forward(x * mask[:, None]), new_mask
+        return super().forward(x * padding.inside[:, None]) * new_mask[:, None], new_mask
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -84,16 +95,24 @@ class ConvNormReLU(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         kernel_size: Odd.
+        norm_eps: Added to the variance in the layer norm.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        norm_eps: float = NORM_EPS,
+    ) -> None:
         super().__init__()
         self.conv = MaskedConv1d(in_channels, out_channels, kernel_size, bias=False)
-        self.norm = ChannelNorm(out_channels)
+        self.norm = ChannelNorm(out_channels, norm_eps)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, padding: Padding | None = None) -> Tensor:
         """``(N, C, T)`` and its mask ``(N, T)`` to ``(N, C', T)``."""
-        return self.norm(self.conv(x, mask)[0]).relu()
+        x = self.norm(self.conv(x, mask, padding)[0]).relu()
+        return x if padding is None or padding.activations else x * mask[:, None]
 
 
 def local_attention(
@@ -186,12 +205,15 @@ class LocalSelfAttention(nn.Module):
         self.out = pointwise(channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, mask: Tensor, padding: Padding | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Attend.
 
         Args:
             x: ``(N, C, T)``.
             mask: Bool ``(N, T)``.
+            padding: What the convolutions read of the padding; the attention reads nothing.
 
         Returns:
             ``(N, C, ceil(T / stride))`` and its mask.
@@ -199,7 +221,7 @@ class LocalSelfAttention(nn.Module):
         parts = []
         new_mask = mask
         for conv, norm, projection in zip(self.convs, self.norms, self.projections):
-            part, new_mask = conv(x, mask)
+            part, new_mask = conv(x, mask, padding)
             part = projection(norm(part))
             parts.append(part.unflatten(1, (self.num_heads, -1)).transpose(2, 3))
         query, key, value = parts

@@ -20,11 +20,13 @@ from sola_plugin.heads.shared.localizer import Localizer
 from sola_plugin.heads.shared.map_head import results_in_seconds
 from sola_plugin.heads.shared.neck_support import NeckMixin, pad_features
 from sola_plugin.heads.shared.outputs import check_outputs
-from sola_plugin.heads.shared.sliding_windows import SlidingWindows
 
+from .attention import NORM_EPS
 from .losses import diou_loss, sigmoid_focal_loss
+from .padding import PublishedPadding
 from .points import PointHead, Points, point_targets, pyramid_points, regression_ranges
 from .pyramid import TransformerPyramid
+from .windows import sliding_windows
 
 #: Weight of the newest batch in the moving average of the number of positive points.
 _MOMENTUM = 0.1
@@ -64,11 +66,16 @@ class ActionFormer(NeckMixin, Localizer):
         neck: Config of the neck, ``dict(type='SoLa')``.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
         windows: ``dict(length=4096)``: predict long videos in windows of so many snippets, in
-            bounded memory; see :meth:`_sliding_windows`.
+            bounded memory; see
+            :func:`~sola_plugin.heads.actionformer.windows.sliding_windows`.
+        norm_eps: Added to the variance in the layer norms of projection, levels and heads; those of
+            the transformer blocks have 1e-5. OpenTAD has 1e-6.
+        padding: ``dict(code='authors', length=2304)``: pad as published, for weights that were
+            trained so; see :class:`~sola_plugin.heads.actionformer.padding.PublishedPadding`.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: Two classes have the same name, or ``windows`` do not fit.
+        ValueError: Two classes have the same name, or ``windows`` or ``padding`` do not fit.
     """
 
     loss_normalizer: Tensor
@@ -90,6 +97,8 @@ class ActionFormer(NeckMixin, Localizer):
         neck: dict | None = None,
         similarity_matching: dict | None = None,
         windows: dict | None = None,
+        norm_eps: float = NORM_EPS,
+        padding: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -102,13 +111,14 @@ class ActionFormer(NeckMixin, Localizer):
         self.regression_weight = regression_weight
         self.feature_extraction_interval = feature_extraction_interval
         self.post_processing = DetectionSettings(**(post_processing or {}))
-        self.pyramid = TransformerPyramid(feat_dim, **(pyramid or {}))
+        self.pyramid = TransformerPyramid(feat_dim, norm_eps=norm_eps, **(pyramid or {}))
         channels, num_levels = self.pyramid.channels, self.pyramid.num_levels
         self.ranges = regression_ranges(num_levels)
+        bias = math.log(prior / (1 - prior))
         self.classifier = PointHead(
-            channels, channels, self.num_classes, num_head_convs, bias=math.log(prior / (1 - prior))
+            channels, channels, self.num_classes, num_head_convs, bias, norm_eps
         )
-        self.regressor = PointHead(channels, channels, 2, num_head_convs)
+        self.regressor = PointHead(channels, channels, 2, num_head_convs, norm_eps=norm_eps)
         self.scale = nn.Parameter(torch.ones(num_levels))
         self.register_buffer('loss_normalizer', torch.tensor(float(loss_normalizer)))
         if windows is not None and temporal_dim is not None:
@@ -116,12 +126,27 @@ class ActionFormer(NeckMixin, Localizer):
                 f'windows={windows} and temporal_dim={temporal_dim} exclude each other: windows '
                 'are at native stride'
             )
+        if windows is not None and padding is not None:
+            raise ValueError(
+                f'windows={windows} and padding={padding} exclude each other: the published code '
+                'pads whole videos'
+            )
+        self.padding = (
+            None if padding is None else PublishedPadding(**padding, windows=self.pyramid.windows)
+        )
         self.add_neck(
             neck,
             feat_dim,
             temporal_dim,
             similarity_matching,
-            None if windows is None else self._sliding_windows(**windows),
+            None
+            if windows is None
+            else sliding_windows(
+                self.pyramid.num_levels,
+                self.receptive_radius,
+                self.post_processing.pre_nms_top_k,
+                **windows,
+            ),
         )
 
     @property
@@ -130,49 +155,6 @@ class ActionFormer(NeckMixin, Localizer):
         inner = self.pyramid.receptive_radius
         convs = len(self.classifier.convs) + 1
         return None if inner is None else inner + convs * 2 ** (self.pyramid.num_levels - 1)
-
-    def _sliding_windows(
-        self, length: int, stride: int | None = None, batch_size: int = 1
-    ) -> SlidingWindows:
-        """Windows whose points are those of the whole video.
-
-        Every point of the video is taken from one window. Where the attention is local, points
-        depend on :attr:`receptive_radius` snippets around them, and windows that overlap by twice
-        as much give what the whole video gives. Where it is not, a point sees its window in place
-        of the video.
-
-        Args:
-            length: Snippets in a window.
-            stride: Snippets from one window to the next, a multiple of the stride of the last
-                level. Default: the largest with which nothing changes; without a
-                :attr:`receptive_radius`, half of ``length``.
-            batch_size: Windows that are predicted at the same time.
-
-        Raises:
-            ValueError: A window is too short, or ``stride`` is not such a multiple.
-        """
-        step = 2 ** (self.pyramid.num_levels - 1)
-        radius = length // 4 if self.receptive_radius is None else self.receptive_radius
-        if stride is None:
-            stride = (length - 2 * radius) // step * step
-            if stride < step:
-                raise ValueError(
-                    f'windows of length={length} are too short: a point depends on {radius} '
-                    f'snippets to either side, so that length must be at least '
-                    f'{2 * radius + step}'
-                )
-        if stride % step:
-            raise ValueError(
-                f'windows with stride={stride}: expected a multiple of {step}, the stride of '
-                'the last level'
-            )
-        return SlidingWindows(
-            length,
-            stride,
-            fixed=False,
-            top_k=self.post_processing.pre_nms_top_k,
-            batch_size=batch_size,
-        )
 
     def _forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Points]:
         """Outputs at every point.
@@ -187,12 +169,15 @@ class ActionFormer(NeckMixin, Localizer):
         x, mask = pad_features(inputs)
         if mask is None:
             mask = x.new_ones((x.shape[0], x.shape[2]), dtype=torch.bool)
-        levels = self.pyramid(x, mask)
+        padding = None
+        if self.padding is not None:
+            x, mask, padding = self.padding(x, mask)
+        levels = self.pyramid(x, mask, padding)
         sizes = [level_mask.shape[1] for _, level_mask in levels]
         scale = torch.cat([scale.expand(size) for scale, size in zip(self.scale, sizes)])
-        distances = (self.regressor(levels) * scale[:, None]).relu()
+        distances = (self.regressor(levels, padding) * scale[:, None]).relu()
         return (
-            self.classifier(levels),
+            self.classifier(levels, padding),
             distances,
             torch.cat([level_mask for _, level_mask in levels], 1),
             pyramid_points(sizes, self.ranges, x.device),

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .attention import ConvNormReLU, MaskedConv1d
+from .attention import NORM_EPS, ConvNormReLU, MaskedConv1d
+from .padding import Padding
 
 
 class Points(NamedTuple):
@@ -144,6 +145,7 @@ class PointHead(nn.Module):
         out_channels: Outputs K of a point.
         num_convs: Convolutions before the last one.
         bias: First value of the last bias.
+        norm_eps: Added to the variance in the layer norms.
     """
 
     def __init__(
@@ -153,27 +155,33 @@ class PointHead(nn.Module):
         out_channels: int,
         num_convs: int = 2,
         bias: float = 0.0,
+        norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
-            ConvNormReLU(channels if index else in_channels, channels) for index in range(num_convs)
+            ConvNormReLU(channels if index else in_channels, channels, norm_eps=norm_eps)
+            for index in range(num_convs)
         )
         self.last = MaskedConv1d(channels if num_convs else in_channels, out_channels, 3)
         assert self.last.bias is not None
         nn.init.constant_(self.last.bias, bias)
 
-    def forward(self, levels: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(
+        self, levels: Sequence[tuple[Tensor, Tensor]], padding: Padding | None = None
+    ) -> Tensor:
         """Apply the head.
 
         Args:
             levels: For every level features ``(N, C, T_l)`` and their mask ``(N, T_l)``.
+            padding: What is read of the padding, on level 0.
 
         Returns:
             ``(N, P, K)``, the points of all levels one after the other.
         """
         outputs = []
-        for x, mask in levels:
+        for level, (x, mask) in enumerate(levels):
+            read = None if padding is None else padding.every(2**level)
             for conv in self.convs:
-                x = conv(x, mask)
-            outputs.append(self.last(x, mask)[0])
+                x = conv(x, mask, read)
+            outputs.append(self.last(x, mask, read)[0])
         return torch.cat(outputs, dim=2).transpose(1, 2)

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import ChannelNorm, ConvNormReLU, LocalSelfAttention, pointwise
+from .attention import NORM_EPS, ChannelNorm, ConvNormReLU, LocalSelfAttention, pointwise
+from .padding import Padding
+from .position import sinusoids, stretched_sinusoids
 
 
 class Residual(nn.Module):
@@ -72,15 +74,23 @@ class TransformerBlock(nn.Module):
         )
         self.mlp_residual = Residual(channels, drop_path, residual_scale)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, mask: Tensor, padding: Padding | None = None
+    ) -> tuple[Tensor, Tensor]:
         """``(N, C, T)`` and its mask ``(N, T)`` to ``(N, C, ceil(T / stride))`` and its mask."""
-        attended, new_mask = self.attention(self.attention_norm(x), mask)
+        attended, new_mask = self.attention(self.attention_norm(x), mask, padding)
         if self.stride > 1:
-            x = F.max_pool1d(x.masked_fill(~mask[:, None], -torch.inf), 3, self.stride, padding=1)
+            read = mask if padding is None else padding.inside
+            x = F.max_pool1d(x.masked_fill(~read[:, None], -torch.inf), 3, self.stride, padding=1)
             # A window without a real position has no maximum.
             x = x.masked_fill(~new_mask[:, None], 0)
+        if padding is not None:  # which is cleared by every block
+            x, attended = (part * new_mask[:, None] for part in (x, attended))
         x = x + self.attention_residual(attended)
-        return x + self.mlp_residual(self.mlp(x)), new_mask
+        change = self.mlp(x)
+        if padding is not None:
+            change = change * new_mask[:, None]
+        return x + self.mlp_residual(change), new_mask
 
 
 class TransformerPyramid(nn.Module):
@@ -108,9 +118,12 @@ class TransformerPyramid(nn.Module):
         dropout: See :class:`TransformerBlock`.
         drop_path: See :class:`Residual`.
         residual_scale: See :class:`Residual`.
+        position_length: Position encodings of longer videos are those of so many positions,
+            stretched, as in the published code; ``None``: they go on.
+        norm_eps: Added to the variance in the layer norms of projection and levels.
 
     Raises:
-        ValueError: There are not as many windows as levels.
+        ValueError: There are not as many windows as levels, or ``position_length`` is below 1.
     """
 
     def __init__(
@@ -126,8 +139,12 @@ class TransformerPyramid(nn.Module):
         dropout: float = 0.0,
         drop_path: float = 0.0,
         residual_scale: float = 1e-4,
+        position_length: int | None = None,
+        norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
+        if position_length is not None and position_length < 1:
+            raise ValueError(f'position_length={position_length}: expected at least 1, or None')
         windows = list(windows) if isinstance(windows, Sequence) else [windows] * num_levels
         if len(windows) != num_levels:
             raise ValueError(
@@ -135,9 +152,12 @@ class TransformerPyramid(nn.Module):
             )
         self.channels = channels
         self.num_levels = num_levels
+        self.windows = windows
         self.position_encoding = position_encoding
+        self.position_length = position_length
         self.projection = nn.ModuleList(
-            ConvNormReLU(channels if index else in_channels, channels) for index in range(num_convs)
+            ConvNormReLU(channels if index else in_channels, channels, norm_eps=norm_eps)
+            for index in range(num_convs)
         )
 
         def block(window: int | None, stride: int) -> TransformerBlock:
@@ -147,7 +167,7 @@ class TransformerPyramid(nn.Module):
 
         self.stem = nn.ModuleList(block(windows[0], 1) for _ in range(num_stem_blocks))
         self.levels = nn.ModuleList(block(window, 2) for window in windows[1:])
-        self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(num_levels))
+        self.norms = nn.ModuleList(ChannelNorm(channels, norm_eps) for _ in range(num_levels))
 
     @property
     def receptive_radius(self) -> int | None:
@@ -166,38 +186,38 @@ class TransformerPyramid(nn.Module):
             radius += stride * (block.attention.window // 2)
         return radius
 
-    def forward(self, x: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Tensor, mask: Tensor, padding: Padding | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
         """Build the pyramid.
 
         Args:
             x: ``(N, C, T)``.
             mask: Bool ``(N, T)``, true where a snippet is real.
+            padding: What is read of the padding; ``None``: nothing.
 
         Returns:
             For every level, finest first, ``(N, E, T_l)`` and its mask ``(N, T_l)``.
         """
         for conv in self.projection:
-            x = conv(x, mask)
+            x = conv(x, mask, padding)
         if self.position_encoding:
-            x = x + sinusoids(x.shape[2], x.shape[1]).to(x) / x.shape[1] ** 0.5
+            x = x + self._positions(x, mask, padding) / x.shape[1] ** 0.5
         for block in self.stem:
-            x, mask = block(x, mask)
+            x, mask = block(x, mask, padding)
         pyramid = [(x, mask)]
-        for block in self.levels:
-            pyramid.append(block(*pyramid[-1]))
+        for level, block in enumerate(self.levels):
+            read = None if padding is None else padding.every(2**level)
+            pyramid.append(block(*pyramid[-1], read))
         return [(norm(x), mask) for norm, (x, mask) in zip(self.norms, pyramid)]
 
-
-def sinusoids(length: int, channels: int) -> Tensor:
-    """Sinusoidal position encoding (https://arxiv.org/abs/1706.03762, section 3.5).
-
-    Args:
-        length: T.
-        channels: C.
-
-    Returns:
-        Float32 ``(C, T)`` in ``[-1, 1]``: sines on even channels, cosines on odd ones.
-    """
-    rate = 10000 ** -(torch.arange(channels) // 2 * 2 / channels)
-    angle = rate[:, None] * torch.arange(length)
-    return torch.where((torch.arange(channels) % 2 == 0)[:, None], angle.sin(), angle.cos())
+    def _positions(self, x: Tensor, mask: Tensor, padding: Padding | None) -> Tensor:
+        """Position encodings ``(C, T)``, or of every video ``(N, C, T)``."""
+        if self.position_length is None:
+            positions = sinusoids(x.shape[2], x.shape[1]).to(x)
+        else:
+            lengths = mask.sum(1).tolist() if padding is None else padding.lengths
+            positions = stretched_sinusoids(
+                lengths, self.position_length, x.shape[2], x.shape[1]
+            ).to(x)
+        return positions if padding is None else positions * mask[:, None]

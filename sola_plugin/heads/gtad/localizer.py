@@ -44,6 +44,8 @@ class GTAD(MapHead, Localizer):
         kernel_size: Size of the last convolutions on the map, odd.
         boundary_ratio: How far a sub-graph reaches beyond each end of its proposal, as a fraction
             of it.
+        sample_to_end: Whether samples reach to the end of a proposal's last cell, as in OpenTAD,
+            instead of to its start, as the authors'.
         boundary_candidates: Whether proposals go from a candidate start to a candidate end only, as
             in BMN.
         soft_nms_alpha: Decay of soft-NMS.
@@ -79,6 +81,7 @@ class GTAD(MapHead, Localizer):
         groups: int = 32,
         kernel_size: int = 3,
         boundary_ratio: float = 0.5,
+        sample_to_end: bool = False,
         boundary_candidates: bool = True,
         soft_nms_alpha: float = 0.8,
         soft_nms_low_threshold: float = 0.0,
@@ -110,9 +113,8 @@ class GTAD(MapHead, Localizer):
         self.feature_extraction_interval = feature_extraction_interval
         self.loss_cls = MODELS.build(loss_cls or dict(type='GTADLoss'))
         self._add_graph(feat_dim, hidden_dim_1d, groups)
-        self._add_localization(
-            hidden_dim_1d, hidden_dim_2d, hidden_dim_3d, kernel_size, boundary_ratio
-        )
+        self._add_sampling(boundary_ratio, sample_to_end)
+        self._add_localization(hidden_dim_1d, hidden_dim_2d, hidden_dim_3d, kernel_size)
         self.add_map_neck(neck, feat_dim, temporal_dim, similarity_matching, windows)
 
     def _add_graph(self, feat_dim: int, width: int, groups: int) -> None:
@@ -131,15 +133,14 @@ class GTAD(MapHead, Localizer):
         self.regu_e = boundary()
         self.backbone2 = nn.Sequential(block())
 
-    def _add_localization(
-        self, width: int, dim_2d: int, dim_3d: int, kernel_size: int, boundary_ratio: float
-    ) -> None:
-        """SGAlign and the convolutions on the map, of which the first two are folded into it."""
+    def _add_sampling(self, boundary_ratio: float, sample_to_end: bool) -> None:
+        """SGAlign, into which the first two convolutions on the map are folded."""
         duration, start = valid_cells(self.temporal_dim, self.max_duration)
         margin = (duration + 1.0) * boundary_ratio
+        end = start + duration + (1 if sample_to_end else 0)
         # The last row is for the cells outside the video, which in the authors' code have the
         # samples of the interval [0, 0] and not zeros.
-        first, last = np.append(start - margin, 0.0), np.append(start + duration + margin, 0.0)
+        first, last = np.append(start - margin, 0.0), np.append(end + margin, 0.0)
         size = self.temporal_dim
         self.sgalign = FoldedSampling(
             [
@@ -150,6 +151,9 @@ class GTAD(MapHead, Localizer):
             self.max_duration,
         )
         self.register_buffer('valid', self.sgalign.cell_rows < len(duration), persistent=False)
+
+    def _add_localization(self, width: int, dim_2d: int, dim_3d: int, kernel_size: int) -> None:
+        """The convolutions on the map."""
 
         def conv(channels_in: int, channels_out: int, kernel: int = 1) -> nn.Conv2d:
             return nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)

@@ -200,6 +200,27 @@ def read_json(path: str | os.PathLike, **options: Any) -> Any:
     return parse_json(_decoded(read_bytes(path), path), path, **options)
 
 
+def read_names(path: str | os.PathLike) -> list[str]:
+    """Read names, such as ids of videos, from a text file, one a line, or from a JSON list.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: This is no UTF-8 text, or no complete JSON.
+    """
+    try:
+        text = read_bytes(path).decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: expected a text file, one name a line: {error}') from error
+    if text.lstrip()[:1] == '[':
+        return list(map(str, read_json(path)))
+    if text.lstrip()[:1] == '{':
+        raise ValueError(f'{path}: expected names, one a line or a JSON list, got a JSON object')
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def parse_json(data: bytes | str, path: str | os.PathLike, **options: Any) -> Any:
     """Parse JSON that was read from a file.
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     cfg = read_config(args.config, args.cfg_options)
     refuse_folder_of_inputs(args.inputs, args.out)
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    model = load_localizer(cfg, args.checkpoint, device)
+    model = load_localizer(cfg, args.checkpoint, device, args.checkpoint_classes)
     options.check_choice(args, model)
     encode, notes = None, []
     if args.recognizer or args.encoder:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
+from sola_plugin.commands.arguments import add_checkpoint_classes
 from sola_plugin.commands.cli import add_runner_arguments, load_config
 from sola_plugin.commands.testing import test_localizer
 from sola_plugin.evaluation.score_files import TRANSFORMS
@@ -41,13 +42,21 @@ def main() -> None:
         choices=TRANSFORMS,
         help='what makes probabilities of the scores, where they are logits',
     )
+    add_checkpoint_classes(parser)
     parser.add_argument('--dump', metavar='FILE', help='write the raw predictions to a .pkl file')
     args = parser.parse_args()
     if args.dump is not None and not args.dump.endswith(('.pkl', '.pickle')):
         parser.error(f'--dump expects a .pkl file, got {args.dump}')
     with data_errors():
         cfg = load_config(args)
-        metrics = test_localizer(cfg, args.checkpoint, args.scores, args.dump, args.score_transform)
+        metrics = test_localizer(
+            cfg,
+            args.checkpoint,
+            args.scores,
+            args.dump,
+            args.score_transform,
+            args.checkpoint_classes,
+        )
     if not is_main_process():
         return
     table = Table('metric', 'percent')

@@ -94,6 +94,39 @@ def crop_choice(text: str) -> str | int:
     return int(text) if text.isdecimal() else text
 
 
+class RenamesAction(argparse.Action):
+    """Option that takes pairs, ``OLD=NEW``, or none: a dict of them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Split the pairs and store them."""
+        pairs = [word.partition('=') for word in values]
+        if not all(equals and new for _, equals, new in pairs):
+            raise argparse.ArgumentError(self, f'expected OLD=NEW, got {" ".join(values)!r}')
+        setattr(namespace, self.dest, {old: new for old, _, new in pairs})
+
+
+def add_checkpoint_classes(parser: argparse.ArgumentParser) -> None:
+    """Add ``--checkpoint-classes [OLD=NEW ...]``.
+
+    Args:
+        parser: Changed in place.
+    """
+    parser.add_argument(
+        '--checkpoint-classes',
+        nargs='*',
+        action=RenamesAction,
+        metavar='OLD=NEW',
+        help="take the checkpoint's classes instead of the config's, those that are named under "
+        'new names',
+    )
+
+
 #: What messages about features name → the option of :func:`add_feature_options`.
 FEATURE_OPTIONS = dict(
     suffix='--suffix',

@@ -23,7 +23,7 @@ from sola_plugin.necks.checkpoint import (
     read_checkpoint,
     weights_of,
 )
-from sola_plugin.pretraining.agreement import check_agreement, check_finite
+from sola_plugin.pretraining.agreement import check_agreement, check_finite, take_classes
 from sola_plugin.pretraining.runs import build_runner, run_test
 
 
@@ -33,6 +33,7 @@ def test_localizer(
     scores: str | None = None,
     dump: str | None = None,
     score_transform: str | None = None,
+    classes: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
     """Test a localizer and write ``detections.json`` and ``metrics.json`` to the work dir.
 
@@ -47,6 +48,8 @@ def test_localizer(
         dump: ``.pkl`` file for the raw predictions.
         score_transform: What makes probabilities of the scores, see
             :class:`~sola_plugin.evaluation.score_files.ScoreFile`.
+        classes: Take the classes of the checkpoint instead of the config's, these under new names;
+            see :func:`~sola_plugin.pretraining.agreement.take_classes`.
 
     Returns:
         Figures by name, such as ``{'TAL/mAP': 0.559, 'TAL/mAP@0.5': ...}``; fractions.
@@ -58,6 +61,8 @@ def test_localizer(
     """
     if dump is not None and not dump.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--dump expects a .pkl file, got {dump}')
+    if classes is not None:
+        take_classes(read_checkpoint(os.fspath(checkpoint)), cfg, checkpoint, classes)
     metric = _tal_metric(cfg)
     metric.setdefault('detections_file', str(Path(cfg.work_dir) / 'detections.json'))
     metric.setdefault('metrics_file', str(Path(cfg.work_dir) / 'metrics.json'))
@@ -73,7 +78,7 @@ def test_localizer(
     with naming_file(cfg.work_dir):
         runner = build_runner(cfg)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        check_agreement(check_fits(model, checkpoint), cfg, checkpoint)
+        check_agreement(check_fits(model, checkpoint), cfg, checkpoint, renames=classes)
         _check_scores(runner)
         return run_test(runner)
 

@@ -12,6 +12,7 @@ from mmaction.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from sola_plugin.datasets.annotations.exclusion import excluded_videos
 from sola_plugin.datasets.annotations.formats.records import Durations
 from sola_plugin.datasets.annotations.model import (
     AnnotationError,
@@ -21,15 +22,11 @@ from sola_plugin.datasets.annotations.model import (
     load_annotations,
 )
 from sola_plugin.datasets.features.open import open_features, rooted, settle_time
-from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
 from sola_plugin.messages import first_few
-from sola_plugin.segments import fits_duration
 
+from .pairing import compare_lengths, report_unannotated, videos_with_features
 from .transforms import LoadFeatures, PackTALInputs
-
-#: Videos whose length in features is compared with their duration.
-_NUM_LENGTH_CHECKS = 32
 
 
 @DATASETS.register_module()
@@ -45,6 +42,8 @@ class TALFeatureDataset(BaseDataset):
             packed folder, or a list of them that are fused; see
             :func:`~sola_plugin.datasets.features.open.open_features`.
         subset: Subset or subsets of the annotation file, such as ``'training'``; ``None``: all.
+        exclude: Ids of videos that are left out, such as blocked ones, or a file of them, one a
+            line or a JSON list.
         classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
             the sorted labels of the whole file, which are the same for every subset.
         suffix: See :class:`~sola_plugin.datasets.features.open.FeatureFolder`, as for the next
@@ -93,6 +92,7 @@ class TALFeatureDataset(BaseDataset):
         data_root: str = '',
         data_prefix: dict | None = None,
         subset: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         suffix: str | None = None,
         file_prefix: str = '',
@@ -121,6 +121,7 @@ class TALFeatureDataset(BaseDataset):
             rooted(data_prefix['features'], data_root or ''), feature_stride, feature_offset
         )
         self.missing = missing
+        self.exclude = exclude
         self.filter_empty = not test_mode if filter_empty is None else filter_empty
         self.file_prefix = file_prefix
         self._classes = classes
@@ -197,10 +198,23 @@ class TALFeatureDataset(BaseDataset):
         """
         self._store = self.open_features()
         videos = load_annotations(self.ann_file, self.durations(self._store))
-        self._report_features_alone(videos)
+        report_unannotated(videos, self._store, self._log)
+        if self.exclude is not None:
+            in_file = isinstance(self.exclude, str)
+            excluded, note = excluded_videos(
+                rooted(self.exclude, self.data_root or '') if in_file else self.exclude, videos
+            )
+            self._log(note)
+            videos = {name: video for name, video in videos.items() if name not in excluded}
         classes = self._set_classes(videos)
         try:
-            chosen = self._with_features(choose_subset(videos, self.subsets))
+            chosen = videos_with_features(
+                choose_subset(videos, self.subsets),
+                self._store,
+                self.missing == 'skip',
+                self.ann_file,
+                self._log,
+            )
             clean, dropped = check_segments(chosen, classes)
         except AnnotationError as error:
             raise AnnotationError(f'{self.ann_file}: {error}') from error
@@ -213,7 +227,8 @@ class TALFeatureDataset(BaseDataset):
             )
         # An unclear orientation is an error of the set-up: found here, not in a loader's worker.
         _ = self._store.channels
-        self._check_lengths(chosen)
+        if self.feature_stride is not None:
+            compare_lengths(chosen, self._store, self.feature_stride, self._log)
         numbers = {label: number for number, label in enumerate(classes)}
         return [
             self._data_info(video_id, video, clean[video_id], numbers)
@@ -285,55 +300,6 @@ class TALFeatureDataset(BaseDataset):
             )
         self._metainfo['classes'] = list(classes)
         return self._metainfo['classes']
-
-    def _with_features(self, videos: dict[str, Video]) -> dict[str, Video]:
-        store = self._store
-        without = [video_id for video_id in videos if video_id not in store]
-        if not without:
-            return videos
-        found = (
-            f'{self.ann_file}: {len(without)} of {len(videos)} videos have no features: '
-            f'{first_few(map(repr, without))}'
-        )
-        if self.missing == 'error' or len(without) == len(videos):
-            raise FeatureError(
-                f'{found}. Expected, for example, {store.where(without[0])}, got, for example, '
-                f'{store.where(store.ids()[0])}: check data_prefix, file_prefix and suffix, or '
-                "leave these videos out with missing='skip'"
-            )
-        self._log(
-            f"{found}; they are left out (missing='skip'). In test data this leaves their "
-            'ground truth out as well and raises mAP',
-            logging.WARNING,
-        )
-        return {video_id: video for video_id, video in videos.items() if video_id in store}
-
-    def _report_features_alone(self, videos: dict[str, Video]) -> None:
-        alone = [video_id for video_id in self._store.ids() if video_id not in videos]
-        if alone:
-            self._log(
-                f'{len(alone)} of {len(self._store)} videos in {self._store.name} '
-                f'have no annotations and are not used: {first_few(map(repr, alone))}'
-            )
-
-    def _check_lengths(self, videos: dict[str, Video]) -> None:
-        """Compare features and duration on some videos: a wrong stride shows in all of them."""
-        if self.feature_stride is None:
-            return
-        ids = list(videos)[:: max(1, len(videos) // _NUM_LENGTH_CHECKS)]
-        wrong = []
-        for video_id in ids:
-            length, duration = self._store.length(video_id), videos[video_id].duration
-            if not fits_duration(length, self.feature_stride, duration):
-                covered = length * self.feature_stride
-                wrong.append(f'{video_id!r} covers {covered:.1f} s of {duration:.1f} s')
-        if wrong:
-            self._log(
-                f'with feature_stride={self.feature_stride:g} s the features of {len(wrong)} '
-                f'of {len(ids)} videos looked at are not as long as the video: '
-                f'{first_few(wrong)}. Check feature_stride (seconds, not frames)',
-                logging.WARNING,
-            )
 
     def _log(self, message: str, level: int = logging.INFO) -> None:
         print_log(message, logger='current', level=level)

@@ -62,8 +62,60 @@ class TrainingRecordHook(Hook):
         checkpoint['meta'][RECORD_KEY] = training_record(runner.cfg)
 
 
+def take_classes(
+    checkpoint: Any, cfg: Config, path: str | os.PathLike, renames: Mapping[str, str]
+) -> None:
+    """Give the model and the data sets of a config the classes of a checkpoint.
+
+    Args:
+        checkpoint: What the file holds.
+        cfg: Config of the localizer; changed in place.
+        path: The file, for messages.
+        renames: New names of some of them.
+
+    Raises:
+        CheckpointError: The localizer or the checkpoint knows no classes, or a class to be renamed
+            is none of its.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
+    before = _classes(meta if isinstance(meta, Mapping) else {})
+    if not before or not training_record(cfg).get('classes'):
+        who = f'the {cfg.model.get("type")} of the config' if before else os.fspath(path)
+        raise CheckpointError(f'{who} knows no classes: leave --checkpoint-classes out')
+    strangers = [name for name in renames if name not in before]
+    if strangers:
+        raise CheckpointError(
+            f'{os.fspath(path)} has no class {first_few(map(repr, strangers))}, but '
+            f'{first_few(before, 10)}: correct --checkpoint-classes OLD=NEW'
+        )
+    classes = [renames.get(name, name) for name in before]
+    if len(set(classes)) < len(classes):
+        raise CheckpointError(
+            f'--checkpoint-classes gives two classes one name: {first_few(classes, 10)}'
+        )
+    cfg.model.classes = classes
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = (cfg.get(loader) or {}).get('dataset')
+        while isinstance(dataset, Mapping):
+            if dataset.get('type') == 'TALFeatureDataset':
+                dataset['classes'] = classes  # type: ignore[index]
+            dataset = dataset.get('dataset')
+
+
+def _classes(meta: Mapping[str, Any]) -> list[str]:
+    """The classes that a checkpoint was trained with, in the order of their numbers."""
+    record, data = meta.get(RECORD_KEY), meta.get('dataset_meta')
+    known = record.get('classes') if isinstance(record, Mapping) else None
+    known = known or (data.get('classes') if isinstance(data, Mapping) else None)
+    return list(map(str, known or ()))
+
+
 def check_agreement(
-    checkpoint: Any, cfg: Config, path: str | os.PathLike, only_order: bool = False
+    checkpoint: Any,
+    cfg: Config,
+    path: str | os.PathLike,
+    only_order: bool = False,
+    renames: Mapping[str, str] | None = None,
 ) -> None:
     """Compare a checkpoint with the config that it is used with.
 
@@ -75,6 +127,7 @@ def check_agreement(
         cfg: Config of the localizer.
         path: The file, for messages.
         only_order: Another set of classes is wanted: a head is fine-tuned to it.
+        renames: Classes that have other names now, see :func:`take_classes`.
 
     Raises:
         CheckpointError: The localizer knows its classes, and the checkpoint has others, or these in
@@ -87,10 +140,9 @@ def check_agreement(
     before = meta.get(RECORD_KEY)
     before = dict(before) if isinstance(before, Mapping) else {}
     now = training_record(cfg)
-    data = meta.get('dataset_meta')
-    classes = before.get('classes') or (data.get('classes') if isinstance(data, Mapping) else None)
+    classes = [(renames or {}).get(name, name) for name in _classes(meta)]
     if classes and now.get('classes'):
-        _compare_classes(list(map(str, classes)), now['classes'], os.fspath(path), only_order)
+        _compare_classes(classes, now['classes'], os.fspath(path), only_order)
     changes = [
         f'{key} {before[key]}, now {now[key]}'
         for key in (*_OF_MODEL, *_OF_DATA)
@@ -135,7 +187,8 @@ def _compare_classes(
     how = 'these in another order' if permuted else 'others'
     raise CheckpointError(
         f'{path} was trained with the classes {first_few(before, 10)}; the config has {how}: '
-        f'{first_few(now, 10)}. Give model.classes and classes of the datasets as they were then'
+        f'{first_few(now, 10)}. Give model.classes and classes of the datasets as they were then, '
+        'or let test and localize take them: --checkpoint-classes [OLD=NEW ...]'
     )
 
 

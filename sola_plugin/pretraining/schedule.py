@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -112,12 +113,15 @@ def _begin_schedule(runner: Runner, checkpoint: dict) -> None:
     epochs, iterations = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
     by_epoch = [scheduler.by_epoch for scheduler in runner.param_schedulers]
     length = iterations // epochs if epochs else iterations
-    for iteration in range(1, iterations + 1):
-        for scheduler in _of_kind(runner.param_schedulers, by_epoch, False):
-            scheduler.step()
-        if length and iteration % length == 0:
-            for scheduler in _of_kind(runner.param_schedulers, by_epoch, True):
+    with warnings.catch_warnings():
+        # The steps of the optimizer were those of the run before.
+        warnings.filterwarnings('ignore', 'Detected call of `scheduler.step()` before')
+        for iteration in range(1, iterations + 1):
+            for scheduler in _of_kind(runner.param_schedulers, by_epoch, False):
                 scheduler.step()
+            if length and iteration % length == 0:
+                for scheduler in _of_kind(runner.param_schedulers, by_epoch, True):
+                    scheduler.step()
     names = {scheduler.param_name for scheduler in runner.param_schedulers}
     names |= {f'initial_{name}' for name in names}
     groups = checkpoint['optimizer']['param_groups']

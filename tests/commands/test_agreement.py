@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 
-from sola_plugin.commands import load_localizer, train_localizer
+from sola_plugin.commands import load_localizer, localize, train_localizer
 from sola_plugin.commands.testing import test_localizer as run_test
 from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.datasets.features.readers import ChannelError, FeatureError
@@ -28,7 +29,7 @@ from sola_plugin.pretraining.agreement import FiniteHook, NotFiniteError
 from sola_plugin.pretraining.losses import similarity_matching_loss
 from sola_plugin.pretraining.run import pretrain
 from sola_plugin.pretraining.tasks import SimilarityMatcher
-from tests.conftest import TINY_MATCHER, localization_config, make_dataset
+from tests.conftest import STRIDE, TINY_MATCHER, localization_config, make_dataset
 from tests.heads.test_actionformer import TINY as TINY_ACTIONFORMER
 from tests.pretraining.test_pretraining import tiny_pretraining
 
@@ -77,6 +78,46 @@ class TestClasses:
         if classes[1] == 'jump':  # else the dataset refuses its labels
             with pytest.raises(CheckpointError, match=message):
                 run_test(cfg, work / 'epoch_2.pth')
+
+    @pytest.mark.parametrize('classes', [['run', 'jump'], ['jump', 'walk'], ['jump', 'run']])
+    def test_taken_from_the_checkpoint(self, trained, tmp_path, classes):
+        root, work = trained
+        cfg = make_config(root, tmp_path, classes)
+        whole = load_localizer(make_config(root, tmp_path), work / 'epoch_2.pth')
+        model = load_localizer(cfg, work / 'epoch_2.pth', classes={})
+        assert model.classes == whole.classes == ('jump', 'run')
+        features = np.load(root / 'features/v_04.npy')
+        assert localize(model, features.T, feature_stride=STRIDE) == localize(
+            whole, features.T, feature_stride=STRIDE
+        )
+
+    def test_taken_under_new_names(self, trained, tmp_path):
+        """Labels that were re-spelt sort in another order; the figures stay."""
+        root, work = trained
+        before = run_test(make_config(root, tmp_path / 'a'), work / 'epoch_2.pth')
+        shutil.copytree(root, tmp_path / 'data')
+        path = tmp_path / 'data/annotations.json'
+        path.write_text(path.read_text().replace('"jump"', '"springen"'))
+        cfg = make_config(tmp_path / 'data', tmp_path / 'b', ['run', 'springen'])
+        names = dict(jump='springen')
+        assert run_test(cfg, work / 'epoch_2.pth', classes=names) == before
+        found = json.loads((tmp_path / 'b/detections.json').read_text())['results']['v_04']
+        assert {entry['label'] for entry in found} <= {'springen', 'run'}
+
+    @pytest.mark.parametrize(
+        ('renames', 'message'),
+        [
+            (dict(swim='float'), "has no class 'swim', but jump, run"),
+            (dict(jump='run'), 'gives two classes one name: run, run'),
+        ],
+    )
+    def test_that_cannot_be_taken(self, trained, tmp_path, renames, message):
+        root, work = trained
+        with pytest.raises(CheckpointError, match=message):
+            load_localizer(make_config(root, tmp_path), work / 'epoch_2.pth', classes=renames)
+        with pytest.raises(CheckpointError, match='the BMN of the config knows no classes'):
+            cfg = Config(localization_config(root, tmp_path))
+            load_localizer(cfg, work / 'epoch_2.pth', classes={})
 
     def test_of_a_resumed_run(self, trained, tmp_path):
         root, work = trained

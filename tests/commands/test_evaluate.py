@@ -291,7 +291,7 @@ def test_subsets(truth, found, write):
     ids=['prefix', 'suffix', 'case', 'other'],
 )
 def test_ids_to_exclude_that_no_video_has(truth, found, write, content):
-    with pytest.raises(ValueError, match=r'blocked: none of the \d videos to exclude is in the gr'):
+    with pytest.raises(ValueError, match=r'blocked: none of the \d videos to exclude is known'):
         read_pair(truth, found, subsets=['validation'], exclude=write('blocked', content))
 
 
@@ -299,7 +299,8 @@ def test_some_ids_to_exclude_are_not_there(truth, found, write):
     blocked = write('blocked', 'b\nnowhere\nlost')
     pair = read_pair(truth, found, subsets=['validation'], exclude=blocked)
     assert 'b' not in pair.truth
-    assert f"{blocked}: 2 of 3 videos to exclude are not there: 'lost', 'nowhere'" in pair.notes
+    note = f"{blocked}: 1 of 3 videos to exclude are left out; not there: 'lost', 'nowhere'"
+    assert note in pair.notes
     assert read_pair(truth, found, subsets=['validation'], exclude=write('none', '')).truth
     with pytest.raises(ValueError, match='blocked: expected names, one a line or a JSON list, got'):
         read_pair(truth, found, exclude=write('blocked', '{"a": 1}'))
@@ -482,3 +483,74 @@ def test_wrong_usage(run, truth, found, options, message):
     code, output, error = run(truth, found, *options)
     assert (code, output) == (2, '')
     assert error.startswith('usage: ') and re.search(message, error), error
+
+
+# --- proposals and class scores -------------------------------------------------------------------
+
+SCORES = {
+    'a': dict(run=0.7, jump=0.2, swim=0.1),
+    'b': dict(run=0.1, jump=0.3, swim=0.6),
+    'c': dict(run=0.5, jump=0.5, swim=0.0),
+}
+
+
+@pytest.fixture
+def proposals(write):
+    entries = {
+        video: [dict(segment=one['segment'], score=one['score']) for one in FOUND['a']]
+        for video in ('a', 'b')
+    }
+    return write('proposals.json', {'results': entries})
+
+
+def test_map_of_proposals_and_scores(run, truth, proposals, write, tmp_path):
+    """The figures are those of the products of both, written out by hand."""
+    by_hand = {
+        video: [
+            dict(entry, label=label, score=entry['score'] * score)
+            for entry in json.loads(Path(proposals).read_text())['results'][video]
+            for label, score in sorted(SCORES[video].items(), key=lambda pair: -pair[1])[:2]
+        ]
+        for video in ('a', 'b')
+    }
+    options = ['--subset', 'validation']
+    code, _, error = run(
+        truth, write('hand.json', {'results': by_hand}), *options, '--json', tmp_path / 'hand'
+    )
+    assert code == 0, error
+    scores = write('scores.json', SCORES)
+    code, _, error = run(
+        truth, proposals, *options, '--scores', scores, '--json', tmp_path / 'scored'
+    )
+    assert code == 0, error
+    assert json.loads((tmp_path / 'scored').read_text()) == json.loads(
+        (tmp_path / 'hand').read_text()
+    )
+    code, _, error = run(truth, proposals, *options)
+    assert code == 1 and 'class-agnostic proposals have AR, but no mAP' in error
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda scores: scores.pop('b'), "no class scores for 1 videos: 'b'"),
+        (lambda scores: scores['a'].update(run=3.0), 'expected probabilities in'),
+    ],
+)
+def test_scores_that_do_not_fit(run, truth, proposals, write, change, message):
+    scores = json.loads(json.dumps(SCORES))
+    change(scores)
+    code, _, error = run(truth, proposals, '--scores', write('scores.json', scores))
+    assert code == 1 and message in error
+
+
+def test_scores_for_what_has_labels(run, truth, found, write):
+    code, _, error = run(truth, found, '--scores', write('scores.json', SCORES))
+    assert code == 1 and 'has detections with labels: leave --scores out' in error
+
+
+def test_scores_of_ids_without_their_prefix(truth, write):
+    cut = write('cut.json', {'results': {'': [dict(segment=[10, 20], score=0.9)]}})
+    scores = write('scores.json', {'': dict(run=0.9)})
+    pair = read_pair(truth, cut, prefix='a', scores=dict(path=scores))
+    assert [entry['label'] for entry in pair.found['a']] == ['run']

@@ -451,3 +451,30 @@ for registry, name in ((DATASETS, 'TALFeatureDataset'), (DATASETS, 'SoLaWindowDa
         [sys.executable, '-c', code], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+# --- videos that do not count ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('as_file', [False, True])
+def test_excluded_videos(root, logged, as_file):
+    first = next(iter(VIDEOS))
+    listed = [first, 'gone']
+    if as_file:
+        (root / 'blocked.txt').write_text('\n'.join(listed))
+    options = dict(exclude='blocked.txt' if as_file else listed, filter_empty=False)
+    everything = names(build(root, filter_empty=False))
+    assert names(build(root, **options)) == [name for name in everything if name != first]
+    note = "1 of 2 videos to exclude are left out; not there: 'gone'"
+    assert any(note in line for line, _ in logged)
+    # What is excluded needs no features.
+    (root / 'features' / f'{first}.npy').unlink()
+    assert first not in names(build(root, **options))
+
+
+@pytest.mark.parametrize('listed', [['v_unknown'], [f'{name}.mp4' for name in VIDEOS]])
+def test_excluded_videos_of_which_none_is_there(root, listed):
+    with pytest.raises(AnnotationError, match='exclude: none of the . videos to exclude is known'):
+        build(root, exclude=listed)
+    with pytest.raises(FileNotFoundError, match='blocked'):
+        build(root, exclude='blocked.txt')

@@ -11,11 +11,11 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from sola_plugin.commands.detections.result_files import read_names
 from sola_plugin.datasets.annotations.checks import check_annotation_file
 from sola_plugin.datasets.annotations.model import Video
 from sola_plugin.datasets.findings import LEVELS, Finding
 from sola_plugin.datasets.transforms import snippet_span
+from sola_plugin.io import read_names
 from sola_plugin.progress import Show
 
 from .grid_oracle import GridOracle, grid_oracle, oracle_findings

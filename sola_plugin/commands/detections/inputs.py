@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from sola_plugin.datasets.annotations.exclusion import excluded_videos
 from sola_plugin.datasets.annotations.model import (
     AnnotationError,
     Video,
@@ -21,7 +22,7 @@ from sola_plugin.io import read_json
 from sola_plugin.messages import first_few
 
 from ..arguments import ListAction
-from .result_files import read_names, read_results
+from .result_files import classify_proposals, read_results
 
 #: ``{video: [{'segment', 'label', 'score'}]}``.
 Results = Mapping[str, Sequence[dict]]
@@ -60,6 +61,7 @@ def read_pair(
     prefix: str = '',
     exclude: str | os.PathLike | None = None,
     without_duplicates: bool = False,
+    scores: Mapping[str, Any] | None = None,
 ) -> EvaluationInputs:
     """Read an annotation file and a detection file.
 
@@ -74,6 +76,8 @@ def read_pair(
         exclude: File with video ids that do not count on either side, one a line or a JSON list,
             such as the blocked videos of ActivityNet.
         without_duplicates: Drop repeated and empty annotations, see :func:`.drop_duplicates`.
+        scores: Arguments of :class:`~sola_plugin.evaluation.score_files.ScoreFile`, which gives
+            class-agnostic proposals their labels; ``prefix`` is put before its ids, too.
 
     Returns:
         True segments and detections, and what they have in common.
@@ -84,14 +88,20 @@ def read_pair(
             ground truth and detections have no video or no label in common.
     """
     videos = _load_videos(ground_truth)
-    found = read_results(detections, needs_labels, ground_truth, labels)
-    excluded, ignored = _excluded(exclude, videos, [prefix + video for video in found])
+    found = read_results(detections, needs_labels and scores is None, ground_truth, labels)
+    excluded, ignored = (
+        (set(), '')
+        if exclude is None
+        else excluded_videos(exclude, videos, [prefix + video for video in found])
+    )
     videos = {video: entry for video, entry in videos.items() if video not in excluded}
     found = {
         prefix + video: entries
         for video, entries in found.items()
         if prefix + video not in excluded
     }
+    if scores is not None:
+        found = classify_proposals(found, detections, **scores, prefix=prefix)
     chosen = _choose_subsets(videos, found, subsets, ground_truth)
     videos = {
         video: entry for video, entry in videos.items() if not chosen or entry.subset in chosen
@@ -112,7 +122,7 @@ def read_pair(
             *_frames(_latest(found, videos), 'detections'),
             *coverage.warnings,
         ],
-        notes=[*ignored, *coverage.notes],
+        notes=[*filter(None, [ignored]), *coverage.notes],
     )
 
 
@@ -158,6 +168,20 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='drop repeated and empty annotations first, as ActionFormer and OpenTAD do',
     )
+    group = parser.add_argument_group('labels of class-agnostic proposals')
+    group.add_argument(
+        '--scores',
+        metavar='FILE',
+        help='video classification scores, JSON {video: {label: score}} or CUHK style',
+    )
+    group.add_argument(
+        '--score-transform',
+        choices=('sigmoid', 'softmax'),
+        help='what makes probabilities of the scores, where they are logits',
+    )
+    group.add_argument(
+        '--score-top-k', type=int, default=2, metavar='K', help='classes of each proposal (2)'
+    )
 
 
 def pair_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -170,6 +194,9 @@ def pair_options(args: argparse.Namespace) -> dict[str, Any]:
         prefix=args.prefix,
         exclude=args.exclude,
         without_duplicates=args.drop_duplicates,
+        scores=None
+        if args.scores is None
+        else dict(path=args.scores, transform=args.score_transform, top_k=args.score_top_k),
     )
 
 
@@ -183,28 +210,6 @@ def _load_videos(path: str | os.PathLike) -> dict[str, Video]:
                 'the annotation file comes first, then the detections'
             ) from error
         raise
-
-
-def _excluded(
-    path: str | os.PathLike | None, *known: Collection[str]
-) -> tuple[set[str], list[str]]:
-    """Ids of a file of videos that do not count, and a note on those that no video has.
-
-    Raises:
-        ValueError: No video has any of them.
-    """
-    if path is None:
-        return set(), []
-    wanted = set(read_names(path))
-    unknown = sorted(wanted.difference(*known))
-    if wanted and len(unknown) == len(wanted):
-        raise ValueError(
-            f'{path}: none of the {len(wanted)} videos to exclude is in the ground truth or the '
-            f'detections: {_examples(unknown)}; these have {_examples(known[0])}. Ids must be '
-            'whole, with their prefix and without .mp4'
-        )
-    note = f'{path}: {len(unknown)} of {len(wanted)} videos to exclude are not there: '
-    return wanted, [note + _examples(unknown)] if unknown else []
 
 
 def _keys(path: str | os.PathLike) -> Collection[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from sola_plugin.datasets.features.safe_pickle import load_arrays
 from sola_plugin.evaluation.detection_files import Detections
 from sola_plugin.evaluation.metrics.columns import Entries
-from sola_plugin.io import read_bytes, read_json
+from sola_plugin.io import read_bytes, read_json, read_names
 from sola_plugin.messages import first_few
 
 _COLUMNS = ('video-id', 't-start', 't-end', 'label', 'score')
@@ -33,7 +35,7 @@ def load_results(
         path: The file.
         require_labels: False also admits entries without label (class-agnostic proposals).
         annotations: Annotation file whose ``label_id`` name the numbers.
-        labels: File with the names of the numbers instead, see :func:`read_names`.
+        labels: File with the names of the numbers instead, see :func:`~sola_plugin.io.read_names`.
 
     Returns:
         ``{video: [{'segment': [start, end], 'score': float, 'label': str}]}``, seconds.
@@ -69,6 +71,42 @@ def read_results(
     return detections.of_videos(path, results.items(), require_labels)
 
 
+def classify_proposals(
+    proposals: Mapping[str, Entries], where: str | os.PathLike, **scores: Any
+) -> dict[str, Entries]:
+    """Give class-agnostic proposals the best classes of their videos.
+
+    Args:
+        proposals: Of :func:`read_results`.
+        where: Their file, for messages.
+        **scores: Arguments of :class:`~sola_plugin.evaluation.score_files.ScoreFile`.
+
+    Returns:
+        Detections; each proposal as often as it has classes.
+
+    Raises:
+        OSError: There is no such file of scores.
+        ValueError: Entries have labels already, a video has no scores, or they are no
+            probabilities.
+    """
+    from sola_plugin.evaluation.score_files import ScoreFile  # which brings mmaction2
+
+    for video, entries in proposals.items():
+        if entries.labels():
+            raise ValueError(
+                f'{where}: video {video!r} has detections with labels: leave --scores out, which '
+                'gives proposals theirs'
+            )
+    classifier = ScoreFile(**scores)
+    classifier.check_videos(proposals)
+    packed = Detections()
+    labelled = (
+        (video, [packed.pack(one) for one in classifier.classify(video, proposals=entries)])
+        for video, entries in proposals.items()
+    )
+    return packed.of_videos(where, labelled)
+
+
 def label_ids(path: str | os.PathLike) -> dict[int, str]:
     """Read the number of every label from an annotation file in ActionFormer's form.
 
@@ -95,24 +133,6 @@ def label_ids(path: str | os.PathLike) -> dict[int, str]:
                     'number for each label; give the names with --labels'
                 )
     return names
-
-
-def read_names(path: str | os.PathLike) -> list[str]:
-    """Read names from a text file, one a line, or from a JSON list.
-
-    Raises:
-        OSError: There is no such file, or it cannot be read.
-        ValueError: This is no UTF-8 text, or no complete JSON.
-    """
-    try:
-        text = read_bytes(path).decode('utf-8')
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: expected a text file, one name a line: {error}') from error
-    if text.lstrip()[:1] == '[':
-        return list(map(str, read_json(path)))
-    if text.lstrip()[:1] == '{':
-        raise ValueError(f'{path}: expected names, one a line or a JSON list, got a JSON object')
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _unpickle(path: str | os.PathLike, data: bytes) -> dict[str, np.ndarray]:

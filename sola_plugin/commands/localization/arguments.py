@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import DictAction
 from torch import nn
 
+from sola_plugin.commands.arguments import add_checkpoint_classes
 from sola_plugin.commands.extraction.encoder_options import EncoderChoice
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.datasets.features.open import describe_source
@@ -52,6 +53,7 @@ def add_localization_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override settings of the config, e.g. model.windows.length=4096',
     )
+    add_checkpoint_classes(parser)
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE', help='leave out detections below it'
     )

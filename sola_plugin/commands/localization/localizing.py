@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.heads import TEM, TCANet
 from sola_plugin.heads.shared.map_head import MapHead
-from sola_plugin.pretraining.agreement import check_agreement
+from sola_plugin.necks.checkpoint import read_checkpoint
+from sola_plugin.pretraining.agreement import check_agreement, take_classes
 
 from .video_features import (
     LazyFeatures,
@@ -44,6 +45,7 @@ def load_localizer(
     config: str | os.PathLike | Config,
     checkpoint: str | os.PathLike,
     device: str | torch.device = 'cpu',
+    classes: Mapping[str, str] | None = None,
 ) -> nn.Module:
     """Build a trained localizer.
 
@@ -51,6 +53,7 @@ def load_localizer(
         config: The config that it was trained with.
         checkpoint: Its weights; read weights-only.
         device: Where it computes.
+        classes: Take the classes of the checkpoint instead of the config's, these under new names.
 
     Returns:
         The localizer in evaluation mode, with the attributes ``cfg``, the config, and
@@ -65,9 +68,11 @@ def load_localizer(
         raise ValueError(
             f'{cfg.filename}: expected the config of a localizer, got one without a model'
         )
+    if classes is not None:
+        take_classes(read_checkpoint(os.fspath(checkpoint)), cfg, checkpoint, classes)
     model = MODELS.build(cfg.model)
     content = check_fits(model, checkpoint)
-    check_agreement(content, cfg, checkpoint)
+    check_agreement(content, cfg, checkpoint, renames=classes)
     loaded = load_checkpoint(model, os.fspath(checkpoint), map_location='cpu', logger='silent')
     model.cfg = cfg
     model.dataset_meta = dict(loaded.get('meta', {}).get('dataset_meta') or {})

@@ -13,20 +13,21 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
+from sola_plugin.commands.cli import read_config
 from sola_plugin.necks import SoLa, save_sola
 from sola_plugin.pretraining.run import pretraining_config
 from tests.conftest import ROOT
 
 CONFIGS = sorted(
     path
-    for folder in ('localization', 'pretrain')
+    for folder in ('examples', 'localization', 'pretrain')
     for path in (ROOT / 'configs' / folder).glob('*.py')
 )
 
 
 def load(path: Path) -> Config:
     init_default_scope('mmaction')
-    return Config.fromfile(path)
+    return read_config(path)
 
 
 def datasets(cfg: Config) -> list[dict]:
@@ -246,3 +247,17 @@ def test_checkpoint_of_the_frozen_neck_fits(tmp_path):
         model = MODELS.build(load(path).model)
         model.init_weights()
         assert torch.equal(model.neck.conv_network[0].weight, neck.conv_network[0].weight)
+
+
+def test_the_config_in_pure_python_says_what_that_in_text_says():
+    python, text = (
+        load(ROOT / 'configs' / name).to_dict()
+        for name in ('examples/pure_python.py', 'localization/actionformer_watch.py')
+    )
+    assert python['model'].pop('neck') == dict(type='SoLa', hidden_channels=64)
+    assert [hook['type'] for hook in python.pop('custom_hooks')] == [
+        'SoLaPretrainHook',
+        'ProgressBarHook',
+    ]
+    read = {key for key in text if not key.startswith('_')} - {'custom_hooks', 'data_root'}
+    assert {key: python[key] for key in read} == {key: text[key] for key in read}

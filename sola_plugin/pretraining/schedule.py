@@ -115,7 +115,7 @@ def _begin_schedule(runner: Runner, checkpoint: dict) -> None:
     length = iterations // epochs if epochs else iterations
     with warnings.catch_warnings():
         # The steps of the optimizer were those of the run before.
-        warnings.filterwarnings('ignore', 'Detected call of `scheduler.step()` before')
+        warnings.filterwarnings('ignore', r'Detected call of `scheduler.step\(\)` before')
         for iteration in range(1, iterations + 1):
             for scheduler in _of_kind(runner.param_schedulers, by_epoch, False):
                 scheduler.step()

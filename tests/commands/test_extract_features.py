@@ -442,3 +442,22 @@ def test_bad_input(tool, folder, arguments, message):
     # Text as the code: sys.exit prints it and ends with 1.
     assert code.startswith('error: ') and re.search(message, code)
     assert not (folder / 'out').exists()
+
+
+def test_files_of_a_folder_that_are_passed_over_are_named(tmp_path, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(
+        'sola_plugin.commands.extraction.extract.print_log', lambda text, *_: said.append(text)
+    )
+    (tmp_path / 'sub').mkdir()
+    for name in ('a.mp4', 'sub/b.MTS', 'c.mp5', 'sub/notes', '.hidden'):
+        (tmp_path / name).write_bytes(b'')
+    assert sorted(find_videos(tmp_path)) == ['a', 'b']
+    (message,) = said
+    assert message.startswith(f'{tmp_path}: 2 files are passed over') and "'c.mp5'" in message
+    assert "'sub/notes'" in message and 'hidden' not in message
+    for name in ('c.mp5', 'sub/notes'):
+        (tmp_path / name).unlink()
+    said.clear()
+    find_videos(tmp_path)
+    assert not said

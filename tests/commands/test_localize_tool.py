@@ -353,3 +353,25 @@ def test_last_checkpoint(tool, command, bmn, tmp_path):
     for path in (bmn / 'work/last_checkpoint', moved / 'last_checkpoint'):
         code, out, _ = tool(command[0], path, feature_file(bmn), '--out', tmp_path / 'out')
         assert code == 0 and 'v_04: 40 detections' in out
+
+
+def test_scores_that_are_logits(tool, command, bmn, tmp_path):
+    """They need a transform, and take one."""
+    scores = tmp_path / 'scores.json'
+    scores.write_text(json.dumps({name: dict(jump=4.0, run=-4.0) for name in NAMES}))
+    features = feature_file(bmn, NAMES[0])
+    code, _, error = tool(*command, features, '--out', tmp_path / 'a', '--scores', scores)
+    assert code == 1 and '--score-transform sigmoid' in error
+    code, _, error = tool(
+        *command,
+        features,
+        '--out',
+        tmp_path / 'b',
+        '--scores',
+        scores,
+        '--score-transform',
+        'softmax',
+    )
+    assert code == 0, error
+    found = read_detections(tmp_path / f'b/{NAMES[0]}.json')[NAMES[0]]
+    assert found[0]['label'] == 'jump' and 0 < found[0]['score'] <= 1

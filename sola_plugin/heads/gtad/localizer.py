@@ -55,6 +55,7 @@ class GTAD(MapHead, Localizer):
         neck: Config of the neck, ``dict(type='SoLa')``.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
         windows: See :meth:`MapHead.add_map_neck`.
+        post_processing: See there.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
@@ -89,6 +90,7 @@ class GTAD(MapHead, Localizer):
         neck: dict | None = None,
         similarity_matching: dict | None = None,
         windows: dict | None = None,
+        post_processing: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         if not 1 <= num_neighbors <= temporal_dim:
@@ -113,7 +115,9 @@ class GTAD(MapHead, Localizer):
         self._add_localization(
             hidden_dim_1d, hidden_dim_2d, hidden_dim_3d, kernel_size, boundary_ratio
         )
-        self.add_map_neck(neck, feat_dim, temporal_dim, similarity_matching, windows)
+        self.add_map_neck(
+            neck, feat_dim, temporal_dim, similarity_matching, windows, post_processing
+        )
 
     def _add_graph(self, feat_dim: int, width: int, groups: int) -> None:
         """Everything that runs along time."""

@@ -9,6 +9,7 @@ import torch
 from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from torch import Tensor
 
+from .map_postprocessing import MapPostProcessing
 from .neck_support import NeckMixin
 from .sliding_windows import SlidingWindows
 from .suppression import soft_nms
@@ -244,6 +245,7 @@ class MapHead(NeckMixin):
         temporal_dim: int,
         similarity_matching: dict | None,
         windows: dict | None,
+        post_processing: dict | None = None,
     ) -> None:
         """Build neck and windows; to be called at the end of the localizer's ``__init__``.
 
@@ -254,11 +256,16 @@ class MapHead(NeckMixin):
             similarity_matching: See :meth:`NeckMixin.add_neck`.
             windows: ``stride`` and other arguments of :class:`.SlidingWindows`, for windows of
                 ``temporal_dim`` snippets. ``None``: features are resized to ``temporal_dim``.
+            post_processing: Arguments of :class:`.MapPostProcessing`.
 
         Raises:
-            TypeError: ``windows`` has an unknown key.
-            ValueError: See :meth:`NeckMixin.add_neck` and :class:`.SlidingWindows`.
+            TypeError: ``windows`` or ``post_processing`` has an unknown key.
+            ValueError: See :meth:`NeckMixin.add_neck`, :class:`.SlidingWindows` and
+                :class:`.MapPostProcessing`, or there are no windows to suppress in.
         """
+        self.post_processing = MapPostProcessing(**(post_processing or {}))
+        if self.post_processing.suppress_windows and windows is None:
+            raise ValueError('post_processing with suppress_windows=True needs windows')
         cut = None if windows is None else SlidingWindows(length=temporal_dim, **windows)
         self.add_neck(neck, feat_dim, temporal_dim, similarity_matching, cut)
 
@@ -270,22 +277,33 @@ class MapHead(NeckMixin):
         confidences, starts, ends = (
             output.float().cpu().numpy() for output in self._forward(torch.stack(list(inputs)))
         )
-        return [
+        rows = self.post_processing.rows(confidences.shape[2])
+        found = [
             proposals_from_maps(*maps, self.boundary_candidates, self.boundary_scores)
-            for maps in zip(starts, ends, confidences)
+            for maps in zip(starts, ends, confidences[:, :, :rows])
         ]
+        if cores is None or not self.post_processing.suppress_windows:
+            return found
+        # As many as the authors of G-TAD take; of a video, one more is taken, as in mmaction2.
+        return self._suppress(found, self.post_process_top_k - 1)
 
     def detections(self, candidates: Sequence[np.ndarray], data_samples: Sequence) -> list[dict]:
         """See :meth:`NeckMixin.detections`."""
-        proposals = soft_nms(
+        kept = self.post_processing.vote(
+            self._suppress(candidates, self.post_process_top_k), candidates
+        )
+        results = results_in_seconds(
+            kept, data_samples, self.feature_extraction_interval, self.post_process_top_k
+        )
+        return self.post_processing.round(results)
+
+    def _suppress(self, candidates: Sequence[np.ndarray], top_k: int) -> list[np.ndarray]:
+        return soft_nms(
             candidates,
             self.soft_nms_alpha,
             self.soft_nms_low_threshold,
             self.soft_nms_high_threshold,
-            self.post_process_top_k,
-        )
-        return results_in_seconds(
-            proposals, data_samples, self.feature_extraction_interval, self.post_process_top_k
+            top_k,
         )
 
     def predict(self, inputs: Sequence[Tensor], data_samples: Sequence, **kwargs) -> list[dict]:

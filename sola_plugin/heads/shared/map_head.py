@@ -22,7 +22,7 @@ def map_targets(
 
     Args:
         gt_bbox: Segments ``(G, 2)`` of each video, fractions of what the features cover; G may be
-            0.
+            0. A boundary outside of ``[0, 1]`` is none here; the tIoU is that of the part inside.
         size: Number of cells T.
         max_duration: Rows D of the map; cell ``(d, s)`` is the proposal ``[s, s + d + 1]`` in
             cells.
@@ -45,7 +45,8 @@ def _of_video(segments: np.ndarray, size: int, max_duration: int) -> list[np.nda
     index = np.arange(size)
     first = cell * index
     last = first + cell * np.arange(1, max_duration + 1)[:, None]
-    tiou = temporal_iou(first, last, segments[:, :1, None], segments[:, 1:, None])
+    inside = segments.clip(0, 1)
+    tiou = temporal_iou(first, last, inside[:, :1, None], inside[:, 1:, None])
     anchor, half = (cell * (index - 0.5), cell * (index + 1.5)), 3 * cell / 2
     near = [
         temporal_iop(*anchor, time - half, time + half)

@@ -182,6 +182,21 @@ def test_each_option_alone_changes_the_result():
     assert [p['segment'] for p in voted] != [p['segment'] for p in plain]
 
 
+@pytest.mark.parametrize(('config', 'default'), [(TINY_BMN, True), (TINY_GTAD, False)])
+def test_whether_boundary_scores_count(config, default):
+    torch.manual_seed(0)
+    maps, start, end = torch.rand(1, 2, 20, 20), torch.rand(1, 20), torch.rand(1, 20)
+    found = {}
+    for count in (None, True, False):
+        model = MODELS.build({**config, 'post_processing': dict(boundary_scores=count)})
+        model._forward = lambda inputs: (maps, start, end)
+        (found[count],) = model.candidates([torch.zeros(CHANNELS, 20)])
+    np.testing.assert_array_equal(found[None], found[default])
+    first, last = (found[False][:, :2].T * 20).round().astype(int)
+    factor = start[0].numpy()[first] * end[0].numpy()[last]
+    np.testing.assert_allclose(found[True][:, 2], found[False][:, 2] * factor, rtol=1e-5)
+
+
 def test_voting_by_plain_loops():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)

@@ -279,8 +279,11 @@ class MapHead(NeckMixin):
             output.float().cpu().numpy() for output in self._forward(torch.stack(list(inputs)))
         )
         rows = self.post_processing.rows(confidences.shape[2])
+        boundary_scores = self.post_processing.boundary_scores
+        if boundary_scores is None:
+            boundary_scores = self.boundary_scores
         found = [
-            proposals_from_maps(*maps, self.boundary_candidates, self.boundary_scores)
+            proposals_from_maps(*maps, self.boundary_candidates, boundary_scores)
             for maps in zip(starts, ends, confidences[:, :, :rows])
         ]
         if cores is None or not self.post_processing.suppress_windows:

@@ -16,6 +16,8 @@ class MapPostProcessing:
     """Steps around the soft-NMS of BMN and G-TAD.
 
     Attributes:
+        boundary_scores: Whether the scores of start and end are part of a proposal's; ``None``: as
+            the head has it (BMN: yes, G-TAD: no).
         max_length: Proposals of so many cells or more are dropped; ``None``: none.
         suppress_windows: Soft-NMS in each window first, and again on what all windows keep, with
             the scores that the first one has left. Else one soft-NMS of the video.
@@ -27,6 +29,7 @@ class MapPostProcessing:
         ValueError: A number is out of its range.
     """
 
+    boundary_scores: bool | None = None
     max_length: float | None = None
     suppress_windows: bool = False
     voting: float | None = None

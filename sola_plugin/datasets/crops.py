@@ -94,4 +94,4 @@ def random_window(
     usable = np.flatnonzero(kept.any(1))
     start = int(np.random.choice(usable) if len(usable) else np.random.randint(len(starts)))
     chosen = kept[start]
-    return start, chosen, (segments[chosen] - start).clip(-before, length + behind)
+    return start, chosen, (segments[chosen] - start).clip(0 - before, length + behind)

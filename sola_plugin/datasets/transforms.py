@@ -91,7 +91,8 @@ class LoadFeatures(BaseTransform):
         )
         results['raw_feature'] = features
         results['feature_span'] = (start, end)
-        results['gt_bbox'] = boxes[kept].clip(-before, 1 + behind)
+        # Not -before, which of 0 is -0.0.
+        results['gt_bbox'] = boxes[kept].clip(0 - before, 1 + behind)
         results['gt_labels'] = np.asarray(results['gt_classes'], dtype=np.int64)[kept]
         return results
 

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from sola_plugin.datasets import TrainingWindowSampler
 from sola_plugin.datasets.crops import window_starts
-from sola_plugin.heads.shared.map_head import map_targets
+from sola_plugin.heads.shared.map_targets import map_targets
 from sola_plugin.heads.shared.sliding_windows import SlidingWindows
 from tests.conftest import localization_config
 from tests.heads.test_gtad import TINY_GTAD

@@ -9,7 +9,8 @@ from mmaction.models.localizers.bmn import BMN as StockBMN
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from sola_plugin.heads.shared.map_head import MapHead, map_targets
+from sola_plugin.heads.shared.map_head import MapHead
+from sola_plugin.heads.shared.map_targets import map_targets
 from sola_plugin.heads.shared.sampling import (
     FoldedSampling,
     bmn_positions,

@@ -10,7 +10,8 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from sola_plugin.heads.shared.localizer import Localizer
-from sola_plugin.heads.shared.map_head import MapHead, map_targets
+from sola_plugin.heads.shared.map_head import MapHead
+from sola_plugin.heads.shared.map_targets import map_targets
 from sola_plugin.heads.shared.sampling import FoldedSampling, interpolation_weights, valid_cells
 
 from .graph import GCNeXt, gather_snippets, nearest_neighbors, sgalign_positions

@@ -3,7 +3,8 @@
 #
 # Not as published (docs/heads.md): the features; the classes of a proposal (with a score file,
 # test_evaluator = dict(classifier=dict(type='ScoreFile', path=FILE, top_k=3)) gives the published
-# 3); the lowest score of a proposal; the ends of proposals; short actions; the regression loss.
+# 3); the lowest score of a proposal; the ends of proposals; short actions; the first weights; the
+# regression loss.
 _base_ = [
     '../_base_/models/bmn.py',
     '../_base_/datasets/hacs_i3d.py',

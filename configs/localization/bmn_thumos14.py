@@ -2,7 +2,7 @@
 # paper. Source: sming256/OpenTAD, configs/bmn/thumos_i3d.py
 #
 # Not as published (docs/heads.md): the lowest score of a proposal, the second suppression, the ends
-# of proposals, the regression loss.
+# of proposals, the first weights, the regression loss.
 _base_ = [
     '../_base_/models/bmn.py',
     '../_base_/datasets/thumos14_i3d.py',

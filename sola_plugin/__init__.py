@@ -33,7 +33,11 @@ _REGISTERED_AFTER = {
         'sola_plugin.heads',
         'sola_plugin.evaluation.score_files',
     ],
-    'mmaction.datasets': ['sola_plugin.datasets.transforms', 'sola_plugin.datasets.windows'],
+    'mmaction.datasets': [
+        'sola_plugin.datasets.transforms',
+        'sola_plugin.datasets.training_windows',
+        'sola_plugin.datasets.windows',
+    ],
     'mmaction.evaluation': ['sola_plugin.evaluation.tal_metric'],
     'mmaction.engine': ['sola_plugin.pretraining'],
 }

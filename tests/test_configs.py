@@ -225,9 +225,11 @@ def test_the_config_of_the_page_on_data_sets(tmp_path):
 
 
 def test_thumos14_windows_and_names():
-    cfg = load(ROOT / 'configs/localization/bmn_thumos14.py')
-    crop = cfg.train_dataloader.dataset.pipeline[1]
-    assert crop.max_length == cfg.model.temporal_dim == 2 * cfg.model.max_duration
+    for head, rows in (('bmn', 2), ('gtad', 4)):
+        cfg = load(ROOT / f'configs/localization/{head}_thumos14.py')
+        sampler = cfg.train_dataloader.sampler
+        assert sampler.length == cfg.model.temporal_dim == rows * cfg.model.max_duration
+        assert sampler.stride == cfg.model.windows.stride
     cfg = load(ROOT / 'configs/localization/actionformer_thumos14.py')
     assert (
         cfg.model.classes

@@ -1,5 +1,10 @@
-# BMN on HACS Segments, I3D features. Its authors have no setting for HACS: size and schedule are
-# OpenTAD's for SlowFast features.
+# BMN on HACS Segments, I3D features. Its authors have no setting for HACS; this one is for SlowFast
+# features. Source: sming256/OpenTAD, configs/bmn/hacs_slowfast_192.py
+#
+# Not as published (docs/heads.md): the features; the classes of a proposal (with a score file,
+# test_evaluator = dict(classifier=dict(type='ScoreFile', path=FILE, top_k=3)) gives the published
+# 3); the lowest score of a proposal; the ends of proposals; short actions; the first weights; the
+# regression loss.
 _base_ = [
     '../_base_/models/bmn.py',
     '../_base_/datasets/hacs_i3d.py',
@@ -12,6 +17,7 @@ model = dict(
     soft_nms_alpha=0.5,
     soft_nms_low_threshold=0.0,
     soft_nms_high_threshold=0.0,
+    post_processing=dict(boundary_scores=False, voting=0.95),
 )
 
 train_cfg = dict(max_epochs=6)

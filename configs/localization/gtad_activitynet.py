@@ -1,5 +1,8 @@
-# G-TAD on ActivityNet-1.3, TSN features: the authors' settings. Gradients are clipped as in their
-# code for THUMOS14, as the learning rate is high.
+# G-TAD on ActivityNet-1.3, TSN features: the authors' settings. Source: frostinassiky/gtad, branch
+# for ActivityNet, gtad_lib/opts.py, gtad_anet.sh, gtad_train.py
+#
+# Not as published (docs/heads.md): gradient clipping, which is that of their code for THUMOS14, as
+# the learning rate is high.
 _base_ = [
     '../_base_/models/gtad.py',
     '../_base_/datasets/activitynet_tsn400.py',

@@ -129,6 +129,7 @@ def linear_classifier(cfg: Config, folder: str | os.PathLike) -> dict:
         )
     dataset = dict(cfg.train_dataloader.dataset)
     pipeline = cfg.test_dataloader.dataset.get('pipeline')
+    dataset.pop('pipeline', None)  # which may crop
     if pipeline is not None:
         dataset['pipeline'] = pipeline
     return dict(

@@ -15,6 +15,7 @@ _MODULE_OF = {
     'PackTALInputs': 'transforms',
     'SoLaWindowDataset': 'windows',
     'WindowSampler': 'windows',
+    'TrainingWindowSampler': 'training_windows',
     'open_features': 'features.open',
 }
 

@@ -253,11 +253,18 @@ class TALFeatureDataset(BaseDataset):
             )
         return kept
 
-    def prepare_data(self, idx: int) -> dict:
-        """Run the pipeline on one video; see the class for what comes out."""
+    def prepare_data(self, idx: int | tuple[int, int, int]) -> dict:
+        """Run the pipeline on one video; see the class for what comes out.
+
+        Args:
+            idx: Number of the video, or with it first snippet and number of snippets of a window,
+                as :class:`~sola_plugin.datasets.training_windows.TrainingWindowSampler` draws them.
+        """
+        index, *window = idx if isinstance(idx, tuple) else (idx,)
         return self.pipeline(
             {
-                **self.get_data_info(idx),
+                **self.get_data_info(index),
+                **(dict(feature_window=tuple(window)) if window else {}),
                 'feature_store': self.feature_store,
                 'training': not self.test_mode,
                 'classes': tuple(self._metainfo['classes']),

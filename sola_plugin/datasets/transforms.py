@@ -11,6 +11,8 @@ from mmaction.structures import ActionDataSample
 from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData
 
+from .crops import Margin, check_crop, coverage, random_length, random_window
+
 
 def snippet_span(
     num_snippets: int,
@@ -45,19 +47,35 @@ def snippet_span(
 class LoadFeatures(BaseTransform):
     """Read the features of a video and put its segments on their time axis.
 
+    Args:
+        margin: How far boundaries of actions may lie outside of the features, before and behind
+            them, as shares of what the features cover; farther ones are cut. ``None``: anywhere, no
+            action is cut.
+        min_coverage: Smallest share of an action that must lie in the features and the margin, in
+            ``[0, 1]``; an action with less is left out.
+
     Required keys (from :class:`~sola_plugin.datasets.tal_dataset.TALFeatureDataset`):
     ``feature_store``, ``video_name``, ``duration``, ``feature_span`` (``None`` where not known),
     ``feature_stride`` (``None``: not known), ``feature_offset``, ``gt_segments``, ``gt_classes``;
-    optional ``training``: whether one of several crops is drawn.
+    optional ``training``: whether one of several crops is drawn. With ``feature_window``, ``(first
+    snippet, number of snippets)``, only these are read.
 
     Added and changed keys:
 
     - ``raw_feature``: float32 ``(C, T)``.
     - ``feature_span``: see :func:`snippet_span`.
-    - ``gt_bbox``: float64 ``(G, 2)``, segments as fractions of ``feature_span``, in ``[0, 1]``. A
-      segment of which no part is covered is left out.
+    - ``gt_bbox``: float64 ``(G, 2)``, segments as fractions of ``feature_span``, in ``[0, 1]`` and
+      the margin. A segment of which no part is covered is left out.
     - ``gt_labels``: int64 ``(G,)``.
+
+    Raises:
+        ValueError: An argument is out of its range.
     """
+
+    def __init__(self, margin: Margin | None = (0.0, 0.0), min_coverage: float = 0.0) -> None:
+        check_crop(None, min_coverage, margin)
+        self.margin = margin
+        self.min_coverage = min_coverage
 
     def transform(self, results: dict) -> dict:
         """Add the keys above.
@@ -65,26 +83,44 @@ class LoadFeatures(BaseTransform):
         Raises:
             FeatureError: The features cannot be read.
         """
-        store, video_id = results['feature_store'], results['video_name']
-        features = store.draw(video_id) if results.pop('training', False) else store.load(video_id)
+        features, (start, end) = self._read(results)
+        segments = np.asarray(results['gt_segments'], dtype=np.float64).reshape(-1, 2)
+        boxes = (segments - start) / (end - start)
+        before, behind = (np.inf, np.inf) if self.margin is None else self.margin
+        kept = (coverage(boxes, 0.0, 1.0) > 0) & (
+            coverage(boxes, -before, 1 + behind) >= self.min_coverage * (boxes[:, 1] - boxes[:, 0])
+        )
+        results['raw_feature'] = features
+        results['feature_span'] = (start, end)
+        # Not -before, which of 0 is -0.0.
+        results['gt_bbox'] = boxes[kept].clip(0 - before, 1 + behind)
+        results['gt_labels'] = np.asarray(results['gt_classes'], dtype=np.int64)[kept]
+        return results
+
+    def _read(self, results: dict) -> tuple[np.ndarray, tuple[float, float]]:
+        """Features of the video, or of a window of it, and what they cover."""
+        store, name = results['feature_store'], results['video_name']
+        window, training = results.get('feature_window'), results.pop('training', False)
+        if window is None:
+            features = store.draw(name) if training else store.load(name)
+            total = features.shape[1]
+        else:
+            features, total = store.window(name, *window), store.length(name)
         start, end = snippet_span(
-            features.shape[1],
+            total,
             results['duration'],
             results['feature_stride'],
             results['feature_offset'],
             results['feature_span'],
         )
-        segments = np.asarray(results['gt_segments'], dtype=np.float64).reshape(-1, 2)
-        boxes = np.clip((segments - start) / (end - start), 0.0, 1.0)
-        covered = boxes[:, 0] < boxes[:, 1]
-        results['raw_feature'] = features
-        results['feature_span'] = (start, end)
-        results['gt_bbox'] = boxes[covered]
-        results['gt_labels'] = np.asarray(results['gt_classes'], dtype=np.int64)[covered]
-        return results
+        if window is not None:
+            first, length = window
+            snippet = (end - start) / total
+            start, end = start + first * snippet, start + (first + length) * snippet
+        return features, (start, end)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return f'{type(self).__name__}(margin={self.margin}, min_coverage={self.min_coverage})'
 
 
 @TRANSFORMS.register_module()
@@ -98,8 +134,12 @@ class CropFeatures(BaseTransform):
         max_length: Longest window, in snippets.
         scale: Smallest and largest share of a video that is kept when it is not longer than
             ``max_length``; ``None``: such a video is left as it is.
-        min_coverage: Smallest share of an action that must lie in the window, in ``(0, 1]``; an
-            action with less is left out.
+        min_coverage: Smallest share of an action that must lie in the window and its margin, in
+            ``(0, 1]``; an action with less is left out.
+        margin: Snippets before and behind the window up to which the boundaries of an action that
+            is cut may lie. The published ActionFormer lets them lie where the clip of its first or
+            last snippet has frames; with n frames a snippet, a new one every s frames, this is
+            ``(n / s / 2 - 0.5, n / s / 2 + 0.5)``.
 
     Changed keys: ``raw_feature``, ``feature_span``, ``gt_bbox``, ``gt_labels``.
 
@@ -108,18 +148,22 @@ class CropFeatures(BaseTransform):
     """
 
     def __init__(
-        self, max_length: int, scale: Sequence[float] | None = None, min_coverage: float = 0.5
+        self,
+        max_length: int,
+        scale: Sequence[float] | None = None,
+        min_coverage: float = 0.5,
+        margin: Margin = (0.0, 0.0),
     ) -> None:
         if max_length < 1 or not 0 < min_coverage <= 1:
             raise ValueError(
                 'expected max_length >= 1 and min_coverage in (0, 1], got '
                 f'max_length={max_length}, min_coverage={min_coverage}'
             )
-        if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
-            raise ValueError(f'expected scale=(smallest, largest) in (0, 1], got {scale}')
+        check_crop(scale, min_coverage, margin)
         self.max_length = max_length
         self.scale = scale
         self.min_coverage = min_coverage
+        self.margin = margin
 
     def transform(self, results: dict) -> dict:
         """Cut the window."""
@@ -127,33 +171,29 @@ class CropFeatures(BaseTransform):
         length = self._length(total)
         if length == total:
             return results
-        boxes = results['gt_bbox'] * total
-        starts = np.arange(total - length + 1)[:, None]
-        covered = np.minimum(boxes[:, 1], starts + length) - np.maximum(boxes[:, 0], starts)
-        kept = covered >= self.min_coverage * (boxes[:, 1] - boxes[:, 0])
-        usable = np.flatnonzero(kept.any(1))
-        start = np.random.choice(usable) if len(usable) else np.random.randint(len(starts))
+        start, kept, segments = random_window(
+            results['gt_bbox'] * total, total, length, self.min_coverage, self.margin
+        )
         begin, end = results['feature_span']
         stride = (end - begin) / total
         results['raw_feature'] = np.ascontiguousarray(
             results['raw_feature'][:, start : start + length]
         )
         results['feature_span'] = (begin + start * stride, begin + (start + length) * stride)
-        results['gt_bbox'] = ((boxes[kept[start]] - start) / length).clip(0.0, 1.0)
-        results['gt_labels'] = results['gt_labels'][kept[start]]
+        results['gt_bbox'] = segments / length
+        results['gt_labels'] = results['gt_labels'][kept]
         return results
 
     def _length(self, total: int) -> int:
         """Draw the length of the window."""
         if total > self.max_length or self.scale is None:
             return min(total, self.max_length)
-        smallest, largest = (max(round(share * total), 1) for share in self.scale)
-        return int(np.random.randint(smallest, largest + 1))
+        return random_length(total, self.scale)
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(max_length={self.max_length}, scale={self.scale}, '
-            f'min_coverage={self.min_coverage})'
+            f'min_coverage={self.min_coverage}, margin={self.margin})'
         )
 
 

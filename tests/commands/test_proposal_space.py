@@ -65,14 +65,16 @@ def random_segments(extent: Extent, seed: int, count: int = 60) -> np.ndarray:
 
 
 @pytest.mark.parametrize('cut', [0.0, 1.3])
+@pytest.mark.parametrize('post_processing', [None, dict(max_length=3)])
 @pytest.mark.parametrize(
     ('length', 'windows'),
     [(20, None), (8, None), (20, dict(stride=4)), (21, dict(stride=3)), (5, dict(stride=4))],
 )
-def test_maps_reach_what_gtad_proposes_at_best(length, windows, cut):
+def test_maps_reach_what_gtad_proposes_at_best(length, windows, cut, post_processing):
     model = MODELS.build(
         {
             **GTAD,
+            'post_processing': post_processing,
             **(
                 {}
                 if windows is None

@@ -73,7 +73,9 @@ def test_video_without_a_window_that_holds_an_action(segments):
 
 def test_is_registered_and_says_what_it_is():
     transform = TRANSFORMS.build(dict(type='CropFeatures', max_length=7))
-    assert repr(transform) == 'CropFeatures(max_length=7, scale=None, min_coverage=0.5)'
+    assert repr(transform) == (
+        'CropFeatures(max_length=7, scale=None, min_coverage=0.5, margin=(0.0, 0.0))'
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,8 @@ def test_is_registered_and_says_what_it_is():
         dict(max_length=5, min_coverage=0),
         dict(max_length=5, scale=(0.9, 0.5)),
         dict(max_length=5, scale=(0.9, 1.1)),
+        dict(max_length=5, margin=(-1, 0)),
+        dict(max_length=5, margin=(1,)),
     ],
 )
 def test_bad_arguments(options):

@@ -444,7 +444,8 @@ from sola_plugin.datasets import annotations, feature_files, open_features, pack
 assert not {'torch', 'mmengine', 'mmaction'} & set(sys.modules)
 from mmaction.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
 for registry, name in ((DATASETS, 'TALFeatureDataset'), (DATASETS, 'SoLaWindowDataset'),
-                       (TRANSFORMS, 'LoadFeatures'), (DATA_SAMPLERS, 'WindowSampler')):
+                       (TRANSFORMS, 'LoadFeatures'), (DATA_SAMPLERS, 'WindowSampler'),
+                       (DATA_SAMPLERS, 'TrainingWindowSampler')):
     assert registry.get(name).__name__ == name
 """
     result = subprocess.run(

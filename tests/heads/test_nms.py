@@ -176,3 +176,12 @@ def test_labels_follow_their_segments():
         dict(score=0.9, segment=[5.0, 10.0], label='jump'),
         dict(score=0.2, segment=[0.0, 5.0], label='run'),
     ]
+
+
+def test_voting_among_millions_of_candidates_is_done_in_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    segments, scores = np.sort(rng.random((50, 2)), 1), rng.random(50)
+    whole = vote_boundaries(segments[:13], segments, scores, 0.5)
+    for pairs in (1, 200):
+        monkeypatch.setattr('sola_plugin.heads.shared.suppression._MAX_PAIRS', pairs)
+        np.testing.assert_allclose(vote_boundaries(segments[:13], segments, scores, 0.5), whole)

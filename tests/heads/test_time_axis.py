@@ -17,7 +17,7 @@ import torch
 from mmaction.registry import DATASETS, MODELS
 
 from sola_plugin.heads.actionformer.points import point_targets, pyramid_points, regression_ranges
-from sola_plugin.heads.shared.map_head import map_targets
+from sola_plugin.heads.shared.map_targets import map_targets
 from sola_plugin.heads.shared.neck_support import pad_features
 from tests.conftest import CHANNELS, TINY_BMN
 from tests.heads.test_actionformer import TINY as TINY_ACTIONFORMER

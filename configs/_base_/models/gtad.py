@@ -11,4 +11,5 @@ model = dict(
     soft_nms_low_threshold=0.0,
     soft_nms_high_threshold=0.0,
     post_process_top_k=100,
+    loss_cls=dict(type='GTADLoss', regression_weight=10.0, classification_weight=1.0),
 )

@@ -182,7 +182,8 @@ def proposal_space(model: nn.Module) -> ProposalSpace | None:
     if isinstance(model, BMN | GTAD):
         size = model.cells if model.windows is None else model.windows.length
         assert size is not None
-        return MapProposals(size, model.max_duration, model.windows)
+        rows = model.post_processing.rows(model.max_duration)
+        return MapProposals(size, rows, model.windows)
     if isinstance(model, ActionFormer):
         return PointProposals(
             model.ranges, model.center_radius, model.cells, model.post_processing.min_length

@@ -20,6 +20,7 @@ from sola_plugin.heads.shared.localizer import Localizer
 from sola_plugin.heads.shared.map_head import results_in_seconds
 from sola_plugin.heads.shared.neck_support import NeckMixin, pad_features
 from sola_plugin.heads.shared.outputs import check_outputs
+from sola_plugin.heads.shared.random_crop import RandomCrop
 
 from .attention import NORM_EPS
 from .losses import diou_loss, sigmoid_focal_loss
@@ -53,6 +54,8 @@ class ActionFormer(NeckMixin, Localizer):
         num_head_convs: Convolutions of each head before its last one.
         temporal_dim: Number of cells to which features are resized after the neck; ``None``: as
             they are.
+        crop: Arguments of :class:`~sola_plugin.heads.shared.random_crop.RandomCrop`, which cuts the
+            resized features in training; ``None``: all of them.
         center_radius: See :func:`~sola_plugin.heads.actionformer.points.point_targets`.
         label_smoothing: Share of the classification target that is spread over the classes.
         regression_weight: Weight of the regression loss.
@@ -87,6 +90,7 @@ class ActionFormer(NeckMixin, Localizer):
         pyramid: dict | None = None,
         num_head_convs: int = 2,
         temporal_dim: int | None = None,
+        crop: dict | None = None,
         center_radius: float | None = 1.5,
         label_smoothing: float = 0.0,
         regression_weight: float = 1.0,
@@ -106,6 +110,7 @@ class ActionFormer(NeckMixin, Localizer):
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise ValueError(f'expected different names for the classes, got {self.classes}')
         self.num_classes = 1 if self.classes is None else len(self.classes)
+        self.crop = None if crop is None else RandomCrop(**crop)
         self.center_radius = center_radius
         self.label_smoothing = label_smoothing
         self.regression_weight = regression_weight
@@ -197,6 +202,8 @@ class ActionFormer(NeckMixin, Localizer):
         Raises:
             ValueError: The dataset numbers its classes differently.
         """
+        if self.crop is not None:
+            inputs, data_samples = self.crop(inputs, data_samples)
         logits, distances, mask, points = self._forward(inputs)
         targets = [
             point_targets(

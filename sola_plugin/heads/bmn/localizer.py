@@ -9,7 +9,8 @@ from mmaction.models.localizers.bmn import BMN as StockBMN
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from sola_plugin.heads.shared.map_head import MapHead, map_targets
+from sola_plugin.heads.shared.map_head import MapHead
+from sola_plugin.heads.shared.map_targets import map_targets
 from sola_plugin.heads.shared.sampling import (
     FoldedSampling,
     bmn_positions,
@@ -46,6 +47,7 @@ class BMN(MapHead, StockBMN):
         max_duration: Longest proposal, in cells. The maps have that many rows. Default: T.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
         windows: See :meth:`MapHead.add_map_neck`.
+        post_processing: See there.
         **kwargs: See mmaction2's ``BMN``.
 
     Raises:
@@ -77,6 +79,7 @@ class BMN(MapHead, StockBMN):
         max_duration: int | None = None,
         similarity_matching: dict | None = None,
         windows: dict | None = None,
+        post_processing: dict | None = None,
         **kwargs,
     ) -> None:
         max_duration = temporal_dim if max_duration is None else max_duration
@@ -87,7 +90,9 @@ class BMN(MapHead, StockBMN):
         # The parent's constructor calls the methods below, which need it.
         self.max_duration = max_duration
         super().__init__(temporal_dim, *args, **kwargs)
-        self.add_map_neck(neck, self.feat_dim, temporal_dim, similarity_matching, windows)
+        self.add_map_neck(
+            neck, self.feat_dim, temporal_dim, similarity_matching, windows, post_processing
+        )
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> dict[str, Tensor]:
         """Losses of a batch.

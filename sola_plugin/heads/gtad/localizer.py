@@ -10,7 +10,8 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from sola_plugin.heads.shared.localizer import Localizer
-from sola_plugin.heads.shared.map_head import MapHead, map_targets
+from sola_plugin.heads.shared.map_head import MapHead
+from sola_plugin.heads.shared.map_targets import map_targets
 from sola_plugin.heads.shared.sampling import FoldedSampling, interpolation_weights, valid_cells
 
 from .graph import GCNeXt, gather_snippets, nearest_neighbors, sgalign_positions
@@ -57,6 +58,7 @@ class GTAD(MapHead, Localizer):
         neck: Config of the neck, ``dict(type='SoLa')``.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
         windows: See :meth:`MapHead.add_map_neck`.
+        post_processing: See there.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
@@ -92,6 +94,7 @@ class GTAD(MapHead, Localizer):
         neck: dict | None = None,
         similarity_matching: dict | None = None,
         windows: dict | None = None,
+        post_processing: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         if not 1 <= num_neighbors <= temporal_dim:
@@ -115,7 +118,9 @@ class GTAD(MapHead, Localizer):
         self._add_graph(feat_dim, hidden_dim_1d, groups)
         self._add_sampling(boundary_ratio, sample_to_end)
         self._add_localization(hidden_dim_1d, hidden_dim_2d, hidden_dim_3d, kernel_size)
-        self.add_map_neck(neck, feat_dim, temporal_dim, similarity_matching, windows)
+        self.add_map_neck(
+            neck, feat_dim, temporal_dim, similarity_matching, windows, post_processing
+        )
 
     def _add_graph(self, feat_dim: int, width: int, groups: int) -> None:
         """Everything that runs along time."""

@@ -1,4 +1,4 @@
-"""Losses of G-TAD (https://arxiv.org/abs/1911.11462, 3.5), as in the authors' ActivityNet code."""
+"""Losses of G-TAD (https://arxiv.org/abs/1911.11462, 3.5), as in the authors' code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from sola_plugin.pretraining.losses import at_least_float32
 _EPSILON = 1e-6
 
 
-def balanced_logistic_loss(score: Tensor, positive: Tensor, mask: Tensor | None = None) -> Tensor:
+def balanced_logistic_loss(
+    score: Tensor,
+    positive: Tensor,
+    mask: Tensor | None = None,
+    added: tuple[float, float] = (0.0, 0.0),
+) -> Tensor:
     """Logistic loss in which the positives and the negatives have half of the weight each.
 
     This is the weighted logistic loss of BSN, BMN and G-TAD: its weights ``r/2`` and ``r/(2(r-1))``
@@ -23,6 +28,8 @@ def balanced_logistic_loss(score: Tensor, positive: Tensor, mask: Tensor | None 
         score: Probabilities of any shape, in ``[0, 1]``.
         positive: Bool of that shape.
         mask: Bool that can be broadcast to it; false where an entry does not count as a negative.
+        added: Added to the count of the positives, and to that of all entries (the difference to
+            that of the negatives), which makes a few positives weigh less.
 
     Returns:
         Scalar, in float32 or wider.
@@ -30,8 +37,11 @@ def balanced_logistic_loss(score: Tensor, positive: Tensor, mask: Tensor | None 
     score = at_least_float32(score)
     negative = ~positive if mask is None else ~positive & mask
     parts = [
-        (torch.log(likelihood + _EPSILON) * chosen).sum() / chosen.sum().clamp(min=1)
-        for likelihood, chosen in ((score, positive), (1 - score, negative))
+        (torch.log(likelihood + _EPSILON) * chosen).sum() / (chosen.sum() + more).clamp(min=1)
+        for likelihood, chosen, more in (
+            (score, positive, added[0]),
+            (1 - score, negative, added[1] - added[0]),
+        )
     ]
     return -(parts[0] + parts[1]) / 2
 
@@ -74,6 +84,11 @@ class GTADLoss(nn.Module):
         boundary_overlap: A cell whose overlap with a boundary exceeds this is a positive.
         positive_tiou: A proposal whose tIoU exceeds this is a positive (the paper: 0.5; the code:
             0.9).
+        added_counts: ``added`` of :func:`balanced_logistic_loss` in the loss of the second map: the
+            authors' code for THUMOS14 has (10, 20), that for ActivityNet nothing.
+
+    Raises:
+        ValueError: A count that is added is negative, or there are more positives than entries.
     """
 
     def __init__(
@@ -83,13 +98,21 @@ class GTADLoss(nn.Module):
         classification_weight: float = 1.0,
         boundary_overlap: float = 0.5,
         positive_tiou: float = 0.9,
+        added_counts: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
+        positives, entries = added_counts
+        if not 0 <= positives <= entries:
+            raise ValueError(
+                f'expected added_counts=(positives, entries) with 0 <= positives <= entries, got '
+                f'{tuple(added_counts)}'
+            )
         self.node_weight = node_weight
         self.regression_weight = regression_weight
         self.classification_weight = classification_weight
         self.boundary_overlap = boundary_overlap
         self.positive_tiou = positive_tiou
+        self.added_counts = (positives, entries)
 
     def forward(
         self,
@@ -114,7 +137,9 @@ class GTADLoss(nn.Module):
         at_start = balanced_logistic_loss(start, start_overlap > self.boundary_overlap)
         at_end = balanced_logistic_loss(end, end_overlap > self.boundary_overlap)
         regression = balanced_regression_loss(confidence[:, 0], tiou)
-        classification = balanced_logistic_loss(confidence[:, 1], tiou > self.positive_tiou, mask)
+        classification = balanced_logistic_loss(
+            confidence[:, 1], tiou > self.positive_tiou, mask, self.added_counts
+        )
         return dict(
             loss_node=self.node_weight * (at_start + at_end),
             loss_regression=self.regression_weight * regression,

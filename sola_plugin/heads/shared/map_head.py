@@ -1,4 +1,4 @@
-"""What the heads with a map of proposals share: targets, proposals, post-processing."""
+"""What the heads with a map of proposals share: proposals, post-processing."""
 
 from __future__ import annotations
 
@@ -6,52 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from torch import Tensor
 
+from .map_postprocessing import MapPostProcessing
 from .neck_support import NeckMixin
 from .outputs import check_outputs
 from .sliding_windows import SlidingWindows
 from .suppression import soft_nms
-
-
-def map_targets(
-    gt_bbox: Sequence[Tensor], size: int, max_duration: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Targets of a batch, the same numbers as mmaction2's.
-
-    Args:
-        gt_bbox: Segments ``(G, 2)`` of each video, fractions of what the features cover; G may be
-            0.
-        size: Number of cells T.
-        max_duration: Rows D of the map; cell ``(d, s)`` is the proposal ``[s, s + d + 1]`` in
-            cells.
-
-    Returns:
-        Best tIoU of every cell of the map, ``(N, D, T)``; how much of every cell, extended by half
-        a cell on each side, is within 1.5 cells of a start ``(N, T)``, or of an end ``(N, T)``.
-        Float32 in ``[0, 1]``.
-    """
-    targets = [
-        _of_video(segments.cpu().numpy().reshape(-1, 2), size, max_duration) for segments in gt_bbox
-    ]
-    maps, starts, ends = (torch.from_numpy(np.stack(v).astype(np.float32)) for v in zip(*targets))
-    return maps, starts, ends
-
-
-def _of_video(segments: np.ndarray, size: int, max_duration: int) -> list[np.ndarray]:
-    """Targets ``(D, T)``, ``(T,)`` and ``(T,)`` of the segments ``(G, 2)``."""
-    cell = 1.0 / size
-    index = np.arange(size)
-    first = cell * index
-    last = first + cell * np.arange(1, max_duration + 1)[:, None]
-    tiou = temporal_iou(first, last, segments[:, :1, None], segments[:, 1:, None])
-    anchor, half = (cell * (index - 0.5), cell * (index + 1.5)), 3 * cell / 2
-    near = [
-        temporal_iop(*anchor, time - half, time + half)
-        for time in (segments[:, :1], segments[:, 1:])
-    ]
-    return [overlap.max(0, initial=0.0) for overlap in (tiou, *near)]
 
 
 def boundary_peaks(scores: np.ndarray) -> np.ndarray:
@@ -245,6 +206,7 @@ class MapHead(NeckMixin):
         temporal_dim: int,
         similarity_matching: dict | None,
         windows: dict | None,
+        post_processing: dict | None = None,
     ) -> None:
         """Build neck and windows; to be called at the end of the localizer's ``__init__``.
 
@@ -255,11 +217,16 @@ class MapHead(NeckMixin):
             similarity_matching: See :meth:`NeckMixin.add_neck`.
             windows: ``stride`` and other arguments of :class:`.SlidingWindows`, for windows of
                 ``temporal_dim`` snippets. ``None``: features are resized to ``temporal_dim``.
+            post_processing: Arguments of :class:`.MapPostProcessing`.
 
         Raises:
-            TypeError: ``windows`` has an unknown key.
-            ValueError: See :meth:`NeckMixin.add_neck` and :class:`.SlidingWindows`.
+            TypeError: ``windows`` or ``post_processing`` has an unknown key.
+            ValueError: See :meth:`NeckMixin.add_neck`, :class:`.SlidingWindows` and
+                :class:`.MapPostProcessing`, or there are no windows to suppress in.
         """
+        self.post_processing = MapPostProcessing(**(post_processing or {}))
+        if self.post_processing.suppress_windows and windows is None:
+            raise ValueError('post_processing with suppress_windows=True needs windows')
         cut = None if windows is None else SlidingWindows(length=temporal_dim, **windows)
         self.add_neck(neck, feat_dim, temporal_dim, similarity_matching, cut)
 
@@ -273,22 +240,36 @@ class MapHead(NeckMixin):
         )
         videos = list(zip(starts, ends, confidences))
         check_outputs([all(np.isfinite(values).all() for values in maps) for maps in videos])
-        return [
-            proposals_from_maps(*maps, self.boundary_candidates, self.boundary_scores)
-            for maps in videos
+        rows = self.post_processing.rows(confidences.shape[2])
+        boundary_scores = self.post_processing.boundary_scores
+        if boundary_scores is None:
+            boundary_scores = self.boundary_scores
+        found = [
+            proposals_from_maps(*maps, self.boundary_candidates, boundary_scores)
+            for maps in zip(starts, ends, confidences[:, :, :rows])
         ]
+        if cores is None or not self.post_processing.suppress_windows:
+            return found
+        # As many as the authors of G-TAD take; of a video, one more is taken, as in mmaction2.
+        return self._suppress(found, self.post_process_top_k - 1)
 
     def detections(self, candidates: Sequence[np.ndarray], data_samples: Sequence) -> list[dict]:
         """See :meth:`NeckMixin.detections`."""
-        proposals = soft_nms(
+        kept = self.post_processing.vote(
+            self._suppress(candidates, self.post_process_top_k), candidates
+        )
+        results = results_in_seconds(
+            kept, data_samples, self.feature_extraction_interval, self.post_process_top_k
+        )
+        return self.post_processing.round(results)
+
+    def _suppress(self, candidates: Sequence[np.ndarray], top_k: int) -> list[np.ndarray]:
+        return soft_nms(
             candidates,
             self.soft_nms_alpha,
             self.soft_nms_low_threshold,
             self.soft_nms_high_threshold,
-            self.post_process_top_k,
-        )
-        return results_in_seconds(
-            proposals, data_samples, self.feature_extraction_interval, self.post_process_top_k
+            top_k,
         )
 
     def predict(self, inputs: Sequence[Tensor], data_samples: Sequence, **kwargs) -> list[dict]:

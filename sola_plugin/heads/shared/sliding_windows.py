@@ -10,6 +10,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from sola_plugin.datasets.crops import window_starts
+
 
 class Window(NamedTuple):
     """A stretch of a video, in snippets.
@@ -39,6 +41,9 @@ class SlidingWindows:
             last window is as long as the rest of the video, and training is on whole videos.
         min_coverage: Smallest share of an action that a window must hold to be trained on it;
             windows without an action are not trained on.
+        keep_partial: In a window that is trained on, all actions of which a part lies in it count,
+            and where they are cut their boundaries stay outside. Else those with ``min_coverage``
+            only, cut to the window.
         top_k: Proposals of a window that take part in the suppression among those of all windows.
             With it, memory and time grow with the number of windows and not with that of the
             proposals.
@@ -54,6 +59,7 @@ class SlidingWindows:
     min_coverage: float = 0.9
     top_k: int = 1000
     batch_size: int = 16
+    keep_partial: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.length:
@@ -75,9 +81,9 @@ class SlidingWindows:
         Returns:
             The windows, from first to last.
         """
-        rest = max(total - self.length, 0)
-        starts = [*range(0, rest, self.stride), rest]
+        starts = window_starts(total, self.length, self.stride)
         if not self.fixed:
+            rest = max(total - self.length, 0)
             starts = [*range(0, rest + self.stride, self.stride)]
         # The overlap of two windows is halved between their cores.
         borders = [
@@ -179,6 +185,8 @@ class SlidingWindows:
         inside = segments.clamp(0, self.length)
         covered = inside[:, 1] - inside[:, 0]
         kept = (covered > 0) & (covered >= self.min_coverage * (segments[:, 1] - segments[:, 0]))
+        if self.keep_partial and kept.any():
+            kept, inside = covered > 0, segments
         truth = sample.gt_instances[kept]
         truth.gt_bbox = inside[kept] / self.length
         of_window = sample.new()

@@ -12,6 +12,10 @@ from sola_plugin.segments import aligned_iou, segment_iou
 #: ``(G, P)`` of the scores.
 Decay = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
+#: Pairs of a segment kept and a candidate that are compared at once: hours of video have millions
+#: of candidates.
+_MAX_PAIRS = 1 << 22
+
 
 def gaussian_decay(
     sigma: float, low_threshold: float = 0.0, high_threshold: float | None = None
@@ -145,11 +149,18 @@ def vote_boundaries(
     Returns:
         ``(K, 2)``.
     """
-    tiou = segment_iou(kept, segments)
-    weight = np.where(tiou >= threshold, tiou * scores, 0.0)
-    total = weight.sum(1, keepdims=True)
-    # A segment of no length agrees with nothing, itself included.
-    return np.where(total > 0, weight @ segments / np.where(total > 0, total, 1.0), kept)
+    rows = max(_MAX_PAIRS // max(len(segments), 1), 1)
+    voted = np.empty(np.shape(kept))
+    for first in range(0, len(kept), rows):
+        block = kept[first : first + rows]
+        tiou = segment_iou(block, segments)
+        weight = np.where(tiou >= threshold, tiou * scores, 0.0)
+        total = weight.sum(1, keepdims=True)
+        # A segment of no length agrees with nothing, itself included.
+        voted[first : first + rows] = np.where(
+            total > 0, weight @ segments / np.where(total > 0, total, 1.0), block
+        )
+    return voted
 
 
 def soft_nms(

@@ -360,6 +360,13 @@ def test_first_few():
     assert first_few(range(5), 2) == '0, 1 and 3 more'
 
 
+def test_subsets_of_annotations_without_any():
+    videos = {'a': Video(10.0)}
+    assert choose_subset(videos, None) == videos
+    with pytest.raises(AnnotationError, match="have no subsets, got subset='training': leave it"):
+        choose_subset(videos, ['training'])
+
+
 def test_choose_subset():
     videos = {'a': Video(1.0, 'training'), 'b': Video(1.0, 'validation'), 'c': Video(1.0)}
     assert choose_subset(videos, None) == videos

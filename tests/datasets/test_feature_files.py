@@ -579,3 +579,11 @@ def test_a_folder_of_which_nothing_can_be_read(tmp_path):
     np.save(tmp_path / 'b.npy', np.zeros(3))
     with pytest.raises(FeatureError, match=r"features of 'a' .*: expected two axes"):
         _ = FeatureFolder(tmp_path).channels
+
+
+def test_ids_with_folders_in_them(tmp_path):
+    write(tmp_path / 'v.npy', features(9))
+    with pytest.raises(
+        FeatureError, match=r"'training/v' .* have no / in their ids, arrays of one"
+    ):
+        FeatureFolder(tmp_path, layout='TC').load('training/v')

@@ -230,6 +230,8 @@ def _choose_subsets(
     sizes = collections.Counter(entry.subset for entry in videos.values())
     known = ', '.join(f'{name!r} ({size:,} videos)' for name, size in sizes.items())
     for subset in wanted:
+        if subset not in sizes and set(sizes) <= {None}:
+            raise ValueError(f'{path}: the annotations have no subsets, leave --subset out')
         if subset not in sizes:
             raise ValueError(f'{path}: expected one of the subsets {known}, got {subset!r}')
     if wanted or len(sizes) < 2:

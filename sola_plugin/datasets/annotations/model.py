@@ -99,6 +99,11 @@ def choose_subset(
     sizes = collections.Counter(video.subset for video in videos.values())
     unknown = [subset for subset in subsets if subset not in sizes]
     if unknown:
+        if set(sizes) <= {None}:
+            raise AnnotationError(
+                f'the annotations have no subsets, got subset={unknown[0]!r}: leave it out, or say '
+                'in the file which videos are of which'
+            )
         known = ', '.join(f'{subset!r} ({size} videos)' for subset, size in sizes.items())
         raise AnnotationError(f'expected one of the subsets {known}, got subset={unknown[0]!r}')
     return {video_id: video for video_id, video in videos.items() if video.subset in subsets}

@@ -21,7 +21,8 @@ import numpy as np
 from sola_plugin.io import atomic_write, read_json
 
 from .readers import FeatureError
-from .store import FeatureStore, channels_first
+from .axes import channels_first
+from .store import FeatureStore
 
 INDEX_NAME = 'packed_features.json'
 DATA_NAME = 'packed_features.bin'

@@ -13,12 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .axes import NO_CROPS, Crops, TwoAxes, two_axes
+from .axes import NO_CROPS, Crops, TwoAxes, channels_first, two_axes
 from .notices import say_once
 from .readers import ROWS, ChannelError, FeatureError, LayoutError, reading
-
-#: Snippets that are transposed at once.
-_BLOCK = 64
 
 
 class FeatureStore(abc.ABC):
@@ -131,37 +128,21 @@ class FeatureStore(abc.ABC):
         )
 
     def kinds_hint(self, video_id: str) -> str:
-        """Which kinds of files there are of a video that has several, such as RGB and flow."""
+        """Why a video may not be found: it has several kinds of files, or its id a folder in it."""
         endings = sorted(
             os.path.basename(self.where(name)).partition(video_id)[2]
             for name in self.ids()
             if name != video_id and name.startswith(video_id)
         )
-        if len(endings) < 2:
+        if len(endings) < 2 and '/' not in video_id:
             return ''
+        if len(endings) < 2:
+            return (
+                '. Files of a folder have no / in their ids, arrays of one .h5 or .npz may: cut '
+                'the ids of the annotations'
+            )
         kinds = ', '.join(f'suffix={ending!r}' for ending in endings[:6])
         return f'. Of this video there are the kinds {kinds}: choose one, or fuse several'
-
-
-def channels_first(rows: np.ndarray) -> np.ndarray:
-    """Transpose ``(T, C)`` of any dtype to contiguous float32 ``(C, T)``, which shares no memory.
-
-    >>> channels_first(np.array([[1, 2, 3], [4, 5, 6]]))
-    array([[1., 4.],
-           [2., 5.],
-           [3., 6.]], dtype=float32)
-    """
-    num_snippets, channels = rows.shape
-    features = np.empty((channels, num_snippets), np.float32)
-    # Rows that lie a power of two apart compete for the same lines of the cache while they are
-    # transposed, so they are copied to rows with a gap first: with 2048 channels 1.6 times faster
-    # for a window of 23 snippets, 7 times for a video of 550; with 400 channels much the same.
-    gapped = np.empty((min(_BLOCK, num_snippets), channels + 16), np.float32)[:, :channels]
-    for first in range(0, num_snippets, _BLOCK):
-        block = rows[first : first + _BLOCK]
-        gapped[: len(block)] = block
-        features[:, first : first + _BLOCK] = gapped[: len(block)].T
-    return features
 
 
 DESCRIPTION_NAME = 'features.json'

@@ -20,8 +20,8 @@ import numpy as np
 
 from sola_plugin.io import atomic_write, read_json
 
-from .readers import FeatureError
 from .axes import channels_first
+from .readers import FeatureError
 from .store import FeatureStore
 
 INDEX_NAME = 'packed_features.json'

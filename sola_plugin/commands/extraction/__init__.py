@@ -7,7 +7,7 @@ from .encoding import (
     build_recognizer_encoder,
     encode_video,
 )
-from .extract import extract_features, find_videos
+from .extract import extract_features, find_videos, passed_over
 
 __all__ = [
     'Encoder',
@@ -17,4 +17,5 @@ __all__ = [
     'encode_video',
     'extract_features',
     'find_videos',
+    'passed_over',
 ]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import all_gather_object, barrier, broadcast_object_list
-from mmengine.logging import print_log
 
 from sola_plugin.datasets.video import VIDEO_SUFFIXES, VideoError
 from sola_plugin.file_names import FileNameError
@@ -47,6 +45,27 @@ def find_videos(source: str | os.PathLike) -> dict[str, Path]:
     if not videos:
         raise ValueError(f'{source}: expected videos ({" ".join(VIDEO_SUFFIXES)}), got none')
     return videos
+
+
+def passed_over(source: str | os.PathLike) -> str:
+    """Say which files of a folder are no videos, for a note.
+
+    Args:
+        source: See :func:`find_videos`.
+
+    Returns:
+        A sentence; empty where there are none, or no videos.
+    """
+    root = Path(source)
+    files = _files(root) if root.is_dir() else []
+    others = [path for path in files if path.suffix.lower() not in VIDEO_SUFFIXES]
+    if len(others) in (0, len(files)):
+        return ''
+    names = sorted(str(path.relative_to(root)) for path in others)
+    return (
+        f'{source}: {len(names)} files are passed over, as their names do not end as those of '
+        f'videos do: {first_few(map(repr, names))}'
+    )
 
 
 def extract_features(
@@ -144,24 +163,19 @@ def _report_second(report: Show, video_id: str, done: int, total: int, second: f
     report(f'{video_id}, {second:.0f} s', done, total)
 
 
+def _files(folder: Path) -> list[Path]:
+    """All files of a folder and its subfolders but for hidden ones."""
+    return [
+        path
+        for path in folder.rglob('*')
+        if (path.is_file() or path.is_symlink())  # a broken link is a video that is missing
+        and not path.name.startswith('.')
+    ]
+
+
 def _listed(source: Path) -> Iterable[Path]:
     if source.is_dir():
-        files = [
-            path
-            for path in source.rglob('*')
-            if (path.is_file() or path.is_symlink())  # a broken link is a video that is missing
-            and not path.name.startswith('.')
-        ]
-        videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-        others = sorted(str(path.relative_to(source)) for path in set(files) - set(videos))
-        if others:
-            print_log(
-                f'{source}: {len(others)} files are passed over, as their names do not end as '
-                f'those of videos do: {first_few(map(repr, others))}',
-                'current',
-                logging.WARNING,
-            )
-        return videos
+        return [path for path in _files(source) if path.suffix.lower() in VIDEO_SUFFIXES]
     if not source.exists():
         raise FileNotFoundError(
             f'{source}: expected a folder of videos, a video or a .txt list, got nothing'

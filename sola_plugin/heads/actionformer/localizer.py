@@ -256,7 +256,7 @@ class ActionFormer(NeckMixin, Localizer):
         """See :meth:`NeckMixin.candidates`; a fourth column is the number of the class."""
         logits, distances, mask, points = self._forward(inputs)
         finite = logits.isfinite().all(2) & distances.isfinite().all(2)
-        check_outputs((finite | ~mask).all(1).tolist())
+        check_outputs((finite | ~mask).all(1).cpu().numpy())
         if cores is not None:
             first, last = points.position.new_tensor(cores).T[..., None]
             mask = mask & (points.position >= first) & (points.position < last)

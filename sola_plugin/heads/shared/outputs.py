@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -24,7 +24,7 @@ class OutputError(ValueError):
         return self.message or f'the outputs for video {self.index} of the batch are not finite'
 
 
-def check_outputs(finite: Sequence[bool]) -> None:
+def check_outputs(finite: Iterable[bool]) -> None:
     """Refuse the outputs of a batch of which some are not finite.
 
     Args:

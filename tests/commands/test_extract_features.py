@@ -219,7 +219,7 @@ def test_unusable_videos_are_skipped_and_the_others_lose_nothing(tool, folder):
     before = files_of(folder / 'out')
     write_video(folder / 'videos/empty.mp4', [100] * 30, fps=10)
     code, printed, errors = tool('videos', 'out', '--length', 4, '--allow-short')
-    assert code == 3 and 'features of 6 videos' in printed and len(errors.splitlines()) == 3
+    assert code == 3 and 'features of 6 videos' in printed and len(errors.splitlines()) == 4
     after = files_of(folder / 'out')
     assert {name for name in before if before[name] != after[name]} == {
         'features.json',

@@ -36,7 +36,7 @@ from sola_plugin.pretraining.run import pretrain, pretraining_config
 
 ON_GPU = torch.cuda.is_available()
 SNIPPETS = 200
-WARM_UP = 3
+WARM_UP = 2
 
 #: Options of the run, and of its loader, by name of the row.
 ROWS: dict[str, dict[str, Any]] = {
@@ -148,7 +148,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     sizes = dict(videos=2000, channels=2048, hidden=512, batch=256, iterations=60)
-    small = dict(videos=60, channels=2048, hidden=512, batch=64, iterations=10)
+    small = dict(videos=60, channels=2048, hidden=512, batch=64, iterations=6)
     for name, value in (sizes if ON_GPU else small).items():
         parser.add_argument(f'--{name}', type=int, default=value)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())

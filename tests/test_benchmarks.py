@@ -30,6 +30,7 @@ def test_features_prints_a_table(printed):
         'np.load, .npy',
         'FeatureFolder, .npy',
         'packed, float16',
+        'in a batch of 256, float16, one by one',
     ):
         assert re.search(
             rf'\| 8 channels: .*{name} \| [\d.]+ µs \| [\d,.]+ µs \| [\d.]+× \|', output

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-#: Windows that are widened at once: their halves stay in the processor's cache.
+#: Windows that are copied at once.
 _CHUNK = 8
 
 #: Batches in flight: the one that is trained on, the next one, and one that is kept by a caller.
@@ -59,11 +59,10 @@ class WindowGather:
         windows = self._buffer((len(begins), length, size))
         index = torch.from_numpy((begins[:, None] + np.arange(length)).ravel())
         out = windows.view(-1, size)
-        if self.rows.dtype == torch.float32:
-            torch.index_select(self.rows, 0, index, out=out)
-        else:
-            for part, rows in zip(out.split(_CHUNK * length), index.split(_CHUNK * length)):
-                part.copy_(self.rows.index_select(0, rows))
+        # By way of memory that stays in the processor's cache: also without widening, copying there
+        # and on takes less than half the time of rows that are copied one by one.
+        for part, rows in zip(out.split(_CHUNK * length), index.split(_CHUNK * length)):
+            part.copy_(self.rows.index_select(0, rows))
         return windows.transpose(1, 2)
 
     def _on_device(self, begins: np.ndarray, length: int) -> Tensor:

@@ -281,3 +281,13 @@ def test_auto_takes_a_gpu_with_memory_to_spare(root, monkeypatch, kind, itemsize
         assert window_sources.device_for('auto', store, store.ids()) == expected
         assert window_sources.device_for('host', store, store.ids()) is None
     assert len(lines) == 1 and 'the features stay on the host: 0.0 GB are more than 70%' in lines[0]
+
+
+def test_rows_on_another_device_are_not_for_workers(monkeypatch):
+    """Shapes and dtypes alone: torch's device without memory stands for a GPU."""
+    cut = WindowGather(torch.empty(100, 4, dtype=torch.float16, device='meta'))
+    windows = cut(np.arange(3), 5)
+    assert (windows.shape, windows.dtype, windows.device.type) == ((3, 4, 5), torch.float32, 'meta')
+    monkeypatch.setattr(gather, 'get_worker_info', lambda: object())
+    with pytest.raises(ValueError, match='on meta cannot be read by worker processes: set num_wor'):
+        cut(np.arange(3), 5)

@@ -20,13 +20,17 @@ from pathlib import Path
 
 import numpy as np
 from measure import HEADER, Row, machine, milliseconds
+from mmengine.dataset import default_collate
 
 import sola_plugin  # noqa: F401  (mends the stack, so that mmaction2 can be imported)
+from sola_plugin.datasets import SoLaWindowDataset, WindowSampler
 from sola_plugin.datasets.features.open import open_features
 from sola_plugin.datasets.features.packing import pack_features
+from sola_plugin.datasets.windows import window_collate
 
 WINDOW = 23
 NUM_CSV = 12
+BATCH = 256
 
 #: A video, and the first snippet of a window.
 Draw = tuple[str, int]
@@ -106,6 +110,27 @@ def rows(
         yield Row(f'{channels} channels: {name}', 'µs', 1e3 * times[0], 1e3 * times[1], bar)
 
 
+def batch_rows(root: Path, channels: int, repeats: int) -> Iterator[Row]:
+    """Compare batches that are cut in one call with windows that are read one by one."""
+    for dtype in ('float32', 'float16'):
+        dataset = SoLaWindowDataset(str(root / dtype), WINDOW)
+        draws = list(WindowSampler(dataset, windows_per_video=-(-BATCH // len(dataset)), seed=0))
+        batch = draws[:BATCH]
+
+        def ours(dataset=dataset, batch=batch) -> dict:
+            return window_collate(dataset.__getitems__(batch))
+
+        def one_by_one(dataset=dataset, batch=batch) -> dict:
+            return default_collate([dataset[draw] for draw in batch])
+
+        assert ours()['inputs'].equal(one_by_one()['inputs'])
+        spent = milliseconds(ours, one_by_one, repeats)
+        per_window = [1e3 * time / len(batch) for time in spent]
+        what = f'{channels} channels: in a batch of {len(batch)}, {dtype}, one by one'
+        bar = 8 if channels >= 2048 and dtype == 'float16' else 2
+        yield Row(what, 'µs', *per_window, bar)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -129,6 +154,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as root:
             write_videos(Path(root), lengths, channels)
             for row in rows(readers(Path(root)), lengths, channels, arguments.repeats, rng):
+                print(row.markdown(), flush=True)
+            for row in batch_rows(Path(root), channels, max(arguments.repeats // 20, 3)):
                 print(row.markdown(), flush=True)
 
 

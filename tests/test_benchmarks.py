@@ -30,6 +30,7 @@ def test_features_prints_a_table(printed):
         'np.load, .npy',
         'FeatureFolder, .npy',
         'packed, float16',
+        'in a batch of 256, float16, one by one',
     ):
         assert re.search(
             rf'\| 8 channels: .*{name} \| [\d.]+ µs \| [\d,.]+ µs \| [\d.]+× \|', output
@@ -43,6 +44,26 @@ def test_heads_prints_a_table(printed):
     assert re.search(
         r'\| label generation, batch 8 \| [\d.]+ ms \| [\d.]+ ms \| [\d.]+× \| ≥ 4× \|', output
     )
+
+
+def test_similarity_matching_prints_a_table(printed):
+    sizes = ('--batch', 4, '--channels', 8, '--hidden', 4, '--steps', 3, '--threads', 1)
+    output = printed('similarity_matching', *sizes)
+    assert '4 windows of 23 × 8, H = 4; median of 3, interleaved' in output
+    for name in ('plain', 'convolution at the used positions', 'as_matmul=True'):
+        assert re.search(rf'\| {name} \| [\d.]+ \| [\d.]+× \|', output)
+
+
+def test_pretraining_prints_a_table(printed):
+    sizes = dict(videos=6, channels=8, hidden=4, batch=4, iterations=3, threads=1)
+    options = (word for name, size in sizes.items() for word in (f'--{name}', size))
+    output = printed('pretraining', *options)
+    assert '6 videos of 200 × 8, batch 4, H = 4; median of 3 iterations' in output
+    for how in ('convolution', 'as_matmul'):
+        for name in ('one window at a time', 'from the packed file', 'on the device'):
+            assert re.search(
+                rf'\| {name}, {how} \| [\d.]+ ms \| [\d.]+ ms \| [\d.]+ µs \| [\d.]+ ms \|', output
+            )
 
 
 def test_evaluation_prints_a_table(printed):

@@ -9,59 +9,51 @@ from typing import Any
 import numpy as np
 import torch
 from mmaction.registry import DATA_SAMPLERS, DATASETS
-from mmengine.dataset import DefaultSampler
-from mmengine.dist import is_main_process
+from mmengine.dataset import DefaultSampler, default_collate
 from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
+from mmengine.registry import FUNCTIONS
 from torch.utils.data import Dataset
 
-from sola_plugin.datasets.features.open import is_source, open_features
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
 from sola_plugin.segments import snippet_classes
 
 from .tal_dataset import TALFeatureDataset
 from .transforms import snippet_span
-
-#: Reading this many whole videos may take longer than some seconds: progress is shown.
-_MANY_VIDEOS = 500
+from .window_sources import StoredWindows, WindowSource, device_for, hold, open_videos
 
 
-class _Store:
-    """Windows that are read from their source when they are asked for."""
+class WindowBatch(Sequence[dict[str, torch.Tensor]]):
+    """Windows that were cut in one call; as a sequence, each of them.
 
-    def __init__(self, store: FeatureStore, ids: Sequence[str]) -> None:
-        self.store = store
-        self.ids = ids
+    Args:
+        whole: ``dict(inputs=FloatTensor (B, C, window))`` and perhaps ``labels`` ``(B, window)``.
+    """
 
-    def lengths(self) -> list[int]:
-        return [self.store.length(video_id) for video_id in _with_progress(self.ids)]
+    def __init__(self, whole: dict[str, torch.Tensor]) -> None:
+        self.whole = whole
 
-    def window(self, index: int, start: int, length: int) -> np.ndarray:
-        return self.store.window(self.ids[index], start, length)
+    def __len__(self) -> int:
+        return len(self.whole['inputs'])
 
-
-class _Items:
-    """Features that are the items of another dataset."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def load(self, index: int) -> np.ndarray:
-        return _inputs_of(self.dataset, index)
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return {key: values[index] for key, values in self.whole.items()}
 
 
-class _Memory:
-    """Windows of features that are held in memory, float32 ``(C, T)`` each."""
+@FUNCTIONS.register_module()
+def window_collate(batch: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Make a batch of windows, without a copy of those that were cut in one call.
 
-    def __init__(self, features: list[np.ndarray]) -> None:
-        self.features = features
+    Args:
+        batch: What a :class:`SoLaWindowDataset` gives, or another list of its items.
 
-    def lengths(self) -> list[int]:
-        return [features.shape[1] for features in self.features]
-
-    def window(self, index: int, start: int, length: int) -> np.ndarray:
-        return self.features[index][:, start : start + length].copy()
+    Returns:
+        ``dict(inputs=FloatTensor (B, C, window))`` and perhaps ``labels``, as mmengine's
+        ``default_collate`` makes it.
+    """
+    return batch.whole if isinstance(batch, WindowBatch) else default_collate(batch)
 
 
 @DATASETS.register_module()
@@ -72,6 +64,8 @@ class SoLaWindowDataset(Dataset):
     ``floor(u * (T - window + 1))``; ``dataset[i]`` is the window in the middle. The item is
     ``dict(inputs=FloatTensor (C, window))``. :class:`WindowSampler` draws ``(i, u)``, so that what
     is read depends on seed and epoch only, however many workers read it.
+
+    A data loader gets a batch in one call, and :func:`window_collate` hands it on without a copy.
 
     Args:
         features: Where the features are:
@@ -86,6 +80,9 @@ class SoLaWindowDataset(Dataset):
         in_memory: Read all features once, by the constructor. Pays for ``.csv``, ``.pt`` and
             ``.pkl``, of which a window cannot be read alone; where they do not fit, pack them
             (``tools/pack_features.py``).
+        features_on: ``'device'``: read all features once and put them where the network is, where
+            windows are cut. ``'host'``: leave them in the host's memory, or in their files.
+            ``'auto'``: on the device if that is a GPU with memory to spare.
         labels: Items also hold ``labels``, int64 ``(window,)``: the class of every snippet, -1 for
             background. ``features`` must be a ``TALFeatureDataset`` with annotated videos only.
 
@@ -96,7 +93,12 @@ class SoLaWindowDataset(Dataset):
     """
 
     def __init__(
-        self, features: Any, window: int = 23, in_memory: bool = False, labels: bool = False
+        self,
+        features: Any,
+        window: int = 23,
+        in_memory: bool = False,
+        labels: bool = False,
+        features_on: str = 'auto',
     ) -> None:
         if window < 1:
             raise ValueError(f'window is {window}, expected at least 1 snippet')
@@ -104,16 +106,18 @@ class SoLaWindowDataset(Dataset):
         if isinstance(features, dict) and 'type' in features:
             features = DATASETS.build(features)
         store, ids = open_videos(features)
-        if in_memory or isinstance(store, _Items):
-            self._source: _Store | _Memory = _Memory(
-                [store.load(video) for video in _with_progress(ids)]
-            )
+        device = device_for(features_on, store, ids)
+        self._source: WindowSource
+        if device is None and isinstance(store, FeatureStore) and not in_memory:
+            self._source = StoredWindows(store, ids)
         else:
-            self._source = _Store(store, ids)
+            self._source = hold(store, ids, device or torch.device('cpu'))
         self._lengths = self._source.lengths()
         self._labels = _labels_of(features, self._lengths) if labels else None
         self._usable = [index for index, length in enumerate(self._lengths) if length >= window]
         self._report_short()
+        self._videos = np.array(self._usable)
+        self._num_starts = np.array(self._lengths)[self._videos] - window + 1
 
     @property
     def metainfo(self) -> dict:
@@ -134,10 +138,39 @@ class SoLaWindowDataset(Dataset):
             start = math.floor(position * num_starts)
         else:
             raise ValueError(f'position in video {index} is {position}, expected 0 <= u < 1')
-        inputs = torch.from_numpy(self._source.window(video, start, self.window))
+        inputs = self._source.window(video, start, self.window)
         if self._labels is None:
             return dict(inputs=inputs)
         return dict(inputs=inputs, labels=self._labels[video][start : start + self.window])
+
+    def __getitems__(self, items: Sequence[int | tuple[int, float]]) -> WindowBatch:
+        """Cut many windows in one call.
+
+        Args:
+            items: As for one window, all with a position or all without.
+
+        Returns:
+            The windows, equal to ``[self[item] for item in items]``.
+        """
+        draws = np.array(items, np.float64)
+        indices = draws[..., 0].astype(int) if draws.ndim == 2 else np.array(items, int)
+        videos, num_starts = self._videos[indices], self._num_starts[indices]
+        if draws.ndim == 1:
+            starts = (num_starts - 1) // 2
+        else:
+            outside = np.flatnonzero(~((draws[:, 1] >= 0) & (draws[:, 1] < 1)))
+            if outside.size:
+                self[items[outside[0]]]  # says it
+            starts = np.floor(draws[:, 1] * num_starts).astype(int)
+        whole = dict(inputs=self._source.windows(videos, starts, self.window))
+        if self._labels is not None:
+            whole['labels'] = torch.stack(
+                [
+                    self._labels[video][start : start + self.window]
+                    for video, start in zip(videos.tolist(), starts.tolist())
+                ]
+            )
+        return WindowBatch(whole)
 
     def _report_short(self) -> None:
         total = len(self._lengths)
@@ -227,27 +260,6 @@ class WindowSampler(DefaultSampler):
             yield draw % self.num_videos, float(positions[draw])
 
 
-def open_videos(features: Any) -> tuple[FeatureStore | _Items, Sequence[Any]]:
-    """Open what windows are cut from.
-
-    Args:
-        features: See :class:`SoLaWindowDataset`.
-
-    Returns:
-        What has ``load``, and the videos that it is to load: ids, or the numbers of a dataset's
-        items.
-    """
-    if isinstance(features, dict) and 'type' in features:
-        features = DATASETS.build(features)
-    if is_source(features) or isinstance(features, dict):
-        store = open_features(features)
-        return store, store.ids()
-    if not isinstance(features, TALFeatureDataset):
-        return _Items(features), range(len(features))
-    ids = [features.get_data_info(index)['video_name'] for index in range(len(features))]
-    return features.feature_store, ids
-
-
 def _labels_of(dataset: Any, lengths: Sequence[int]) -> list[torch.Tensor]:
     """Class of every snippet of every video."""
     if not isinstance(dataset, TALFeatureDataset):
@@ -274,30 +286,3 @@ def _labels_of(dataset: Any, lengths: Sequence[int]) -> list[torch.Tensor]:
             torch.from_numpy(snippet_classes(info['gt_segments'], info['gt_classes'], span, length))
         )
     return labels
-
-
-def _inputs_of(dataset: Any, index: int) -> np.ndarray:
-    item = dataset[index]
-    if not isinstance(item, dict) or 'inputs' not in item or np.ndim(item['inputs']) != 2:
-        raise ValueError(
-            f'item {index} of {type(dataset).__name__}: expected dict(inputs=(C, T)), got '
-            f'{_describe(item)}; its pipeline should end with packed features'
-        )
-    features = torch.as_tensor(item['inputs'], dtype=torch.float32).numpy()
-    if not np.isfinite(features).all():
-        raise ValueError(
-            f'item {index} of {type(dataset).__name__}: expected finite features, got '
-            'NaN or Inf: extract the features of this video again'
-        )
-    return features
-
-
-def _describe(item: Any) -> str:
-    if not isinstance(item, dict):
-        return type(item).__name__
-    return ', '.join(f'{key} {tuple(np.shape(value))}' for key, value in item.items())
-
-
-def _with_progress(videos: Sequence[Any]) -> Any:
-    show = len(videos) >= _MANY_VIDEOS and is_main_process()
-    return track_iter_progress(videos) if show else videos

@@ -132,7 +132,9 @@ class Neck(BaseModule):
         else:
             super().init_weights()
 
-    def forward_positions(self, x: Tensor, start: int, step: int, num_positions: int) -> Tensor:
+    def forward_positions(
+        self, x: Tensor, start: int, step: int, num_positions: int, as_matmul: bool = False
+    ) -> Tensor:
         """Transform features at every ``step``-th position only.
 
         Args:
@@ -140,6 +142,7 @@ class Neck(BaseModule):
             start: First position.
             step: Distance between positions.
             num_positions: L.
+            as_matmul: Prefer matrix products to convolutions, where a neck can.
 
         Returns:
             Tensor ``(N, L, C)``.
@@ -150,7 +153,7 @@ class Neck(BaseModule):
         last = start + step * (num_positions - 1)
         if last >= x.shape[2]:
             raise ValueError(f'position {last} is outside a window of {x.shape[2]} snippets')
-        return self(x)[:, :, start : last + 1 : step].transpose(1, 2)
+        return self(x.contiguous())[:, :, start : last + 1 : step].transpose(1, 2)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -244,7 +245,7 @@ class FiniteHook(Hook):
         bad = [
             f'{name} {value.item()}'
             for name, value in outputs.items()
-            if isinstance(value, Tensor) and value.numel() == 1 and not value.isfinite()
+            if isinstance(value, Tensor) and value.numel() == 1 and not math.isfinite(value.item())
         ]
         self._looks = self._looks + 1 if bad else 0
         if self._looks >= (_SKIPPED if isinstance(runner.optim_wrapper, AmpOptimWrapper) else 1):

@@ -51,7 +51,8 @@ class SoLaPretrainHook(Hook):
         probe: Arguments of :class:`LinearProbeHook`, to follow similarity matching by a linear
             probe.
         **schedule: ``batch_size``, ``max_epochs``, ``windows_per_video``, ``lr``, ``num_workers``,
-            ``in_memory`` of :func:`~sola_plugin.pretraining.run.pretraining_config`.
+            ``in_memory``, ``features_on`` of
+            :func:`~sola_plugin.pretraining.run.pretraining_config`.
 
     Raises:
         TypeError: ``pretext`` is no pretext task.

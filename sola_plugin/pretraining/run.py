@@ -22,6 +22,7 @@ from sola_plugin.io import naming_file
 from sola_plugin.necks import save_sola
 
 from .agreement import FiniteHook
+from .placement import settle_loader
 from .provenance import features_of, schedule_of
 from .random_state import RandomStateHook, keep_random_state
 from .runs import name_run, prepare_determinism, resume_run, run_training
@@ -41,6 +42,7 @@ def pretraining_config(
     lr: float = 1e-4,
     num_workers: int = 0,
     in_memory: bool = False,
+    features_on: str = 'auto',
     seed: int | None = None,
 ) -> Config:
     """Config of a run that trains a neck by a pretext task, with the authors' schedule as defaults.
@@ -57,6 +59,7 @@ def pretraining_config(
         lr: Learning rate of AdamW.
         num_workers: Worker processes that read features.
         in_memory: Keep all features in memory.
+        features_on: ``'device'``, ``'host'`` or ``'auto'``, see ``SoLaWindowDataset``.
         seed: Random seed; ``None`` draws one.
 
     Returns:
@@ -69,6 +72,7 @@ def pretraining_config(
         type='SoLaWindowDataset',
         features=features,
         in_memory=in_memory,
+        features_on=features_on,
         window=window,
         labels=task.uses_labels,
     )
@@ -81,7 +85,7 @@ def pretraining_config(
                 num_workers=num_workers,
                 persistent_workers=num_workers > 0,
                 sampler=dict(type='WindowSampler', windows_per_video=windows_per_video),
-                collate_fn=dict(type='default_collate'),
+                collate_fn=dict(type='window_collate'),
                 dataset=dataset,
             ),
             train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
@@ -128,6 +132,7 @@ def pretrain(cfg: Config) -> Path:
     resume_run(cfg)
     name_run(cfg)
     prepare_determinism(cfg)
+    settle_loader(cfg)
     with naming_file(cfg.work_dir):
         runner = Runner.from_cfg(cfg)
         runner.register_hook(RandomStateHook())

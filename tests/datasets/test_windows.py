@@ -12,7 +12,7 @@ from mmaction.registry import DATA_SAMPLERS, DATASETS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from sola_plugin.datasets import SoLaWindowDataset, WindowSampler, windows
+from sola_plugin.datasets import SoLaWindowDataset, WindowSampler, window_sources, windows
 from sola_plugin.datasets.features.readers import FeatureError
 
 C, WINDOW = 3, 5
@@ -221,7 +221,7 @@ def test_other_items(items, message):
 
 
 def test_progress_of_many_videos(monkeypatch, capsys):
-    monkeypatch.setattr(windows, '_MANY_VIDEOS', 3)
+    monkeypatch.setattr(window_sources, '_MANY_VIDEOS', 3)
     SoLaWindowDataset([dict(inputs=np.zeros((C, 9)))] * 2, WINDOW)
     assert len(SoLaWindowDataset([dict(inputs=np.zeros((C, 9)))] * 3, WINDOW)) == 3
 

@@ -101,11 +101,12 @@ def test_mask_makes_padding_invisible(options):
 @pytest.mark.parametrize(
     ('start', 'step', 'number'), [(4, 2, 8), (2, 3, 5), (0, 1, 23), (3, 19, 2)]
 )
-def test_forward_positions_equals_the_whole_forward(options, start, step, number):
+@pytest.mark.parametrize('as_matmul', [False, True])
+def test_forward_positions_equals_the_whole_forward(options, start, step, number, as_matmul):
     sola, x = small_sola(**options).double(), torch.randn(3, 6, 23, dtype=torch.float64)
     x.requires_grad_()
     expected = sola(x)[:, :, start::step][:, :, :number].transpose(1, 2)
-    got = sola.forward_positions(x, start, step, number)
+    got = sola.forward_positions(x, start, step, number, as_matmul)
     torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
     weight = torch.randn_like(expected)
     inputs = [x, *sola.parameters()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -17,10 +18,12 @@ from sola_plugin.pretraining.losses import (
 from sola_plugin.pretraining.tasks import SimilarityMatcher
 
 
-@pytest.fixture
-def official(reference_sola) -> tuple[SimilarityMatcher, torch.Tensor]:
+@pytest.fixture(params=[False, True], ids=['convolution', 'matmul'])
+def official(reference_sola, request) -> tuple[SimilarityMatcher, torch.Tensor]:
     """Our matcher with the weights of the reference, and its windows ``(B, C, 23)``."""
-    matcher = SimilarityMatcher(SoLa(in_channels=32, hidden_channels=16), predictor_channels=16)
+    matcher = SimilarityMatcher(
+        SoLa(in_channels=32, hidden_channels=16), predictor_channels=16, as_matmul=request.param
+    )
     for module, prefix in ((matcher.neck, 'neck.'), (matcher.predictor, 'predictor.network.')):
         module.load_state_dict(
             {
@@ -132,6 +135,31 @@ def test_half_precision_keeps_the_loss_in_float32():
     # In bfloat16 the diagonal would round to 1, and the cross entropy with it to 0 or infinity.
     assert tsm.diagonal(dim1=1, dim2=2).max() < 1 and loss.isfinite()
     assert loss.item() == pytest.approx(matcher(x)['loss'].item(), rel=1e-2)
+
+
+@pytest.mark.parametrize('as_matmul', [False, True])
+@pytest.mark.parametrize('options', [dict(), dict(kernel_sizes=(3, 3)), dict(standardize=True)])
+def test_the_order_of_windows_in_memory_changes_no_bit(as_matmul, options):
+    """A batch that was cut in one call lies as (B, T, C); one that was stacked as (B, C, T)."""
+    torch.manual_seed(0)
+    neck = SoLa(in_channels=70, hidden_channels=40, **options)
+    torch.nn.init.constant_(neck.alpha, 0.5)
+    matcher = SimilarityMatcher(neck, predictor_channels=50, as_matmul=as_matmul)
+    rows = torch.randn(9, 23, 70)
+    results = []
+    for x in (rows.transpose(1, 2), rows.transpose(1, 2).contiguous()):
+        loss = copy.deepcopy(matcher)(x)['loss']
+        matcher.zero_grad()
+        matcher(x)['loss'].backward()
+        results.append([loss, *(parameter.grad.clone() for parameter in matcher.parameters())])
+    assert all(map(torch.equal, *results))
+
+
+def test_as_matmul_is_how_and_not_what():
+    neck = SoLa(in_channels=6, hidden_channels=4)
+    settings = SimilarityMatcher(neck, as_matmul=True).settings
+    assert settings == SimilarityMatcher(neck).settings
+    assert 'as_matmul' not in settings
 
 
 def test_stop_gradient_stops_the_rows_only():

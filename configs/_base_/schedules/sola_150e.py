@@ -5,7 +5,7 @@ window_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='WindowSampler', windows_per_video=1),
-    collate_fn=dict(type='default_collate'),
+    collate_fn=dict(type='window_collate'),
 )
 
 train_cfg = dict(by_epoch=True, max_epochs=150)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sola_plugin.datasets.windows import open_videos
+from sola_plugin.datasets.window_sources import open_videos
 from sola_plugin.messages import first_few
 
 from .store import FeatureStore

@@ -170,11 +170,11 @@ class PackedFeatures(FeatureStore):
                 f'{self.name}: expected names that begin with {prefix!r}, got, for example, '
                 f'{self.index.ids[0]!r}: check prefix'
             )
-        _ = self._rows
+        _ = self.rows
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mapped file out: another process maps it for itself."""
-        return {key: value for key, value in self.__dict__.items() if key != '_rows'}
+        return {key: value for key, value in self.__dict__.items() if key != 'rows'}
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -197,7 +197,7 @@ class PackedFeatures(FeatureStore):
         Raises:
             FeatureError: It is not there.
         """
-        begin, end = self._span(video_id)
+        begin, end = self.span(video_id)
         return end - begin
 
     def where(self, video_id: str) -> str:
@@ -209,7 +209,7 @@ class PackedFeatures(FeatureStore):
         return (self.root / DATA_NAME,)
 
     @functools.cached_property
-    def _rows(self) -> np.ndarray:
+    def rows(self) -> np.ndarray:
         """The whole file, ``(snippets, C)``, read only; nothing is read until it is sliced."""
         path, expected = self.root / DATA_NAME, self.index.num_bytes
         if not path.is_file():
@@ -224,12 +224,17 @@ class PackedFeatures(FeatureStore):
         # A plain array is sliced faster than np.memmap.
         return np.memmap(path, DTYPES[self.index.dtype], 'r', shape=shape).view(np.ndarray)
 
-    def _span(self, video_id: str) -> tuple[int, int]:
+    def span(self, video_id: str) -> tuple[int, int]:
+        """First row of a video, and one past its last.
+
+        Raises:
+            FeatureError: It is not there.
+        """
         try:
             return self._spans[video_id]
         except KeyError:
             raise self._absent(video_id) from None
 
     def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
-        begin, end = self._span(video_id)
-        return channels_first(self._rows[begin + start : end if stop is None else begin + stop])
+        begin, end = self.span(video_id)
+        return channels_first(self.rows[begin + start : end if stop is None else begin + stop])

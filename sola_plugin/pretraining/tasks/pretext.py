@@ -28,6 +28,10 @@ class Pretext(BaseModel):
     #: Whether batches need ``labels``: a class for every snippet.
     uses_labels = False
 
+    #: Whether the loss is the same, to the bit, in whatever order windows lie in memory. A data
+    #: set that cuts a batch in one call leaves the channels of a snippet side by side.
+    any_layout = False
+
     def __init__(self, neck: dict | nn.Module, window: int, **settings: Any) -> None:
         super().__init__(init_cfg=settings.pop('init_cfg', None))
         self.neck = neck if isinstance(neck, nn.Module) else MODELS.build(neck)
@@ -89,6 +93,8 @@ class Pretext(BaseModel):
             )
         if mode not in ('loss', 'tensor'):
             raise ValueError(f'{type(self).__name__} has the modes loss and tensor, got {mode!r}')
+        if not self.any_layout:
+            inputs = inputs.contiguous()
         if mode == 'tensor':
             return self.tensor(inputs)
         return self.loss(inputs) if labels is None else self.loss(inputs, labels)

@@ -35,6 +35,9 @@ class SimilarityMatcher(Pretext):
         k: Decay of the target, see :func:`~sola_plugin.pretraining.losses.interval_target`.
         predictor_channels: Hidden channels of the predictor; ``None`` for no predictor.
         stop_gradient: No gradient through the rows of the TSM.
+        as_matmul: Compute the neck's first convolution as one matrix product, see
+            :meth:`~sola_plugin.necks.SoLa.forward_positions`: faster on a CPU, and equal up to the
+            rounding of sums. It says how, not what, and is not part of :attr:`settings`.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
@@ -53,6 +56,7 @@ class SimilarityMatcher(Pretext):
         k: float = 16.0,
         predictor_channels: int | None = 512,
         stop_gradient: bool = True,
+        as_matmul: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
@@ -77,6 +81,8 @@ class SimilarityMatcher(Pretext):
         self.num_positions = num_positions
         self.k = k
         self.stop_gradient = stop_gradient
+        self.any_layout = as_matmul
+        self._how = dict(as_matmul=True) if as_matmul else {}
         self.predictor = (
             None
             if predictor_channels is None
@@ -102,7 +108,7 @@ class SimilarityMatcher(Pretext):
             ``(B, L, L)``.
         """
         z = self.neck.forward_positions(  # type: ignore[operator]
-            inputs, self.start, self.step, self.num_positions
+            inputs, self.start, self.step, self.num_positions, **self._how
         )
         # The predictor sees unit vectors; half precision keeps too few digits of their length.
         z = F.normalize(z if z.dtype == torch.float64 else z.float(), dim=2)

@@ -56,6 +56,27 @@ def parse_args() -> argparse.Namespace:
         'validation=True cuts all streams from the training part',
     )
     parser.add_argument(
+        '--data-root',
+        type=Path,
+        metavar='DIR',
+        help='where the sets lie that the study calls data_root, e.g. those of real video',
+    )
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        default=[],
+        metavar='FACTOR=LEVEL',
+        help='a part of the study: the levels that match a shell pattern, e.g. method="raw*"; the '
+        'other levels of a factor that is not named are all kept',
+    )
+    parser.add_argument(
+        '--folds',
+        action=ListAction,
+        default=[],
+        metavar='FOLD',
+        help='these folds instead of all',
+    )
+    parser.add_argument(
         '--own',
         type=config_path,
         nargs=2,
@@ -72,6 +93,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error('--jobs expects at least 1')
+    if any('=' not in part for part in args.only):
+        parser.error(f'--only expects FACTOR=LEVEL, got {" ".join(args.only)}')
     return args
 
 
@@ -86,11 +109,12 @@ def main() -> None:
 
     try:
         own = dict(zip(('head', 'pretrain'), args.own or ()))
-        study = load_study(args.study, args.seeds, args.embedded, own)
+        study = load_study(args.study, args.seeds, args.embedded, own, args.data_root)
+        study = study.only([part.split('=', 1) for part in args.only], args.folds)
     except (StudyError, FileNotFoundError) as error:
         sys.exit(f'error: {printable(error)}')
     work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem
-    name = f'{len(study.cells)} cells x {len(study.seeds)} seeds'
+    name = f'{len(study.cells)} cells, {study.num_runs} runs'
     with show_progress(name, transient=False) as show:
         outcomes = run_study(study, work_dir, args.jobs, show)
     block = ' '.join(

@@ -45,6 +45,8 @@ class TALFeatureDataset(BaseDataset):
             packed folder, or a list of them that are fused; see
             :func:`~sola_plugin.datasets.features.open.open_features`.
         subset: Subset or subsets of the annotation file, such as ``'training'``; ``None``: all.
+        videos: Shell pattern or patterns of the ids of the videos that are read, such as the folds
+            of a cross validation: ``'salad_1_*'``, or all but these: ``'!salad_1_*'``.
         classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
             the sorted labels of the whole file, which are the same for every subset.
         suffix: See :class:`~sola_plugin.datasets.features.open.FeatureFolder`, as for the next
@@ -93,6 +95,7 @@ class TALFeatureDataset(BaseDataset):
         data_root: str = '',
         data_prefix: dict | None = None,
         subset: str | Sequence[str] | None = None,
+        videos: str | Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         suffix: str | None = None,
         file_prefix: str = '',
@@ -117,6 +120,7 @@ class TALFeatureDataset(BaseDataset):
         if 'features' not in data_prefix:
             raise ValueError(f'data_prefix is {data_prefix}, expected dict(features=FOLDER)')
         self.subsets = (subset,) if isinstance(subset, str) else subset
+        self.patterns = (videos,) if isinstance(videos, str) else videos
         self.feature_stride, self.feature_offset = settle_time(
             rooted(data_prefix['features'], data_root or ''), feature_stride, feature_offset
         )
@@ -200,7 +204,7 @@ class TALFeatureDataset(BaseDataset):
         self._report_features_alone(videos)
         classes = self._set_classes(videos)
         try:
-            chosen = self._with_features(choose_subset(videos, self.subsets))
+            chosen = self._with_features(choose_subset(videos, self.subsets, self.patterns))
             clean, dropped = check_segments(chosen, classes)
         except AnnotationError as error:
             raise AnnotationError(f'{self.ann_file}: {error}') from error

@@ -203,7 +203,7 @@ def move_data(cfg: Config, before: str, after: str) -> None:
         before: The folder, as the config has it.
         after: Where it is.
     """
-    for path, changed in _below(cfg, before, after).items():
+    for path, changed in _below(dict(cfg.items()), before, after).items():
         cfg.merge_from_dict({path: changed})
 
 

@@ -138,6 +138,7 @@ def load_study(
     embedded: Mapping[str, Any] | None = None,
     own: Mapping[str, os.PathLike] | None = None,
     data_root: str | os.PathLike | None = None,
+    baseline: Mapping[str, str] | None = None,
 ) -> Study:
     """Read a study file (docs/studies.md).
 
@@ -150,6 +151,7 @@ def load_study(
         own: ``dict(head=..., pretrain=...)``: asks the study's question on the data of these
             configs instead of the embedded data.
         data_root: Where the data lie that the file's ``data_root`` stands for.
+        baseline: Instead of the file's.
 
     Returns:
         The study.
@@ -192,7 +194,7 @@ def load_study(
         for levels in itertools.product(*(factors or {}).values())
     )
     of_study = _seeds(path, shared['seeds'] if seeds is None else seeds)
-    baseline = content.get('baseline') or {}
+    baseline = (content.get('baseline') if baseline is None else baseline) or {}
     for factor, level in baseline.items():
         if level not in (factors or {}).get(factor, ()):
             raise StudyError(

@@ -138,13 +138,13 @@ def compare_methods(
     methods: dict[str, nn.Module | None] = {BASELINE: None}
     for neck in necks:
         name, kind = NECKS[neck]
-        methods[name] = _fitted_neck(kind, datasets[0])
+        methods[name] = fitted_neck(kind, datasets[0])
     methods.update(loaded)
     probes, data = {}, {}
     for name, module in methods.items():
         parts = [read_probe_data(dataset, module, unit) for dataset in datasets]
         probes[name] = probe_over_seeds(parts[0], parts[1], seeds, edges, C, balanced)
-        data = dict(train=_sizes(parts[0]), test=_sizes(parts[1]))
+        data = dict(train=probe_sizes(parts[0]), test=probe_sizes(parts[1]))
     return Comparison(
         probes, paths, C, tuple(seeds), tuple(map(float, edges)), unit, data, balanced
     )
@@ -258,7 +258,13 @@ def _plain(values: np.ndarray) -> list[float | None]:
     return [None if math.isnan(value) else value for value in values.tolist()]
 
 
-def _fitted_neck(kind: str, dataset: TALFeatureDataset) -> nn.Module:
+def fitted_neck(kind: str, dataset: TALFeatureDataset) -> nn.Module:
+    """A neck that needs no training, with the statistics of a dataset where it has some.
+
+    Args:
+        kind: Its registered name, see :data:`NECKS`.
+        dataset: The training videos.
+    """
     neck = MODELS.build(dict(type=kind, in_channels=dataset.feature_store.channels))
     if any(True for _ in neck.buffers()):
         # One batch of all snippets: its statistics are those of the training videos.
@@ -268,7 +274,8 @@ def _fitted_neck(kind: str, dataset: TALFeatureDataset) -> nn.Module:
     return neck
 
 
-def _sizes(data: ProbeData) -> dict[str, int]:
+def probe_sizes(data: ProbeData) -> dict[str, int]:
+    """Numbers of ``videos``, ``snippets`` and ``foreground`` snippets."""
     return dict(
         videos=data.num_videos, snippets=len(data.labels), foreground=int(data.labels.sum())
     )

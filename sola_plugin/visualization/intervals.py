@@ -75,7 +75,7 @@ def plot_lengths(
     figure = Figure(figsize=(FULL_WIDTH, 3.0), layout='constrained')
     axes = figure.subplots()
     low, high = values.min(), values.max()
-    edges = np.geomspace(low * 0.99, high * 1.01, 25)
+    edges = np.geomspace(low * 0.99, high * 1.01, 25).tolist()
     axes.hist(values, edges, color=PALETTE[0], edgecolor='white')
     for index, (name, length) in enumerate(marks.items()):
         axes.axvline(

@@ -24,6 +24,8 @@ from sola_plugin.evaluation.probe.linear_probe import DEFAULT_C, ProbeData, prob
 from sola_plugin.pretraining.probe import build_probe_dataset, read_probe_data
 from sola_plugin.progress import Show
 
+from .advice import Advice
+from .length_rules import Grid
 from .measures import (
     FeatureStatistics,
     Lengths,
@@ -32,7 +34,7 @@ from .measures import (
     measure_similarity,
     standardized,
 )
-from .rules import Advice, Grid, recommend
+from .rules import recommend
 
 #: Videos that are read, evenly over the data set; more would change little and fill the memory.
 MAX_VIDEOS = 200
@@ -96,7 +98,8 @@ def recommend_for(
     statistics, similarity = feature_statistics(videos), measure_similarity(videos)
     tell('probe', 2, 3)
     probe, no_probe = _probe(dataset, data)
-    advice = recommend(statistics, similarity, lengths, _grid(cfg))
+    accuracy = None if probe is None else _near_and_far(probe)
+    advice = recommend(statistics, similarity, lengths, accuracy, _grid(cfg))
     tell('done', 3, 3)
     meta = dataset.get_data_info(0)
     span = _span(meta, len(videos[0]))
@@ -144,6 +147,27 @@ def _probe(dataset: TALFeatureDataset, data: ProbeData) -> tuple[Comparison | No
     return Comparison(probes, {}, DEFAULT_C, tuple(_SEEDS), edges, 'snippets', sizes, True), ''
 
 
+def _near_and_far(probe: Comparison) -> tuple[float, float] | None:
+    """Accuracy within 2 snippets of a boundary and from 4 on; both sides of it weigh the same."""
+    edges, raw = np.array(probe.edges), probe.methods[BASELINE]
+    found = []
+    for low, high in ((0, 2), (4, np.inf)):
+        sides = []
+        for kind, values in raw.by_distance.items():
+            for inside in (
+                (edges[:-1] >= low) & (edges[1:] <= high),
+                (edges[:-1] >= -high) & (edges[1:] <= -low),
+            ):
+                number = raw.counts[kind][inside]
+                if number.sum():
+                    mean = np.nan_to_num(values.mean(axis=0)[inside])
+                    sides.append(float((mean * number).sum() / number.sum()))
+        if not sides:
+            return None
+        found.append(float(np.mean(sides)))
+    return found[0], found[1]
+
+
 def _half(data: ProbeData, odd: int) -> ProbeData:
     chosen = data.videos % 2 == odd
     part = {field.name: getattr(data, field.name)[chosen] for field in dataclasses.fields(data)}
@@ -152,9 +176,9 @@ def _half(data: ProbeData, odd: int) -> ProbeData:
 
 def _grid(cfg: Config) -> Grid | None:
     """Of a head with a map; ``None`` for others, whose longest proposals have no end."""
-    model = cfg.get('model') or {}
-    if model.get('type') not in ('BMN', 'GTAD') or model.get('temporal_dim') is None:
+    model: Mapping[str, Any] = cfg.get('model') or {}
+    if model.get('type') not in ('BMN', 'GTAD') or not model.get('temporal_dim'):
         return None
-    cells = int(model.temporal_dim)
+    cells = int(model['temporal_dim'])
     duration = model.get('max_duration') or cells
     return Grid(None if model.get('windows') else cells, int(duration))

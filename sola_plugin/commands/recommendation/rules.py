@@ -1,14 +1,14 @@
-"""From measures to advice. Every rule is one function, its limits stand above; see docs."""
+"""From measures to advice. Every rule is a function; docs/own_data.md tells them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .advice import NOTABLE, Advice
+from .length_rules import Grid, grid_advice, own_grid_advice, stride_advice
 from .measures import FeatureStatistics, Lengths, Similarity
 
 #: Below this structure there is nothing that the target could match.
@@ -19,47 +19,8 @@ ALL_ALIKE = 0.5
 LARGE_MEAN, LARGE_RATIO = 0.3, 10.0
 #: From this share of noise on three snippets are averaged, if the median segment has so many.
 LARGE_NOISE, MIN_SMOOTHED = 0.3, 4.0
-#: From this share of segments on something is too short or too long.
-NOTABLE = 0.05
-#: A segment of fewer snippets has no inside.
-MIN_SNIPPETS = 2.0
 #: The authors' geometry: K, positions, first position.
 K, POSITIONS, START = 16.0, 8, 4
-#: Most cells of a map, and multiples that sizes are rounded up to.
-MAX_CELLS, ROUND = 256, 16
-
-
-@dataclass(frozen=True)
-class Advice:
-    """One piece of advice.
-
-    Attributes:
-        topic: ``'recipe'``, ``'standardization'``, ``'window'``, ``'K'``, ``'stride'``, ``'grid'``,
-            ``'your grid'``.
-        level: ``'info'``; ``'warning'``: something should be changed.
-        text: What fits.
-        why: The measures that say so.
-        settings: The same for a config.
-    """
-
-    topic: str
-    level: str
-    text: str
-    why: str
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What the head of a config can reach.
-
-    Attributes:
-        cells: Cells that a video is resized to; ``None``: a cell is a snippet.
-        max_duration: Longest proposal, in cells.
-    """
-
-    cells: int | None
-    max_duration: int
 
 
 def half_interval_of(k: float, step: int = 1) -> float:
@@ -77,6 +38,7 @@ def recommend(
     statistics: FeatureStatistics,
     similarity: Similarity,
     lengths: Lengths,
+    accuracy: tuple[float, float] | None = None,
     grid: Grid | None = None,
 ) -> list[Advice]:
     """All rules, the recipe first.
@@ -85,6 +47,7 @@ def recommend(
         statistics: Of the features.
         similarity: Of their snippets.
         lengths: Of segments and videos.
+        accuracy: Of the probe on raw features near boundaries and far from them, fractions.
         grid: Of the config's own head, where it has one.
     """
     std = standardization_advice(statistics)
@@ -92,6 +55,8 @@ def recommend(
     found = [recipe, std]
     if recipe.settings['recipe'] == 'sola':
         found += window_advice(similarity, lengths)
+    if accuracy is not None:
+        found.append(boundary_advice(*accuracy))
     found += [stride_advice(lengths), grid_advice(lengths)]
     return found + ([] if grid is None else [own_grid_advice(lengths, grid)])
 
@@ -186,78 +151,16 @@ def window_advice(similarity: Similarity, lengths: Lengths) -> list[Advice]:
     ]
 
 
-def stride_advice(lengths: Lengths) -> Advice:
-    """Whether snippets are fine enough for the segments."""
-    short = float((lengths.segments < MIN_SNIPPETS).mean())
-    low, median = lengths.quantile(0.05), lengths.quantile(0.5)
-    seen = (
-        f'{short:.0%} of the segments are shorter than {MIN_SNIPPETS:g} snippets; the shortest 5 % '
-        f'end at {low:.1f} snippets, the median is {median:.1f}'
+def boundary_advice(near: float, far: float) -> Advice:
+    """Whether the features get worse at boundaries, where SoLa could make them better."""
+    drops = far - near >= NOTABLE
+    text = (
+        'the features get worse at boundaries: watch them there'
+        if drops
+        else 'the features are no worse at boundaries than elsewhere'
     )
-    if short >= NOTABLE:
-        factor = max(MIN_SNIPPETS / max(low, 1e-3), 1.0)
-        return Advice(
-            'stride',
-            'warning',
-            f'the feature stride is too coarse: extract at 1/{math.ceil(factor)} of it or finer',
-            seen,
-            dict(stride_factor=1 / math.ceil(factor)),
-        )
-    return Advice('stride', 'info', 'the feature stride is fine enough', seen, {})
-
-
-def grid_advice(lengths: Lengths) -> Advice:
-    """Cells and longest proposal of BMN and G-TAD, levels of ActionFormer."""
-    share = lengths.segments / lengths.videos
-    low, high = float(np.quantile(share, 0.05)), float(share.max())
-    cells = _round_up(MIN_SNIPPETS / low)
-    long = lengths.quantile(0.95)
-    levels = int(np.clip(2 + math.floor(math.log2(max(long / 8, 1))), 3, 7))
-    if cells <= MAX_CELLS:
-        duration = min(_round_up(high * cells), cells)
-        settings: dict[str, Any] = dict(temporal_dim=cells, max_duration=duration)
-        text = f'videos resized to {cells} cells, proposals of at most {duration}'
-        why = f'95 % of the segments last {low:.1%} of their video or more, the longest {high:.0%}'
-    else:
-        duration = min(_round_up(long), MAX_CELLS // 2)
-        settings = dict(
-            temporal_dim=2 * duration, max_duration=duration, windows=dict(stride=duration)
-        )
-        text = (
-            f'windows of {2 * duration} snippets at native stride, proposals of at most {duration}'
-        )
-        why = (
-            f'the shortest segments last {low:.2%} of their video, which would need {cells} cells; '
-            f'95 % of the segments have {long:.0f} snippets or fewer'
-        )
-    return Advice(
-        'grid',
-        'info',
-        f'BMN and G-TAD: {text}. ActionFormer: {levels} levels',
-        f'{why}; the last level is for what is longer than {8 * 2 ** (levels - 2)} snippets',
-        dict(settings, num_levels=levels),
+    why = (
+        f'a linear probe is right for {near:.0%} of the snippets within 2 of a boundary, and for '
+        f'{far:.0%} of those 4 and more away'
     )
-
-
-def own_grid_advice(lengths: Lengths, grid: Grid) -> Advice:
-    """Whether the config's own grid reaches the segments."""
-    cell = 1.0 if grid.cells is None else lengths.videos / grid.cells
-    in_cells = lengths.segments / cell
-    long, short = float((in_cells > grid.max_duration).mean()), float((in_cells < 1).mean())
-    beyond = [
-        f'{long:.0%} of the segments are longer than its max_duration of {grid.max_duration} cells',
-        f'{short:.0%} are shorter than a cell',
-    ]
-    bad = max(long, short) >= NOTABLE
-    text = 'its grid misses segments: take the one above' if bad else 'its grid reaches them'
-    return Advice(
-        'your grid',
-        'warning' if bad else 'info',
-        text,
-        '; '.join(beyond),
-        dict(long=long, short=short),
-    )
-
-
-def _round_up(value: float) -> int:
-    return max(math.ceil(value / ROUND), 1) * ROUND
+    return Advice('boundaries', 'info', text, why, dict(near=near, far=far))

@@ -27,7 +27,7 @@ from sola_plugin.visualization import (
 from .recommendation import Recommendation
 
 _WIDTH = 110
-#: Snippets of the matrix that is drawn, and the interval up to which accuracy is told in words.
+#: Snippets of the matrix that is drawn.
 _MAX_TSM = 200
 _PROBE = (
     'A linear classifier tells action from background; both weigh the same in its fit. It is '

@@ -120,7 +120,7 @@ def test_each_set_of_real_video_has_its_configs(data):
 
 
 def test_the_recipe_of_the_page_makes_a_set_that_the_configs_read(tmp_path):
-    """docs/datasets.md on .mat files of the shape that the page names, videos of several lengths."""
+    """docs/datasets.md on .mat files of the shape that the page names."""
     page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
     code = next(b.split('```')[0] for b in page.split('```python\n')[1:] if 'def convert' in b)
     names: dict = {}
@@ -253,11 +253,8 @@ def test_pretraining_is_the_authors():
 def test_the_config_of_the_page_on_data_sets(tmp_path):
     """A head on other features, as docs/datasets.md writes it."""
     page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
-    code = (
-        page.split('```python\n')[1]
-        .split('```')[0]
-        .replace("'../_base_", f"'{ROOT}/configs/_base_")
-    )
+    code = next(b.split('```')[0] for b in page.split('```python\n')[1:] if b[:6] == '_base_')
+    code = code.replace("'../_base_", f"'{ROOT}/configs/_base_")
     (tmp_path / 'config.py').write_text(code)
     cfg = load(tmp_path / 'config.py')
     assert MODELS.build(cfg.model).feat_dim == cfg.train_dataloader.dataset.feat_dim == 2048

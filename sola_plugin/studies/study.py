@@ -202,14 +202,19 @@ def load_study(
                 f'{ {name: list(levels) for name, levels in (factors or {}).items()} }'
             )
     study = Study(path, content.get('title', path.stem), cells, of_study, baseline)
-    for cell in cells if baseline else ():
+    if baseline:
+        _check_pairs(study)
+    return study
+
+
+def _check_pairs(study: Study) -> None:
+    for cell in study.cells:
         here, there = ((list(c.folds), c.seeds) for c in (cell, study.baseline_of(cell)))
         if here != there:
             raise StudyError(
-                f'{path}: {cell.name} has folds and seeds {here}, its baseline {there}: '
+                f'{study.path}: {cell.name} has folds and seeds {here}, its baseline {there}: '
                 'differences are taken fold by fold and seed by seed, so they must be the same'
             )
-    return study
 
 
 def _cell(

@@ -44,6 +44,7 @@ def plot_similarity_by_interval(
         )
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set_xscale('log')
+    axes.xaxis.set_major_formatter('{x:g}')
     axes.set_xlabel('interval, snippets')
     axes.set_ylabel('mean cosine')
     axes.grid(axis='y')
@@ -86,6 +87,7 @@ def plot_lengths(
             label=plain(name),
         )
     axes.set_xscale('log')
+    axes.xaxis.set_major_formatter('{x:g}')
     axes.set_xlabel(xlabel)
     axes.set_ylabel('segments')
     if marks:

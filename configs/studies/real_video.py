@@ -6,8 +6,8 @@ title = 'Real video'
 factors = dict(
     experiment={
         f'{name}, {head}': dict(
-            head=f'../localization/{config}_{of_set["configs"]}.py',
-            pretrain=f'../pretrain/sola_{of_set["configs"]}.py',
+            head=config,
+            pretrain=of_set['pretrain'],
             seeds=of_set['seeds'],
             folds={
                 fold: dict(
@@ -21,7 +21,7 @@ factors = dict(
             },
         )
         for name, of_set in _base_._sets.items()
-        for head, config in _base_._heads.items()
+        for head, config in of_set['heads'].items()
     },
     method=_base_._methods,
 )

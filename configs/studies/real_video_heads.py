@@ -6,11 +6,11 @@ title = 'Real video: settings of the heads, on validation videos'
 factors = dict(
     experiment={
         f'{name}, {head}': dict(
-            head=f'../localization/{config}_{of_set["configs"]}.py',
+            head=config,
             folds=_base_._inner_folds[name],
         )
         for name, of_set in _base_._sets.items()
-        for head, config in _base_._heads.items()
+        for head, config in of_set['heads'].items()
     },
     setting={name: dict(head_options=changes) for name, changes in _base_._candidates.items()},
 )

@@ -5,13 +5,44 @@ data_root = 'data/real'
 head = None
 pretrain = None
 
-_heads = {'BMN': 'bmn', 'G-TAD': 'gtad', 'ActionFormer': 'actionformer'}
 # Name → its configs, and seeds for each fold, so that every set has at least five pairs.
 _sets = {
-    '50 Salads': dict(configs='salads', seeds=1),
-    'GTEA': dict(configs='gtea', seeds=2),
-    'UR Fall': dict(configs='urfd', seeds=3),
-    'UTKinect': dict(configs='utkinect', seeds=1),
+    '50 Salads': dict(
+        heads={
+            'BMN': '../localization/bmn_salads.py',
+            'G-TAD': '../localization/gtad_salads.py',
+            'ActionFormer': '../localization/actionformer_salads.py',
+        },
+        pretrain='../pretrain/sola_salads.py',
+        seeds=1,
+    ),
+    'GTEA': dict(
+        heads={
+            'BMN': '../localization/bmn_gtea.py',
+            'G-TAD': '../localization/gtad_gtea.py',
+            'ActionFormer': '../localization/actionformer_gtea.py',
+        },
+        pretrain='../pretrain/sola_gtea.py',
+        seeds=2,
+    ),
+    'UR Fall': dict(
+        heads={
+            'BMN': '../localization/bmn_urfd.py',
+            'G-TAD': '../localization/gtad_urfd.py',
+            'ActionFormer': '../localization/actionformer_urfd.py',
+        },
+        pretrain='../pretrain/sola_urfd.py',
+        seeds=3,
+    ),
+    'UTKinect': dict(
+        heads={
+            'BMN': '../localization/bmn_utkinect.py',
+            'G-TAD': '../localization/gtad_utkinect.py',
+            'ActionFormer': '../localization/actionformer_utkinect.py',
+        },
+        pretrain='../pretrain/sola_utkinect.py',
+        seeds=1,
+    ),
 }
 
 # Test videos of each fold, as shell patterns of their ids: those of one official split, or of two

@@ -61,6 +61,19 @@ def reference_folder() -> Path | None:
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
+def real_set(name: str) -> Path:
+    """Folder of features of real videos, which are not part of this project; skips without it."""
+    named = os.environ.get('SOLA_REAL')
+    folders = [Path(named)] if named else [f / 'shared/real' for f in (ROOT, *ROOT.parents)]
+    found = next((folder / name for folder in folders if (folder / name).is_dir()), None)
+    if found is None:
+        pytest.skip(
+            f'{name}, features of real videos, is not part of this project and not in shared/real '
+            'beside or above the checkout; the environment variable SOLA_REAL names its folder'
+        )
+    return found
+
+
 def reference_file(name: str) -> Path:
     """A public file; skips the test where it is missing."""
     folder = reference_folder()

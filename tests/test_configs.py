@@ -12,6 +12,7 @@ from mmaction.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from scipy.io import savemat
 
 from sola_plugin.commands.cli import read_config
 from sola_plugin.necks import SoLa, save_sola
@@ -103,6 +104,45 @@ def test_with_and_without_sola_differ_in_the_neck_only(path):
 def test_each_head_has_its_configs(head, data):
     names = {path.stem for path in CONFIGS}
     assert {f'{head}_{data}', f'{head}_{data}_sola'} <= names
+
+
+@pytest.mark.parametrize('data', ['salads', 'gtea', 'urfd', 'utkinect'])
+def test_each_set_of_real_video_has_its_configs(data):
+    """With as many channels for the neck as for the heads, and windows of the training videos."""
+    pretrain = load(ROOT / f'configs/pretrain/sola_{data}.py')
+    for head in ('bmn', 'gtad', 'actionformer'):
+        cfg = load(ROOT / f'configs/localization/{head}_{data}.py')
+        dataset = cfg.train_dataloader.dataset
+        assert cfg.model.feat_dim == dataset.feat_dim == pretrain.model.neck.in_channels
+        assert dataset.classes == sorted(dataset.classes)  # as they are numbered without it
+        windows = pretrain.train_dataloader.dataset
+        assert windows.window == pretrain.model.window
+        assert {**dataset, 'filter_empty': False} == windows.features
+
+
+def test_the_recipe_of_the_page_makes_a_set_that_the_configs_read(tmp_path):
+    """docs/datasets.md on .mat files of the shape that the page names."""
+    page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
+    code = next(b.split('```')[0] for b in page.split('```python\n')[1:] if 'def convert' in b)
+    names: dict = {}
+    exec(code, names)
+    cfg = load(ROOT / 'configs/_base_/datasets/salads.py')
+    rng = np.random.default_rng(0)
+    for split in (1, 5):
+        scores, labels = (np.empty((1, 2), dtype=object) for _ in range(2))
+        for video, length in enumerate((30, 40)):
+            scores[0, video] = rng.normal(size=(length, 18))
+            labels[0, video] = np.repeat([0, 17, 3, 0], (4, 10, 6, length - 20))[None]
+        savemat(tmp_path / f'Split_{split}.mat', dict(S=scores, Y=labels))
+    names['convert'](tmp_path, tmp_path / '50salads_svm', 'salad', 1.0, list(cfg.classes))
+    dataset = dict(cfg.test_dataloader.dataset, data_root=str(tmp_path / '50salads_svm'))
+    test = DATASETS.build(dataset)
+    assert [test.get_data_info(i)['video_name'] for i in range(2)] == ['salad_5_00', 'salad_5_01']
+    assert test[1]['inputs'].shape == (18, 40)
+    assert test[0]['data_samples'].metainfo['annotations'] == [
+        dict(segment=[4.0, 14.0], label='serve_salad_onto_plate'),
+        dict(segment=[14.0, 20.0], label='add_pepper'),
+    ]
 
 
 def test_base_files_are_used():
@@ -214,11 +254,8 @@ def test_pretraining_is_the_authors():
 def test_the_config_of_the_page_on_data_sets(tmp_path):
     """A head on other features, as docs/datasets.md writes it."""
     page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
-    code = (
-        page.split('```python\n')[1]
-        .split('```')[0]
-        .replace("'../_base_", f"'{ROOT}/configs/_base_")
-    )
+    code = next(b.split('```')[0] for b in page.split('```python\n')[1:] if b[:6] == '_base_')
+    code = code.replace("'../_base_", f"'{ROOT}/configs/_base_")
     (tmp_path / 'config.py').write_text(code)
     cfg = load(tmp_path / 'config.py')
     assert MODELS.build(cfg.model).feat_dim == cfg.train_dataloader.dataset.feat_dim == 2048

@@ -164,7 +164,7 @@ class TestConfigs:
         code, _, errors = sola('configs', name, '--copy', tmp_path / 'mine')
         assert code == 1 and 'already there: copy into another folder' in errors
 
-    @pytest.mark.parametrize('name', ['demo', 'pretexts', 'transfer'])
+    @pytest.mark.parametrize('name', ['demo', 'pretexts', 'transfer', 'real_video'])
     def test_a_study_is_copied_with_the_configs_that_it_names(self, sola, tmp_path, name):
         first = sola('configs', name, '--copy', tmp_path)[1].split()[0]
         study = load_study(first)

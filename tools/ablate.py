@@ -56,12 +56,39 @@ def parse_args() -> argparse.Namespace:
         'validation=True cuts all streams from the training part',
     )
     parser.add_argument(
+        '--data-root',
+        type=Path,
+        metavar='DIR',
+        help='where the sets lie that the study calls data_root, e.g. those of real video',
+    )
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        default=[],
+        metavar='FACTOR=LEVEL',
+        help='a part of the study: the levels that match a shell pattern, e.g. "method=raw*"',
+    )
+    parser.add_argument(
+        '--folds', action=ListAction, default=[], metavar='FOLD', help='instead of all folds'
+    )
+    parser.add_argument(
         '--own',
         type=config_path,
         nargs=2,
         metavar=('HEAD', 'PRETRAIN'),
         help='your localizer config and your config of label-free training, with your data, '
         "in place of the study's",
+    )
+    parser.add_argument(
+        '--baseline',
+        metavar='FACTOR=LEVEL',
+        help='take differences to this level; what is done is not done again',
+    )
+    parser.add_argument(
+        '--choose',
+        type=Path,
+        metavar='FILE.py',
+        help='write the best level of each group and fold as a config (docs/studies.md)',
     )
     parser.add_argument(
         '--document',
@@ -72,6 +99,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error('--jobs expects at least 1')
+    for option, values in (('--only', args.only), ('--baseline', [args.baseline or '='])):
+        if any('=' not in value for value in values):
+            parser.error(f'{option} expects FACTOR=LEVEL, got {" ".join(values)}')
     return args
 
 
@@ -79,6 +109,7 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     from sola_plugin.progress import show_progress
+    from sola_plugin.studies.choice import best_levels, write_choices
     from sola_plugin.studies.output import update_document, write_study
     from sola_plugin.studies.runner import run_study
     from sola_plugin.studies.study import StudyError, load_study
@@ -86,21 +117,24 @@ def main() -> None:
 
     try:
         own = dict(zip(('head', 'pretrain'), args.own or ()))
-        study = load_study(args.study, args.seeds, args.embedded, own)
+        baseline = dict([args.baseline.split('=', 1)]) if args.baseline else None
+        study = load_study(args.study, args.seeds, args.embedded, own, args.data_root, baseline)
+        study = study.only([part.split('=', 1) for part in args.only], args.folds)
     except (StudyError, FileNotFoundError) as error:
         sys.exit(f'error: {printable(error)}')
     work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem
-    name = f'{len(study.cells)} cells x {len(study.seeds)} seeds'
+    name = f'{len(study.cells)} cells, {study.num_runs} runs'
     with show_progress(name, transient=False) as show:
         outcomes = run_study(study, work_dir, args.jobs, show)
-    block = ' '.join(
-        [study.path.stem, *(f'{key}={value}' for key, value in (args.embedded or {}).items())]
-    )
+    options = {**(args.embedded or {}), **(baseline or {})}
+    block = ' '.join([study.path.stem, *(f'{key}={value}' for key, value in options.items())])
     try:
         written = write_study(study, outcomes, work_dir, command_line())
         for group, table in written.tables.items():
             print(f'\n{printable(group)}\n' * bool(group) + to_text(table))
         print(f'{work_dir}: {", ".join(written.files)}')
+        if args.choose:
+            write_choices(args.choose, best_levels(study, outcomes), command_line())
         if args.document:
             update_document(args.document, block, written.markdown)
     except (ValueError, OSError) as error:

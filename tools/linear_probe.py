@@ -57,19 +57,10 @@ def parse_args() -> argparse.Namespace:
         metavar='NECK',
         help='necks without training',
     )
-    add(
-        '--seeds',
-        type=int,
-        default=5,
-        metavar='N',
-        help='number of bootstrap samples of the training videos (default 5)',
-    )
-    add(
-        '--C',
-        type=float,
-        default=DEFAULT_C,
-        help='inverse of the regularisation (default %(default)g)',
-    )
+    samples = 'number of bootstrap samples of the training videos (default 5)'
+    add('--seeds', type=int, default=5, metavar='N', help=samples)
+    add('--C', type=float, default=DEFAULT_C, help='inverse of the regularisation (%(default)g)')
+    add('--balanced', action='store_true', help='action and background weigh the same in the fit')
     add(
         '--edges',
         action=ListAction,
@@ -117,7 +108,15 @@ def run(args: argparse.Namespace) -> None:
         )
     )
     comparison = compare_methods(
-        train, test, args.sola, args.neck, range(args.seeds), args.edges, args.unit, args.C
+        train,
+        test,
+        args.sola,
+        args.neck,
+        range(args.seeds),
+        args.edges,
+        args.unit,
+        args.C,
+        args.balanced,
     )
     for part, sizes in comparison.data.items():
         print(

@@ -195,17 +195,33 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
         cfg.merge_from_dict({key: value})
 
 
+def move_data(cfg: Config, before: str, after: str) -> None:
+    """Replace a folder of data, and whatever lies below it, wherever a config names it.
+
+    Args:
+        cfg: Changed in place.
+        before: The folder, as the config has it.
+        after: Where it is.
+    """
+    for path, changed in _below(dict(cfg.items()), before, after).items():
+        cfg.merge_from_dict({path: changed})
+
+
+def _below(content: Any, before: str, after: str) -> dict[str, str]:
+    """What lies in a folder, such as features and annotations: where it is said → new path."""
+    folder = before.rstrip('/')
+    return {
+        path: os.path.join(after, part.removeprefix(folder).lstrip('/'))
+        for path, part in _walk(content)
+        if isinstance(part, str) and (part == folder or part.startswith(folder + '/'))
+    }
+
+
 def _set_everywhere(cfg: Config, name: str, value: Any) -> None:
     before = cfg[name]
     content = {key: part for key, part in cfg.items() if key != name}
     if name == 'data_root' and isinstance(before, str) and before.strip('/'):
-        # Also what lies below it: a folder of features, an annotation file.
-        changes = {
-            path: os.path.join(str(value), part.removeprefix(before).lstrip('/'))
-            for path, part in _walk(content)
-            if isinstance(part, str)
-            and (part == before or part.startswith(before.rstrip('/') + '/'))
-        }
+        changes: dict[str, Any] = _below(content, before, str(value))
     else:
         paths = (path for path, part in _walk(content) if part == before)
         changes = {path: value for path in paths if _last(path) == name}

@@ -42,6 +42,8 @@ class TALFeatureDataset(BaseDataset):
             packed folder, or a list of them that are fused; see
             :func:`~sola_plugin.datasets.features.open.open_features`.
         subset: Subset or subsets of the annotation file, such as ``'training'``; ``None``: all.
+        videos: Shell pattern or patterns of the ids of the videos that are read, such as the folds
+            of a cross validation: ``'salad_1_*'``, or all but these: ``'!salad_1_*'``.
         exclude: Ids of videos that are left out, such as blocked ones, or a file of them, one a
             line or a JSON list.
         classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
@@ -92,6 +94,7 @@ class TALFeatureDataset(BaseDataset):
         data_root: str = '',
         data_prefix: dict | None = None,
         subset: str | Sequence[str] | None = None,
+        videos: str | Sequence[str] | None = None,
         exclude: str | Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         suffix: str | None = None,
@@ -117,6 +120,7 @@ class TALFeatureDataset(BaseDataset):
         if 'features' not in data_prefix:
             raise ValueError(f'data_prefix is {data_prefix}, expected dict(features=FOLDER)')
         self.subsets = (subset,) if isinstance(subset, str) else subset
+        self.patterns = (videos,) if isinstance(videos, str) else videos
         self.feature_stride, self.feature_offset = settle_time(
             rooted(data_prefix['features'], data_root or ''), feature_stride, feature_offset
         )
@@ -209,7 +213,7 @@ class TALFeatureDataset(BaseDataset):
         classes = self._set_classes(videos)
         try:
             chosen = videos_with_features(
-                choose_subset(videos, self.subsets),
+                choose_subset(videos, self.subsets, self.patterns),
                 self._store,
                 self.missing == 'skip',
                 self.ann_file,

@@ -114,11 +114,17 @@ def write_study_report(path: Path, study: Study, outcomes: Sequence[Outcome], co
         path,
         study.title,
         [section for section in sections if _has_content(section)],
-        lead=f'{len(study.cells)} experiments, seeds {", ".join(map(str, study.seeds))}; '
+        lead=f'{len(study.cells)} experiments{_repeats(study)}; '
         f'measured at commit {code_versions(outcomes)}.',
         about_data=_ABOUT if study.cells[0].embedded is not None else (),
         command=command,
     )
+
+
+def _repeats(study: Study) -> str:
+    folds = max(len(cell.folds) for cell in study.cells)
+    seeds = sorted({seed for cell in study.cells for seed in cell.seeds})
+    return f', up to {folds} folds' * bool(folds) + f', seeds {", ".join(map(str, seeds))}'
 
 
 def _has_content(section: Section) -> bool:

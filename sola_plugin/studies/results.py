@@ -19,18 +19,21 @@ _COLUMNS = (
     Column('mAP@0.5', 'mAP@0.5', scale=100),
     Column('AR@10', 'AR@10', scale=100),
     Column('probe', 'probe', scale=100),
+    Column('probe_balanced', 'probe, balanced', scale=100),
     Column('pretrain_seconds', 'pretrain, s', digits=0),
     Column('train_seconds', 'train, s', digits=0),
 )
+#: What a value of a study with folds is of, for the notes of tables.
+_FOLDED = ('fold and seed', 'pairs of fold and seed')
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One cell of which every seed succeeded.
+    """One cell of which every seed (of every fold) succeeded.
 
     Attributes:
         cell: The experiment.
-        outcomes: One for each seed.
+        outcomes: One for each fold and seed.
     """
 
     cell: Condition
@@ -38,9 +41,11 @@ class Row:
 
     @property
     def figures(self) -> dict[str, list[float]]:
-        """Name of the figure → one value for each seed."""
+        """Name of the figure → one value for each fold and seed."""
         own = [outcome.figures or {} for outcome in self.outcomes]
-        return {key: [figures[key] for figures in own] for key in own[0]}
+        # Of stages that an earlier version did, some figures may be missing.
+        keys = [key for key in own[0] if all(key in figures for figures in own)]
+        return {key: [figures[key] for figures in own] for key in keys}
 
 
 def study_groups(study: Study, outcomes: Sequence[Outcome]) -> dict[str, dict[str, Row]]:
@@ -111,6 +116,7 @@ def _table(rows: Mapping[str, Row], title: str, baseline: str) -> Table:
         row_title=title,
         baseline=known,
         with_interval=True,
+        unit=_FOLDED if any(row.cell.fold for row in rows.values()) else ('seed', 'seeds'),
     )
 
 
@@ -122,7 +128,7 @@ def failures(study: Study, outcomes: Sequence[Outcome]) -> list[str]:
         outcomes: Of :func:`~.runner.run_study`.
     """
     return [
-        f'{outcome.cell.name or study.title}, seed {outcome.seed}: {outcome.error}'
+        f'{outcome.cell.name or study.title}, {outcome.where}: {outcome.error}'
         for outcome in outcomes
         if outcome.figures is None
     ]
@@ -166,10 +172,11 @@ def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
     """
     keys = list(dict.fromkeys(key for outcome in outcomes for key in outcome.figures or ()))
     factors = list(outcomes[0].cell.levels) if outcomes else []
+    folded = any(outcome.cell.fold for outcome in outcomes)
     with atomic_write(path) as file:
         writer = csv.writer(file)
-        writer.writerow([*factors, 'seed', *keys, 'error'])
+        writer.writerow([*factors, *['fold'] * folded, 'seed', *keys, 'error'])
         for outcome in outcomes:
             values = [(outcome.figures or {}).get(key, '') for key in keys]
-            row = [*outcome.cell.levels.values(), outcome.seed, *values, outcome.error]
-            writer.writerow(map(to_cell, row))
+            which = [*outcome.cell.levels.values(), *[outcome.cell.fold] * folded, outcome.seed]
+            writer.writerow(map(to_cell, [*which, *values, outcome.error]))

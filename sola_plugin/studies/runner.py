@@ -25,7 +25,7 @@ class Outcome:
     """One cell with one seed after it was run.
 
     Attributes:
-        cell, seed: Which.
+        cell, seed: Which; ``cell.fold`` is its fold.
         stages: Its stages; the last one is the head.
         figures: What the head's stage gave, and ``pretrain_seconds`` where there was one; ``None``:
             it failed.
@@ -39,6 +39,11 @@ class Outcome:
     figures: dict[str, float] | None
     error: str = ''
     code: frozenset[str] = frozenset()
+
+    @property
+    def where(self) -> str:
+        """Fold, if it has one, and seed."""
+        return f'fold {self.cell.fold}, ' * bool(self.cell.fold) + f'seed {self.seed}'
 
 
 def run_study(
@@ -61,13 +66,14 @@ def run_study(
             cannot be done.
 
     Returns:
-        Every cell with every seed, in the order of the study.
+        Every cell with every fold and seed, in the order of the study.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     plan = [
-        (cell, seed, cell_stages(cell, seed, work_dir))
+        (run, seed, cell_stages(run, seed, work_dir))
         for cell in study.cells
-        for seed in study.seeds
+        for run in cell.runs()
+        for seed in cell.seeds
     ]
     errors: dict[Path, str] = {}
     left = {stage.folder for _, _, stages in plan for stage in stages}

@@ -17,6 +17,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from sola_plugin import __version__
+from sola_plugin.commands.cli import move_data
 from sola_plugin.commands.probing.methods import probe_localizer
 from sola_plugin.commands.testing import test_localizer
 from sola_plugin.commands.training import train_localizer
@@ -122,15 +123,15 @@ def cell_stages(cell: Condition, seed: int, work_dir: Path) -> list[Stage]:
     """The stages of one cell and seed, each after those that it needs; the last one is the head.
 
     Args:
-        cell: The experiment.
+        cell: The experiment, on one fold if it has some: one of :meth:`~.study.Condition.runs`.
         seed: Of data, label-free training and head.
         work_dir: Folder of the study.
 
     Returns:
-        One to three stages. The head's result holds :data:`FIGURES`, ``probe`` (fractions),
-        ``train_seconds`` and ``test_seconds``.
+        One to three stages. The head's result holds :data:`FIGURES`, ``probe``, ``probe_balanced``
+        and ``probe_AP`` (fractions), ``train_seconds`` and ``test_seconds``.
     """
-    head = _config(cell.head, cell.head_options)
+    head = _config(cell.head, cell.head_options, cell.data_root)
     stages: list[Stage] = []
     data = None
     if cell.embedded is not None:
@@ -139,7 +140,7 @@ def cell_stages(cell: Condition, seed: int, work_dir: Path) -> list[Stage]:
     neck = head.model.get('neck') or ConfigDict()
     if cell.pretrain is not None and neck.get('type') == 'SoLa':
         # Of one size with and without label-free training: the second is the control of the first.
-        neck.update(_config(cell.pretrain, cell.pretrain_options).model.neck)
+        neck.update(_config(cell.pretrain, cell.pretrain_options, cell.data_root).model.neck)
     pretrained = (
         cell.pretrain is not None and (neck.get('init_cfg') or {}).get('type') == 'Pretrained'
     )
@@ -178,7 +179,7 @@ def _data_stage(options: Mapping[str, Any], seed: int, work_dir: Path) -> Stage:
 def _pretrain_stage(
     cell: Condition, seed: int, work_dir: Path, data: Path | None, needs: list[str]
 ) -> Stage:
-    cfg = _config(cell.pretrain, cell.pretrain_options)
+    cfg = _config(cell.pretrain, cell.pretrain_options, cell.data_root)
     features = cfg.train_dataloader.dataset.features
     no_unlabelled = (
         cell.embedded is not None and cell.embedded.get('labelled') == WatchSettings.num_train
@@ -214,14 +215,20 @@ def _run_head(cfg: Config, folder: Path, seed: int) -> dict:
     return dict(
         figures,
         probe=probed['accuracy'],
+        probe_balanced=probed['balanced_accuracy'],
+        probe_AP=probed['average_precision'],
         train_seconds=trained['seconds'],
         test_seconds=tested['seconds'],
     )
 
 
-def _config(path: Path | None, options: Mapping[str, Any]) -> Config:
+def _config(
+    path: Path | None, options: Mapping[str, Any], data_root: tuple[str, str] | None
+) -> Config:
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(copy.deepcopy(dict(options)))  # it writes into what it is given
+    if data_root is not None:
+        move_data(cfg, *data_root)
     return cfg
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class StudyError(ValueError):
 
 @dataclass(frozen=True)
 class Condition:
-    """One experiment of a study; it is run once for every seed.
+    """One experiment of a study; it is run once for every seed, and of every fold if it has some.
 
     Attributes:
         levels: Factor → name of its level.
@@ -31,6 +32,11 @@ class Condition:
         embedded: Options of :func:`~sola_plugin.datasets.watch.data.prepare_watch`; ``None``: the
             configs' own data.
         head_options, pretrain_options: Changes of the two configs, by dotted name.
+        data_root: What paths of data in the configs begin with, and what stands in its place;
+            ``None``: they stay as they are.
+        folds: Name of a fold → its changes, any of the options; empty: there is one set of data.
+        seeds: It is run with each of them, on every fold.
+        fold: The fold that it is; empty: it has none, or is the experiment with all of them.
     """
 
     levels: Mapping[str, str]
@@ -39,6 +45,26 @@ class Condition:
     embedded: Mapping[str, Any] | None = None
     head_options: Mapping[str, Any] = field(default_factory=dict)
     pretrain_options: Mapping[str, Any] = field(default_factory=dict)
+    data_root: tuple[str, str] | None = None
+    folds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    fold: str = ''
+
+    def runs(self) -> list[Condition]:
+        """The experiment on each of its folds; itself if there are none."""
+        return [
+            replace(
+                self,
+                folds={},
+                fold=name,
+                **_merged(self, changes),
+            )
+            for name, changes in self.folds.items()
+        ] or [self]
+
+    def with_folds(self, names: Collection[str]) -> Condition:
+        """The experiment with some of its folds only."""
+        return replace(self, folds={name: self.folds[name] for name in self.folds if name in names})
 
     @property
     def name(self) -> str:
@@ -54,7 +80,7 @@ class Study:
         path: The file.
         title: One line.
         cells: The grid; the last factor changes fastest.
-        seeds: Seeds of data, label-free training and head.
+        seeds: Seeds of data, label-free training and head, of cells that have none of their own.
         baseline: Factor → level that differences are taken to. Factors that are not named keep
             their level: with ``dict(neck='raw')`` every head is compared with its own raw features.
     """
@@ -64,6 +90,41 @@ class Study:
     cells: tuple[Condition, ...]
     seeds: tuple[int, ...]
     baseline: Mapping[str, str]
+
+    @property
+    def num_runs(self) -> int:
+        """Heads that are trained, if no two cells share one: cells by folds by seeds."""
+        return sum(len(cell.runs()) * len(cell.seeds) for cell in self.cells)
+
+    def only(self, levels: Iterable[Sequence[str]], folds: Sequence[str] = ()) -> Study:
+        """A part of the study, to run it piece by piece.
+
+        Args:
+            levels: Pairs of a factor and a shell pattern of the levels that are kept; of a factor
+                that is not named, all are.
+            folds: Names of the folds that are kept; none: all.
+
+        Raises:
+            StudyError: A factor or fold is not known, or a pattern matches no level.
+        """
+        kept: dict[str, set[str]] = {}
+        for factor, pattern in levels:
+            known = {name: _levels(self.cells, name) for name in self.cells[0].levels}
+            matches = fnmatch.filter(known.get(factor, ()), pattern)
+            if not matches:
+                raise StudyError(f'{self.path}: {factor}={pattern!r} is none of {known}')
+            kept.setdefault(factor, set()).update(matches)
+        cells = [
+            cell
+            for cell in self.cells
+            if all(cell.levels[factor] in names for factor, names in kept.items())
+        ]
+        if folds:
+            known_folds = list(dict.fromkeys(name for cell in cells for name in cell.folds))
+            if unknown := [fold for fold in folds if fold not in known_folds]:
+                raise StudyError(f'{self.path}: fold {unknown[0]!r} is none of {known_folds}')
+            cells = [cell.with_folds(folds) for cell in cells if set(folds) & set(cell.folds)]
+        return replace(self, cells=tuple(cells))
 
     def baseline_of(self, cell: Condition) -> Condition:
         """The cell that ``cell`` is compared with; itself if it is the baseline."""
@@ -76,6 +137,8 @@ def load_study(
     seeds: int | Sequence[int] | None = None,
     embedded: Mapping[str, Any] | None = None,
     own: Mapping[str, os.PathLike] | None = None,
+    data_root: str | os.PathLike | None = None,
+    baseline: Mapping[str, str] | None = None,
 ) -> Study:
     """Read a study file (docs/studies.md).
 
@@ -83,10 +146,12 @@ def load_study(
         path: mmengine config with ``head``, ``factors`` and, where wanted, ``pretrain``,
             ``embedded``, ``head_options``, ``pretrain_options``, ``baseline``, ``seeds``,
             ``title``. Paths are relative to the file.
-        seeds: Overrides the file's number of seeds, or list of them.
+        seeds: Overrides every number of seeds of the file, or list of them.
         embedded: Overrides options of the embedded data.
         own: ``dict(head=..., pretrain=...)``: asks the study's question on the data of these
             configs instead of the embedded data.
+        data_root: Where the data lie that the file's ``data_root`` stands for.
+        baseline: Instead of the file's.
 
     Returns:
         The study.
@@ -99,9 +164,14 @@ def load_study(
     path = Path(path)
     content = Config.fromfile(path).to_dict()
     if own:
-        content.update({key: Path(value).absolute() for key, value in own.items()}, embedded=None)
+        content.update(
+            {key: Path(value).absolute() for key, value in own.items()},
+            embedded=None,
+            data_root=None,
+            folds={},
+        )
         _refuse_levels_of_their_own(path, content.get('factors') or {})
-    known = {*_CONFIGS, *_OPTIONS, 'factors', 'baseline', 'seeds', 'title'}
+    known = {*_CONFIGS, *_OPTIONS, 'factors', 'baseline', 'seeds', 'title', 'data_root', 'folds'}
     _refuse_unknown(path, '', content, known)
     factors = content.get('factors')
     if not factors and 'head' not in content:
@@ -110,23 +180,41 @@ def load_study(
         raise StudyError(
             f'{path}: options of the embedded data were given, but it uses its own data'
         )
-    shared = {key: content[key] for key in (*_CONFIGS, *_OPTIONS) if key in content}
+    shared = {key: content[key] for key in (*_CONFIGS, *_OPTIONS, 'folds') if key in content}
+    if data_root is not None:
+        if not content.get('data_root'):
+            raise StudyError(
+                f'{path}: has no data_root that {data_root} could stand for; of own data the '
+                'configs say where they lie'
+            )
+        shared['data_root'] = (content['data_root'], os.fspath(data_root))
+    shared['seeds'] = content.get('seeds', 5)
     cells = tuple(
-        _cell(path, shared, factors or {}, levels, embedded or {})
+        _cell(path, shared, factors or {}, levels, embedded or {}, seeds)
         for levels in itertools.product(*(factors or {}).values())
     )
-    seeds = content.get('seeds', 5) if seeds is None else seeds
-    seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise StudyError(f'{path}: expected at least one seed and none twice, got {seeds}')
-    baseline = content.get('baseline') or {}
+    of_study = _seeds(path, shared['seeds'] if seeds is None else seeds)
+    baseline = (content.get('baseline') if baseline is None else baseline) or {}
     for factor, level in baseline.items():
         if level not in (factors or {}).get(factor, ()):
             raise StudyError(
                 f'{path}: the baseline {factor}={level!r} is none of '
                 f'{ {name: list(levels) for name, levels in (factors or {}).items()} }'
             )
-    return Study(path, content.get('title', path.stem), cells, seeds, baseline)
+    study = Study(path, content.get('title', path.stem), cells, of_study, baseline)
+    if baseline:
+        _check_pairs(study)
+    return study
+
+
+def _check_pairs(study: Study) -> None:
+    for cell in study.cells:
+        here, there = ((list(c.folds), c.seeds) for c in (cell, study.baseline_of(cell)))
+        if here != there:
+            raise StudyError(
+                f'{study.path}: {cell.name} has folds and seeds {here}, its baseline {there}: '
+                'differences are taken fold by fold and seed by seed, so they must be the same'
+            )
 
 
 def _cell(
@@ -135,15 +223,19 @@ def _cell(
     factors: Mapping[str, Mapping[str, Any]],
     levels: Sequence[str],
     embedded: Mapping[str, Any],
+    seeds: int | Sequence[int] | None,
 ) -> Condition:
     merged: dict[str, Any] = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in shared.items()
     }
     for factor, level in zip(factors, levels):
         changes = factors[factor][level]
-        _refuse_unknown(path, f'level {level!r} of {factor!r}: ', changes, {*_CONFIGS, *_OPTIONS})
+        where = f'level {level!r} of {factor!r}: '
+        _refuse_unknown(path, where, changes, {*_CONFIGS, *_OPTIONS, 'folds', 'seeds'})
         for key, value in changes.items():
             merged[key] = {**(merged.get(key) or {}), **value} if key in _OPTIONS else value
+    for fold, changes in (merged.get('folds') or {}).items():
+        _refuse_unknown(path, f'fold {fold!r}: ', changes, set(_OPTIONS))
     name = ', '.join(map(repr, levels)) or 'the study'
     for key in _CONFIGS:
         if merged.get(key) is None:
@@ -155,13 +247,29 @@ def _cell(
         raise StudyError(f'{path}: {name} has no head=CONFIG')
     if embedded:
         merged['embedded'] = {**merged['embedded'], **embedded}
+    merged['seeds'] = _seeds(path, merged['seeds'] if seeds is None else seeds)
     return Condition(dict(zip(factors, levels)), **merged)
+
+
+def _seeds(path: Path, seeds: int | Sequence[int]) -> tuple[int, ...]:
+    found = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    if not found or len(set(found)) < len(found):
+        raise StudyError(f'{path}: expected at least one seed and none twice, got {found}')
+    return found
+
+
+def _merged(cell: Condition, changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: {**(getattr(cell, key) or {}), **value} for key, value in changes.items()}
+
+
+def _levels(cells: Sequence[Condition], factor: str) -> list[str]:
+    return list(dict.fromkeys(cell.levels[factor] for cell in cells))
 
 
 def _refuse_levels_of_their_own(path: Path, factors: Mapping[str, Mapping[str, Any]]) -> None:
     for factor, levels in factors.items():
         for level, changes in levels.items():
-            if found := {*_CONFIGS, 'embedded'} & set(changes):
+            if found := {*_CONFIGS, 'embedded', 'folds'} & set(changes):
                 raise StudyError(
                     f'{path}: level {level!r} of {factor!r} has its own {found.pop()}, so it '
                     'cannot be asked on other data; write a study of your own (docs/studies.md)'

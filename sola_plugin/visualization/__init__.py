@@ -14,6 +14,7 @@ from .errors import (
     plot_false_positives,
     plot_sensitivity,
 )
+from .intervals import plot_lengths, plot_similarity_by_interval
 from .render import to_html, to_markdown, to_rich, to_text
 from .report import BulletList, FigureBlock, Section, TableBlock, write_report
 from .table import Cell, Column, Difference, Table, build_table
@@ -41,8 +42,10 @@ __all__ = [
     'plot_false_negatives',
     'plot_false_positives',
     'plot_comparison',
+    'plot_lengths',
     'plot_loss',
     'plot_sensitivity',
+    'plot_similarity_by_interval',
     'plot_timeline',
     'plot_tsm',
     'to_html',

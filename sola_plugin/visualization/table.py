@@ -202,6 +202,7 @@ def build_table(
     row_title: str = 'method',
     baseline: str | Mapping[str, str] | None = None,
     with_interval: bool = False,
+    unit: tuple[str, str] = ('seed', 'seeds'),
 ) -> Table:
     """Lay out the results of several methods.
 
@@ -213,6 +214,7 @@ def build_table(
         baseline: Method that differences are taken to; the first one by default. A mapping gives
             every method a baseline of its own; those that it does not name have no differences.
         with_interval: Show the 95% bootstrap interval of each difference.
+        unit: What every value is of, singular and plural, for the note.
 
     Returns:
         Table whose note says what the figures are.
@@ -244,7 +246,7 @@ def build_table(
         )
         for method, values in results.items()
     ]
-    return Table(tuple(header), tuple(rows), _note(results, columns, baseline, with_interval))
+    return Table(tuple(header), tuple(rows), _note(results, columns, baseline, with_interval, unit))
 
 
 def _cells(
@@ -286,7 +288,9 @@ def _note(
     columns: Sequence[Column],
     baseline: Mapping[str, str],
     with_interval: bool,
+    unit: tuple[str, str],
 ) -> str:
+    one, many = unit
     counts = {
         len(values[column.key])
         for values in results.values()
@@ -296,20 +300,19 @@ def _note(
     if not counts:
         return ''
     low, high = min(counts), max(counts)
-    seeds = f'{low} seeds' if low == high else f'{low} to {high} seeds'
+    seeds = f'{low} {many}' if low == high else f'{low} to {high} {many}'
     note = (
         f'Mean ± standard deviation over {seeds}.'
         if high > 1
-        else 'One seed: no spread can be given.'
+        else f'One {one}: no spread can be given.'
     )
     if any(column.difference for column in columns):
         names = sorted(set(baseline.values()))
         other = names[0] if len(names) == 1 else 'the baseline of the row'
         interval = '95% bootstrap interval of this mean; ' if with_interval else ''
         note += (
-            f' Δ: difference to {other} on the same seed, averaged; {interval}in brackets '
-            'the number '
-            'of seeds that improved.'
+            f' Δ: difference to {other} on the same {one}, averaged; {interval}in brackets '
+            f'the number of {many} that improved.'
         )
     return note
 

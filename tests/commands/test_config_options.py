@@ -94,8 +94,8 @@ def test_data_root_of_every_config():
     checked = 0
     for name in config_names():
         cfg = Config.fromfile(config_path(name))
-        if 'data_root' not in cfg:  # a study: its data are those of its heads
-            continue
+        if 'data_root' not in cfg or name.startswith('studies/'):
+            continue  # the data of a study are those of its heads; it has --data-root
         before = cfg.data_root
         merge_options(cfg, {'data_root': '/elsewhere/'})
         loaders = str({key: cfg[key] for key in cfg if key.endswith('_dataloader') and cfg[key]})

@@ -13,11 +13,13 @@ import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.runner import save_checkpoint
 
 from sola_plugin.commands.probing.methods import (
     Comparison,
     compare_methods,
     comparison_to_json,
+    probe_localizer,
     read_datasets,
 )
 from sola_plugin.commands.probing.summary import (
@@ -29,6 +31,7 @@ from sola_plugin.commands.probing.summary import (
 from sola_plugin.datasets.features.fingerprint import record_features
 from sola_plugin.evaluation.probe.linear_probe import METRICS, linear_probe
 from sola_plugin.necks import SoLa, save_sola
+from sola_plugin.pretraining.probe import build_probe_dataset, read_probe_data
 from tests.conftest import (
     CHANNELS,
     ROOT,
@@ -357,3 +360,34 @@ def test_datasets_of_the_project_configs():
         {'test_dataloader.dataset.subset': 'unlabelled'},
     )
     assert (train['subset'], test['subset']) == ('training', 'unlabelled')
+
+
+def test_probe_of_a_localizer_has_a_balanced_fit_beside_the_plain_one(data_root, tmp_path):
+    """Without a neck its head sees the raw features; the accuracy is that of the plain fit."""
+    cfg = Config(localization_config(data_root, tmp_path / 'work'))
+    model = MODELS.build(cfg.model)
+    save_checkpoint(dict(state_dict=model.state_dict(), meta={}), str(tmp_path / 'head.pth'))
+    found = probe_localizer(cfg, tmp_path / 'head.pth')
+    parts = [
+        read_probe_data(build_probe_dataset(dataset, part))
+        for dataset, part in zip(datasets(data_root), ('train', 'test'))
+    ]
+    arrays = [array for part in parts for array in (part.features, part.labels)]
+    plain, balanced = (linear_probe(*arrays, balanced=equal) for equal in (False, True))
+    assert found['accuracy'] == plain['accuracy']
+    assert found['average_precision'] == plain['average_precision']
+    assert found['balanced_accuracy'] == balanced['balanced_accuracy']
+
+
+def test_tool_with_a_balanced_fit(run_script, setting, tmp_path):
+    root, _, _ = setting
+    config = write_config(tmp_path / 'config.py', root)
+    figures = []
+    for options in ([], ['--balanced']):
+        out = tmp_path / 'probe.json'
+        result = run_script('tools/linear_probe.py', config, '--seeds', 2, '--json', out, *options)
+        assert result.returncode == 0, result.stderr
+        figures.append(json.loads(out.read_text()))
+    assert [each['balanced'] for each in figures] == [False, True]
+    of_raw = [each['methods']['raw features']['accuracy']['per_seed'] for each in figures]
+    assert of_raw[0] != of_raw[1]

@@ -454,6 +454,39 @@ for registry, name in ((DATASETS, 'TALFeatureDataset'), (DATASETS, 'SoLaWindowDa
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize(
+    ('patterns', 'expected'),
+    [
+        ('v_[ab]', ['v_a', 'v_b']),
+        (['v_b', 'v_a'], ['v_a', 'v_b']),  # in the order of the file
+        ('!v_a', ['v_b']),
+        (['v_*', '!v_b'], ['v_a']),
+    ],
+)
+def test_videos_by_pattern(root, patterns, expected):
+    """Folds: within the subset, and without the videos that have no usable segment."""
+    dataset = TALFeatureDataset(
+        'ann.json', str(root), dict(features='features'), 'training', videos=patterns, layout='CT'
+    )
+    assert [dataset.get_data_info(i)['video_name'] for i in range(len(dataset))] == expected
+    assert dataset.metainfo['classes'] == ['jump', 'run', 'swim']  # of the whole file
+
+
+@pytest.mark.parametrize(
+    ('patterns', 'message'),
+    [
+        ('v_d', r"ann.json: videos='v_d' matches none of 3 videos, such as 'v_a'"),
+        (['v_a', '!v_x'], "videos='!v_x' matches none"),
+        ('!v_?', r"videos=\['!v_\?'\] leaves none of 3 videos"),
+    ],
+)
+def test_patterns_that_leave_nothing(root, patterns, message):
+    with pytest.raises(AnnotationError, match=message):
+        TALFeatureDataset(
+            'ann.json', str(root), dict(features='features'), 'training', videos=patterns
+        )
+
+
 # --- videos that do not count ---------------------------------------------------------------------
 
 

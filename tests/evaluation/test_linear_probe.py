@@ -230,3 +230,30 @@ class TestSeeds:
         with pytest.raises(ValueError, match=r'drawn with seed \d: (0|40) of 40 snippets') as error:
             probe_over_seeds(split, test, range(9), EDGES)
         assert 'needs both foreground and background' in str(error.value)
+
+
+def test_a_balanced_fit_does_not_forget_the_rare_class():
+    """With 4 % background the plain fit calls all action; both classes weigh the same instead."""
+    train, test = snippets(2000, 0.4, 0, share=0.96), snippets(2000, 0.4, 1, share=0.96)
+    plain, balanced = (linear_probe(*train, *test, balanced=equal) for equal in (False, True))
+    assert plain['balanced_accuracy'] < 0.55 < 0.6 < balanced['balanced_accuracy']
+    assert plain['accuracy'] > 0.95
+    # The same as repeating the rare snippets until there are as many.
+    features, labels = train
+    times = np.where(labels, 1, labels.sum() / (~labels).sum())
+    repeated = np.repeat(np.arange(labels.size), np.round(times).astype(int))
+    other = linear_probe(features[repeated], labels[repeated], *test)
+    assert balanced['balanced_accuracy'] == pytest.approx(other['balanced_accuracy'], abs=0.02)
+
+
+def test_balanced_over_seeds_and_by_distance():
+    train, test = videos(8, 1.0, 0), videos(4, 1.0, 1)
+    plain, balanced = (
+        probe_over_seeds(train, test, range(3), EDGES, balanced=equal) for equal in (False, True)
+    )
+    assert not np.array_equal(plain.scores['accuracy'], balanced.scores['accuracy'])
+    # Action is rarer than background here: it is found more often at its starts.
+    inside = slice(len(EDGES) // 2, None)
+    assert np.nanmean(balanced.by_distance['start'][:, inside]) >= np.nanmean(
+        plain.by_distance['start'][:, inside]
+    )

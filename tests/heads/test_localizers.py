@@ -132,3 +132,41 @@ def test_wrong_channels_name_the_video():
         ),
     ):
         MODELS.build(TINY_BMN)([torch.zeros(400, 20)], [make_sample(0)], 'tensor')
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        TINY_BMN,
+        dict(
+            type='GTAD',
+            temporal_dim=20,
+            hidden_dim_1d=8,
+            hidden_dim_2d=4,
+            hidden_dim_3d=8,
+            num_samples=4,
+            num_context_samples=3,
+            groups=4,
+        ),
+    ],
+    ids=['BMN', 'GTAD'],
+)
+@pytest.mark.parametrize('channels', [1, 11, 18])
+def test_channels_that_no_four_divide_are_those_of_a_wider_head_with_zeros(config, channels):
+    """Scores of 18 classes: mmaction2's first convolution has four groups."""
+    wider = -(-channels // 4) * 4
+    narrow, wide = (
+        MODELS.build({**config, 'feat_dim': number}).eval() for number in (channels, wider)
+    )
+    wide.load_state_dict(narrow.state_dict())
+    inputs = torch.randn(2, channels, 20)
+    filled = torch.cat([inputs, torch.zeros(2, wider - channels, 20)], dim=1)
+    samples = [make_sample(i) for i in range(2)]
+    for a, b in zip(narrow(inputs, samples, 'tensor'), wide(filled, samples, 'tensor')):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    # The neck has the channels of the features.
+    neck = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
+    with_neck = MODELS.build({**config, 'feat_dim': channels, 'neck': neck})
+    assert with_neck.neck.in_channels == channels
+    losses = with_neck(list(inputs), samples, 'loss')
+    assert losses and all(torch.isfinite(loss) for loss in losses.values())

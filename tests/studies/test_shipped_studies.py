@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
+from mmaction.registry import DATASETS
 from mmengine.config import Config
 
+from sola_plugin.datasets.annotations.model import Video, choose_subset, load_annotations
 from sola_plugin.studies.stages import cell_stages
 from sola_plugin.studies.study import load_study
 from tests.conftest import ROOT
+from tests.reference import real_set
 
 
 def changed(path, options):
@@ -75,3 +80,146 @@ def test_pretraining_reads_the_subsets_there_are(study, labelled, subsets, tmp_p
                 ]
                 found.setdefault(stage.name, features['subset'])
     assert list(found.values())[: len(subsets)] == subsets
+
+
+#: Set of real video → its configs, and ids as its videos have them.
+REAL_SETS = {
+    '50 Salads': ('salads', [f'salad_{s}_{n:02}' for s in range(1, 6) for n in range(3)]),
+    'GTEA': ('gtea', [f'gtea_{s}_{n:02}' for s in range(1, 4) for n in range(3)]),
+    'UR Fall': ('urfd', [f'{k}-{n:02}' for k in ('adl', 'fall') for n in range(1, 11)]),
+    'UTKinect': ('utkinect', [f's{p:02}_e{n:02}' for p in range(1, 11) for n in (1, 2)]),
+}
+FOLDERS = dict(salads='50salads_svm', gtea='gtea_svm', urfd='urfd', utkinect='utkinect')
+
+
+def made_videos(ids) -> dict[str, Video]:
+    """Videos of two subsets in turn."""
+    return {
+        video_id: Video(30.0, 'training' if number % 2 else 'testing')
+        for number, video_id in enumerate(ids)
+    }
+
+
+def chosen(dataset, videos) -> set[str]:
+    patterns = dataset.get('videos')
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    subset = dataset.get('subset')
+    return set(choose_subset(videos, None if subset is None else [subset], patterns))
+
+
+@pytest.mark.parametrize('name', REAL_SETS)
+def test_folds_of_real_video(name, read_once):
+    """Every video is tested on once; no trial of a fold reads its test videos."""
+    study = load_study(ROOT / 'configs/studies/real_video.py')
+    trials = load_study(ROOT / 'configs/studies/real_video_heads.py')
+    videos = made_videos(REAL_SETS[name][1])
+    for head in ('BMN', 'G-TAD', 'ActionFormer'):
+        cells = [c for c in study.cells if c.levels['experiment'] == f'{name}, {head}']
+        assert len(cells) == 9 and len({tuple(cell.folds) for cell in cells}) == 1
+        tests: dict[str, set[str]] = {}
+        for run in cells[0].runs():
+            cfg = changed(run.head, run.head_options)
+            train, test = (
+                chosen(cfg[loader].dataset, videos)
+                for loader in ('train_dataloader', 'test_dataloader')
+            )
+            assert train and test and not train & test and train | test == set(videos)
+            windows = changed(run.pretrain, run.pretrain_options).train_dataloader.dataset.features
+            assert chosen(windows, videos) == train
+            tests[run.fold] = test
+        assert sum(map(len, tests.values())) == len(videos)
+        assert len(tests) * len(cells[0].seeds) >= 5  # pairs
+        own = [c for c in trials.cells if c.levels['experiment'] == f'{name}, {head}']
+        assert len(own) == 4  # as many trials for every head and set
+        for run in (run for cell in own for run in cell.runs()):
+            cfg = changed(run.head, run.head_options)
+            train, test = (
+                chosen(cfg[loader].dataset, videos)
+                for loader in ('train_dataloader', 'test_dataloader')
+            )
+            assert train and test and not (train | test) & tests[run.fold] and not train & test
+            assert cfg.model.get('neck') is None
+
+
+def test_the_frozen_choices_are_candidates_of_every_head_set_and_fold(read_once):
+    choices = Config.fromfile(ROOT / 'configs/_base_/studies/real_video_choices.py')._choices
+    trials = load_study(ROOT / 'configs/studies/real_video_heads.py')
+    folds = {cell.levels['experiment']: set(cell.folds) for cell in trials.cells}
+    assert {name: set(of_fold) for name, of_fold in choices.items()} == folds
+    settings = {cell.levels['setting'] for cell in trials.cells}
+    assert {level for of_fold in choices.values() for level in of_fold.values()} <= settings
+
+
+def write_real_like(root, name: str) -> None:
+    """A small set of the shape of a real one: ids, channels, stride, labels, few and short."""
+    config, ids = REAL_SETS[name]
+    cfg = Config.fromfile(ROOT / f'configs/_base_/datasets/{config}.py')
+    dataset, rng = cfg.train_dataloader.dataset, np.random.default_rng(0)
+    folder = root / FOLDERS[config]
+    (folder / 'features').mkdir(parents=True)
+    database = {}
+    for number, video_id in enumerate(ids):
+        length = int(rng.integers(30, 50))
+        features = rng.normal(size=(length, dataset.feat_dim)).astype(np.float32)
+        features[5:15] += 1
+        np.save(folder / f'features/{video_id}.npy', features)
+        database[video_id] = dict(
+            duration=length * dataset.feature_stride,
+            subset='training' if number % 2 else 'testing',
+            annotations=[
+                dict(segment=[a * dataset.feature_stride, b * dataset.feature_stride], label=label)
+                for (a, b), label in zip([(5, 15), (20, 26)], cfg.classes)
+            ],
+        )
+    (folder / 'annotations.json').write_text(json.dumps(dict(database=database)))
+
+
+@pytest.mark.parametrize(
+    ('name', 'head'),
+    [
+        ('50 Salads', 'BMN'),
+        ('GTEA', 'G-TAD'),
+        ('UR Fall', 'BMN'),
+        ('UTKinect', 'ActionFormer'),
+    ],
+)
+def test_real_video_runs_on_small_sets_of_the_same_shape(tmp_path, name, head):
+    """One fold of one method with SoLa, for real but for one epoch and small maps."""
+    write_real_like(tmp_path / 'real', name)
+    study = load_study(ROOT / 'configs/studies/real_video.py', data_root=tmp_path / 'real')
+    part = study.only(
+        [('experiment', f'{name}, {head}'), ('method', 'std + SoLa, fine-tuned')], ['2']
+    )
+    (run,) = part.cells[0].runs()
+    small = dict(run.head_options)
+    small.update({'train_cfg.max_epochs': 1, 'param_scheduler.total_steps': 1})
+    if head != 'ActionFormer':
+        small.update({'model.temporal_dim': 32, 'model.max_duration': 16})
+    windows = dict(run.pretrain_options)
+    windows.update({'train_cfg.max_epochs': 1, 'train_dataloader.sampler.windows_per_video': 2})
+    run = dataclasses.replace(run, head_options=small, pretrain_options=windows)
+    stages = cell_stages(run, 0, tmp_path / 'work')
+    assert [stage.kind for stage in stages] == ['pretrain', 'head']
+    *_, figures = [stage.run() for stage in stages]
+    assert 0 <= figures['mAP'] <= 1 and 0 < figures['probe_balanced'] <= 1
+    neck = stages[-1].config.model.neck
+    assert neck.standardize and neck.in_channels == stages[-1].config.model.feat_dim
+
+
+@pytest.mark.parametrize('name', REAL_SETS)
+def test_the_real_sets_are_what_their_configs_say(name, read_once):
+    """Every video of the real annotations is tested on in one fold, and read as it lies there."""
+    config, _ = REAL_SETS[name]
+    folder = real_set(FOLDERS[config])
+    study = load_study(ROOT / 'configs/studies/real_video.py', data_root=folder.parent)
+    cell = next(c for c in study.cells if c.levels['experiment'] == f'{name}, BMN')
+    seen: list[str] = []
+    for run in cell.runs():
+        cfg = cell_stages(run, 0, folder)[-1].config
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        assert dataset.feature_store.channels == cfg.model.feat_dim
+        assert dataset[0]['data_samples'].metainfo['classes'] == tuple(
+            cfg.train_dataloader.dataset.classes
+        )
+        seen += [dataset.get_data_info(i)['video_name'] for i in range(len(dataset))]
+    assert sorted(seen) == sorted(load_annotations(folder / 'annotations.json'))

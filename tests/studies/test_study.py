@@ -7,8 +7,7 @@ import json
 import multiprocessing
 import re
 import shutil
-from copy import deepcopy
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -356,13 +355,6 @@ def test_errors_of_the_tool(tool):
     missing = tool('no_study.py')
     assert missing.returncode == 1 and missing.stderr.startswith('error: ')
     assert 'Traceback' not in missing.stderr
-
-
-@pytest.fixture
-def read_once(monkeypatch):
-    """A config file is read once: to read one takes longer than all else of a stage's settings."""
-    read = cache(Config.fromfile)
-    monkeypatch.setattr(Config, 'fromfile', lambda *args, **kwargs: deepcopy(read(*args, **kwargs)))
 
 
 def test_shipped_studies_can_be_read(read_once):

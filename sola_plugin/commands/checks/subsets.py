@@ -133,7 +133,9 @@ def read_annotations(subsets: Sequence[Subset]) -> list[Finding]:
             known = subset.dataset.known_classes
             subset.classes = labels if known is None else known
             try:
-                subset.videos = choose_subset(videos, subset.dataset.subsets)
+                subset.videos = choose_subset(
+                    videos, subset.dataset.subsets, subset.dataset.patterns
+                )
             except AnnotationError as error:
                 findings.append(Finding('error', 'subset', f'{subset.name}: {path}: {error}'))
             used |= subset.videos

@@ -56,6 +56,7 @@ class Comparison:
         unit: Of the edges, ``'snippets'`` or ``'seconds'``.
         data: ``'train'`` and ``'test'`` → numbers of ``videos``, ``snippets`` and ``foreground``
             snippets.
+        balanced: Whether foreground and background weighed the same in the fits.
     """
 
     methods: dict[str, SeededProbe]
@@ -65,18 +66,19 @@ class Comparison:
     edges: tuple[float, ...]
     unit: str
     data: dict[str, dict[str, int]]
+    balanced: bool = False
 
 
-def probe_localizer(cfg: Config, checkpoint: str | os.PathLike, **options: Any) -> dict[str, float]:
+def probe_localizer(cfg: Config, checkpoint: str | os.PathLike) -> dict[str, float]:
     """Linear probe of the features that the head of a trained localizer sees.
 
     Args:
         cfg: Config of the localizer, with ``train_dataloader`` and ``test_dataloader``.
         checkpoint: Its weights.
-        **options: Of :func:`~sola_plugin.evaluation.probe.linear_probe.linear_probe`.
 
     Returns:
-        See there.
+        What :func:`~sola_plugin.evaluation.probe.linear_probe.linear_probe` gives; but
+        ``balanced_accuracy`` is of a fit in which action and background weigh the same.
     """
     model = MODELS.build(cfg.model)
     check_fits(model, checkpoint)
@@ -85,7 +87,11 @@ def probe_localizer(cfg: Config, checkpoint: str | os.PathLike, **options: Any) 
         read_probe_data(build_probe_dataset(loader.dataset, part), model.neck)
         for part, loader in (('train', cfg.train_dataloader), ('test', cfg.test_dataloader))
     )
-    return linear_probe(train.features, train.labels, test.features, test.labels, **options)
+    plain, balanced = (
+        linear_probe(train.features, train.labels, test.features, test.labels, balanced=equal)
+        for equal in (False, True)
+    )
+    return dict(plain, balanced_accuracy=balanced['balanced_accuracy'])
 
 
 def compare_methods(
@@ -97,6 +103,7 @@ def compare_methods(
     edges: Sequence[float] = EDGES,
     unit: str = 'snippets',
     C: float = DEFAULT_C,
+    balanced: bool = False,
 ) -> Comparison:
     """Probe the raw features, necks that need no training, and trained SoLa necks.
 
@@ -109,6 +116,7 @@ def compare_methods(
         edges: Edges of the bins of the distance to the nearest boundary.
         unit: Of ``edges``, ``'snippets'`` or ``'seconds'``.
         C: Inverse of the probe's regularisation, scikit-learn's.
+        balanced: See :func:`~sola_plugin.evaluation.probe.linear_probe.linear_probe`.
 
     Returns:
         See :class:`Comparison`.
@@ -130,14 +138,16 @@ def compare_methods(
     methods: dict[str, nn.Module | None] = {BASELINE: None}
     for neck in necks:
         name, kind = NECKS[neck]
-        methods[name] = _fitted_neck(kind, datasets[0])
+        methods[name] = fitted_neck(kind, datasets[0])
     methods.update(loaded)
     probes, data = {}, {}
     for name, module in methods.items():
         parts = [read_probe_data(dataset, module, unit) for dataset in datasets]
-        probes[name] = probe_over_seeds(parts[0], parts[1], seeds, edges, C)
-        data = dict(train=_sizes(parts[0]), test=_sizes(parts[1]))
-    return Comparison(probes, paths, C, tuple(seeds), tuple(map(float, edges)), unit, data)
+        probes[name] = probe_over_seeds(parts[0], parts[1], seeds, edges, C, balanced)
+        data = dict(train=probe_sizes(parts[0]), test=probe_sizes(parts[1]))
+    return Comparison(
+        probes, paths, C, tuple(seeds), tuple(map(float, edges)), unit, data, balanced
+    )
 
 
 def read_datasets(config: str, options: Mapping[str, Any] | None = None) -> tuple[dict, dict]:
@@ -205,6 +215,7 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
     return dict(
         data=comparison.data,
         C=comparison.C,
+        balanced=comparison.balanced,
         seeds=list(comparison.seeds),
         bins=dict(
             unit=comparison.unit,
@@ -247,7 +258,13 @@ def _plain(values: np.ndarray) -> list[float | None]:
     return [None if math.isnan(value) else value for value in values.tolist()]
 
 
-def _fitted_neck(kind: str, dataset: TALFeatureDataset) -> nn.Module:
+def fitted_neck(kind: str, dataset: TALFeatureDataset) -> nn.Module:
+    """A neck that needs no training, with the statistics of a dataset where it has some.
+
+    Args:
+        kind: Its registered name, see :data:`NECKS`.
+        dataset: The training videos.
+    """
     neck = MODELS.build(dict(type=kind, in_channels=dataset.feature_store.channels))
     if any(True for _ in neck.buffers()):
         # One batch of all snippets: its statistics are those of the training videos.
@@ -257,7 +274,8 @@ def _fitted_neck(kind: str, dataset: TALFeatureDataset) -> nn.Module:
     return neck
 
 
-def _sizes(data: ProbeData) -> dict[str, int]:
+def probe_sizes(data: ProbeData) -> dict[str, int]:
+    """Numbers of ``videos``, ``snippets`` and ``foreground`` snippets."""
     return dict(
         videos=data.num_videos, snippets=len(data.labels), foreground=int(data.labels.sum())
     )

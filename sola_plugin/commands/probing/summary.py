@@ -127,7 +127,7 @@ def write_probe_report(path: str | os.PathLike, comparison: Comparison, command:
         'draws as many training videos as there are, with replacement; the test videos are '
         'the same for all '
         'seeds.'
-    )
+    ) + ' Action and background weigh the same in the fits.' * comparison.balanced
     table = TableBlock(
         probe_table(comparison),
         'Accuracy, balanced accuracy and average precision (AP) of '

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import difflib
+import fnmatch
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -83,19 +84,57 @@ def read_annotation_file(
 
 
 def choose_subset(
-    videos: Mapping[str, Video], subsets: Collection[str | None] | None
+    videos: Mapping[str, Video],
+    subsets: Collection[str | None] | None,
+    patterns: Sequence[str] | None = None,
 ) -> dict[str, Video]:
-    """The videos of some subsets.
+    """The videos of some subsets, and of these the ones that patterns name.
 
     Args:
         videos: Videos by id.
         subsets: Names of subsets; ``None``: all.
+        patterns: See :func:`matching_videos`; ``None``: all.
 
     Raises:
-        AnnotationError: There is no such subset.
+        AnnotationError: There is no such subset, or see :func:`matching_videos`.
     """
-    if subsets is None:
-        return dict(videos)
+    chosen = dict(videos) if subsets is None else _of_subsets(videos, subsets)
+    return chosen if patterns is None else matching_videos(chosen, patterns)
+
+
+def matching_videos(videos: Mapping[str, Video], patterns: Sequence[str]) -> dict[str, Video]:
+    """The videos whose ids match patterns, such as the folds of a cross validation.
+
+    Args:
+        videos: Videos by id.
+        patterns: Of a shell, for whole ids: ``'salad_1_*'``. One that begins with ``!`` leaves
+            out what it matches; if there are no others, it is left out of all.
+
+    Raises:
+        AnnotationError: A pattern matches no video, or none is left.
+
+    Example:
+        >>> list(matching_videos(dict(a_1=None, a_2=None, b_1=None), ['a_*', '!*_2']))
+        ['a_1']
+    """
+    wanted = [pattern for pattern in patterns if not pattern.startswith('!')]
+    matches = {
+        pattern: set(fnmatch.filter(videos, pattern.removeprefix('!'))) for pattern in patterns
+    }
+    for pattern, found in matches.items():
+        if not found:
+            raise AnnotationError(
+                f'videos={pattern!r} matches none of {len(videos)} videos, such as '
+                f'{first_few(map(repr, videos))}'
+            )
+    kept = set().union(*(matches[pattern] for pattern in wanted)) if wanted else set(videos)
+    kept -= set().union(*(matches[pattern] for pattern in patterns if pattern not in wanted))
+    if not kept:
+        raise AnnotationError(f'videos={list(patterns)!r} leaves none of {len(videos)} videos')
+    return {video_id: video for video_id, video in videos.items() if video_id in kept}
+
+
+def _of_subsets(videos: Mapping[str, Video], subsets: Collection[str | None]) -> dict[str, Video]:
     sizes = collections.Counter(video.subset for video in videos.values())
     unknown = [subset for subset in subsets if subset not in sizes]
     if unknown:

@@ -109,6 +109,7 @@ def linear_probe(
     C: float = DEFAULT_C,
     tol: float = 1e-6,
     max_iter: int = 5000,
+    balanced: bool = False,
 ) -> dict[str, float]:
     """Fit foreground/background on L2-normalised snippet features and score it on other snippets.
 
@@ -124,6 +125,8 @@ def linear_probe(
         tol: Largest gradient at which the solver stops. Entries of normalised features are small,
             and so are gradients: at scikit-learn's 1e-4 the fit is not over.
         max_iter: Upper limit on the solver's iterations.
+        balanced: Let foreground and background weigh the same in the fit. Where one of them is
+            rare, the fit otherwise calls everything by the other's name.
 
     Returns:
         ``accuracy``, ``balanced_accuracy`` and ``average_precision`` (of foreground) on the test
@@ -132,7 +135,9 @@ def linear_probe(
     Raises:
         ValueError: Shapes do not fit, or one of the parts has only foreground or only background.
     """
-    probe = _Probe(train_features, train_labels, test_features, test_labels, C, tol, max_iter)
+    probe = _Probe(
+        train_features, train_labels, test_features, test_labels, C, tol, max_iter, balanced
+    )
     return probe.scores(probe.confidence())
 
 
@@ -160,6 +165,7 @@ def probe_over_seeds(
     seeds: Sequence[int],
     edges: Sequence[float] | np.ndarray,
     C: float = DEFAULT_C,
+    balanced: bool = False,
 ) -> SeededProbe:
     """Repeat the probe on bootstrap samples of the training videos.
 
@@ -177,6 +183,7 @@ def probe_over_seeds(
         edges: ``(B + 1,)``, edges of the bins of the distance, see
             :func:`~.boundary_distance.accuracy_by_distance`.
         C: Inverse of the regularisation, scikit-learn's.
+        balanced: See :func:`linear_probe`.
 
     Returns:
         See :class:`SeededProbe`.
@@ -189,7 +196,7 @@ def probe_over_seeds(
         raise ValueError('seeds: expected at least one, got none')
     if train.num_videos < 2:
         raise ValueError('seeds resample the training videos: expected at least 2, got 1')
-    probe = _Probe(train.features, train.labels, test.features, test.labels, C)
+    probe = _Probe(train.features, train.labels, test.features, test.labels, C, balanced=balanced)
     scores, binned = [], []
     for seed in seeds:
         weights = bootstrap_weights(train.videos, seed)
@@ -238,6 +245,7 @@ class _Probe:
         C: float,
         tol: float = 1e-6,
         max_iter: int = 5000,
+        balanced: bool = False,
     ) -> None:
         train = _check('train', train_features, train_labels)
         test = _check('test', test_features, test_labels)
@@ -249,10 +257,13 @@ class _Probe:
         self.train, self.train_labels = normalize(train[0]), train[1]
         self.test, self.test_labels = normalize(test[0]), test[1]
         self.options = dict(C=C, tol=tol, max_iter=max_iter)
+        self.balanced = balanced
 
     def confidence(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Fit, each snippet as often as its weight says, and return the test logits ``(m,)``."""
         model = LogisticRegression(**self.options)
+        if self.balanced:
+            weights = _balance(self.train_labels, weights)
         return model.fit(self.train, self.train_labels, weights).decision_function(self.test)
 
     def scores(self, confidence: np.ndarray) -> dict[str, float]:
@@ -264,6 +275,13 @@ class _Probe:
         )
         # Average precision sums many fractions and may end a rounding error above 1.
         return {metric: min(float(value), 1.0) for metric, value in zip(METRICS, values)}
+
+
+def _balance(labels: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Scale weights so that both classes have half of their sum."""
+    weights = np.ones(labels.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    foreground, total = weights[labels].sum(), weights.sum()
+    return weights * np.where(labels, total / (2 * foreground), total / (2 * (total - foreground)))
 
 
 def _check(part: str, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from mmaction.models.localizers.bmn import BMN as StockBMN
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
+from sola_plugin.heads.shared.channels import fill_channels, grouped_channels
 from sola_plugin.heads.shared.map_head import MapHead
 from sola_plugin.heads.shared.map_targets import map_targets
 from sola_plugin.heads.shared.sampling import (
@@ -42,7 +44,8 @@ class BMN(MapHead, StockBMN):
 
     Args:
         temporal_dim: Number of cells T; features of another length are resized after the neck.
-        *args: See mmaction2's ``BMN``.
+        *args: See mmaction2's ``BMN``. Where ``feat_dim`` is no multiple of 4, which mmaction2
+            refuses, zero channels are added after the neck.
         neck: Config of the neck, ``dict(type='SoLa')``.
         max_duration: Longest proposal, in cells. The maps have that many rows. Default: T.
         similarity_matching: See :meth:`NeckMixin.add_neck`.
@@ -89,7 +92,11 @@ class BMN(MapHead, StockBMN):
             )
         # The parent's constructor calls the methods below, which need it.
         self.max_duration = max_duration
-        super().__init__(temporal_dim, *args, **kwargs)
+        given = inspect.signature(StockBMN.__init__).bind(self, temporal_dim, *args, **kwargs)
+        feat_dim = given.arguments['feat_dim']
+        given.arguments['feat_dim'] = grouped_channels(feat_dim)
+        super().__init__(*given.args[1:], **given.kwargs)
+        self.feat_dim = feat_dim
         self.add_map_neck(
             neck, self.feat_dim, temporal_dim, similarity_matching, windows, post_processing
         )
@@ -141,7 +148,7 @@ class BMN(MapHead, StockBMN):
             Confidence maps ``(N, 2, D, T)`` (regression, classification), start scores ``(N, T)``,
             end scores ``(N, T)``, in ``[0, 1]``.
         """
-        base = self.x_1d_b(x)
+        base = self.x_1d_b(fill_channels(x))
         start, end = self.x_1d_s(base).squeeze(1), self.x_1d_e(base).squeeze(1)
         over_samples, bias = self.x_3d_p[0].parameters()
         pointwise, pointwise_bias = self.x_2d_p[0].parameters()

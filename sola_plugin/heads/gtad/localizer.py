@@ -9,6 +9,7 @@ import torch
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
+from sola_plugin.heads.shared.channels import INPUT_GROUPS, fill_channels, grouped_channels
 from sola_plugin.heads.shared.localizer import Localizer
 from sola_plugin.heads.shared.map_head import MapHead
 from sola_plugin.heads.shared.map_targets import map_targets
@@ -34,7 +35,8 @@ class GTAD(MapHead, Localizer):
     Args:
         temporal_dim: Number of cells T; features of another length are resized after the neck.
         max_duration: Longest proposal, in cells: the maps have that many rows D. Default: T.
-        feat_dim: Channels of the features, a multiple of 4.
+        feat_dim: Channels of the features. Where they are no multiple of 4, zero channels are
+            added after the neck.
         hidden_dim_1d: Channels along time, a multiple of 4.
         hidden_dim_2d: Channels of the last convolutions on the map.
         hidden_dim_3d: Channels to which the samples of a sub-graph are taken.
@@ -132,7 +134,9 @@ class GTAD(MapHead, Localizer):
             return nn.Sequential(block(), nn.Conv1d(width, 1, 1), nn.Sigmoid())
 
         self.backbone1 = nn.Sequential(
-            nn.Conv1d(feat_dim, width, 3, padding=1, groups=4), nn.ReLU(inplace=True), block()
+            nn.Conv1d(grouped_channels(feat_dim), width, 3, padding=1, groups=INPUT_GROUPS),
+            nn.ReLU(inplace=True),
+            block(),
         )
         self.regu_s = boundary()
         self.regu_e = boundary()
@@ -186,7 +190,7 @@ class GTAD(MapHead, Localizer):
             Confidence maps ``(N, 2, D, T)`` (regression, classification), start scores ``(N, T)``,
             end scores ``(N, T)``, in ``[0, 1]``.
         """
-        base = self.backbone1(torch.stack(list(inputs)))
+        base = self.backbone1(fill_channels(torch.stack(list(inputs))))
         start, end = self.regu_s(base).squeeze(1), self.regu_e(base).squeeze(1)
         return self._localize(self.backbone2(base)), start, end
 

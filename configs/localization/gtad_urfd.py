@@ -1,0 +1,9 @@
+# G-TAD on the raw features of UR Fall Detection: the small model of the embedded data.
+_base_ = [
+    '../_base_/models/gtad_watch.py',
+    '../_base_/datasets/urfd.py',
+    '../_base_/schedules/onecycle_60e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(feat_dim=1280, temporal_dim=64, max_duration=48)
+default_hooks = dict(checkpoint=dict(interval=20))

@@ -1,0 +1,28 @@
+# Does SoLa help on real video? Every head and method on four sets, fold by fold.
+# docs/studies.md says what is fixed before the test folds are read.
+_base_ = ['../_base_/studies/real_video.py', '../_base_/studies/real_video_choices.py']
+title = 'Real video'
+
+factors = dict(
+    experiment={
+        f'{name}, {head}': dict(
+            head=config,
+            pretrain=of_set['pretrain'],
+            seeds=of_set['seeds'],
+            folds={
+                fold: dict(
+                    head_options={
+                        **changes['head_options'],
+                        **_base_._candidates[_base_._choices[f'{name}, {head}'][fold]],
+                    },
+                    pretrain_options=changes['pretrain_options'],
+                )
+                for fold, changes in _base_._folds[name].items()
+            },
+        )
+        for name, of_set in _base_._sets.items()
+        for head, config in of_set['heads'].items()
+    },
+    method=_base_._methods,
+)
+baseline = dict(method='raw features')

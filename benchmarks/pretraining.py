@@ -46,14 +46,14 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-@DATASETS.register_module()
+@DATASETS.register_module(force=True)  # tests load this file more than once
 class OneByOneWindows(SoLaWindowDataset):
     """Without the batched reading."""
 
     __getitems__ = None
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class BareStepHook(Hook):
     """Times every iteration, and a bare step on its batch."""
 

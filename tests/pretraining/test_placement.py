@@ -25,7 +25,7 @@ TEMPORALLY = dict(type='TemporallySensitive', window=9, num_classes=2)
 
 
 @DATASETS.register_module()
-class OneByOneWindows(SoLaWindowDataset):
+class SingleWindows(SoLaWindowDataset):
     """As windows were read before they were cut by batches."""
 
     __getitems__ = None
@@ -37,7 +37,7 @@ def config(features, work_dir: Path, pretext=TINY_MATCHER, **options) -> Config:
 
 
 def one_by_one(cfg: Config) -> Config:
-    cfg.train_dataloader.dataset.type = 'OneByOneWindows'
+    cfg.train_dataloader.dataset.type = 'SingleWindows'
     cfg.train_dataloader.collate_fn = dict(type='default_collate')
     return cfg
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -17,16 +17,19 @@ import torch
 from mmaction.registry import MODELS
 from torch import nn
 
-from sola_plugin.commands.transformation import transform_features
+from sola_plugin.commands.transformation import staging, transform_features
+from sola_plugin.commands.transformation.staging import Staging
 from sola_plugin.datasets.features import lazy
 from sola_plugin.datasets.features.fingerprint import record_features
 from sola_plugin.datasets.features.open import open_features
 from sola_plugin.datasets.features.packing import pack_features, verify_packed
 from sola_plugin.datasets.features.readers import FeatureError
+from sola_plugin.datasets.features.writers import Array, write_array
 from sola_plugin.locking import BusyError, hold_lock
 from sola_plugin.necks import SoLa, TemporalSmoothing, save_sola
+from sola_plugin.pretraining.runs import leave_group
 from tests.conftest import CHANNELS, ROOT, TINY_BMN
-from tests.processes import environment
+from tests.processes import START_METHOD
 
 ON_CPU = True
 TOOL = ROOT / 'tools/transform_features.py'
@@ -121,8 +124,6 @@ def test_another_neck(folder, videos):
 class TestForm:
     @pytest.mark.parametrize('suffix', ['.npy', '.npz', '.csv', '.pt', '.pkl', '.h5'])
     def test_a_folder_keeps_names_format_and_arrays(self, folder, videos, expected, suffix):
-        from sola_plugin.datasets.features.writers import Array, write_array
-
         for name, rows in videos.items():
             array = Array(rows.shape, rows.dtype, 'TC', [rows])
             write_array(Path(f'in/x_{name}_rgb{suffix}'), array, 'feats')
@@ -251,7 +252,6 @@ class TestResuming:
     @pytest.mark.parametrize('form', ['packed', 'archive'])
     def test_killed_between_output_and_record(self, folder, expected, monkeypatch, form):
         out, format = ('all.h5', None) if form == 'archive' else ('out', 'packed')
-        from sola_plugin.commands.transformation import staging
 
         def killed(path, content):
             if path.name.endswith('transformed.json'):
@@ -341,37 +341,49 @@ class TestTool:
         assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1
 
     def test_two_ranks_share_the_work_and_a_kill_loses_nothing(self, folder, expected):
-        def start(rank: int, group: dict[str, str], *options: str) -> subprocess.Popen:
-            code = 'import sys, runpy; sys.argv = sys.argv[1:]; '
-            if options:
-                code += (
-                    'import os, signal, sola_plugin.commands.transformation.staging as s\n'
-                    'save = s.Staging.save\n'
-                    's.Staging.save = lambda *a: (save(*a), os.kill(os.getpid(), 9))\n'
-                )
-            return subprocess.Popen(
-                [sys.executable, '-c', f'{code}\nrunpy.run_path(sys.argv[0], run_name="__main__")']
-                + [str(TOOL), 'sola.pth', 'raw', 'out'],
-                env=environment(**group, RANK=str(rank), LOCAL_RANK=str(rank)),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-
-        alone = start(0, {}, 'killed')
-        alone.communicate()
-        assert alone.returncode == -signal.SIGKILL
+        killed = start_forked(killed_after_one)
+        killed.join()
+        assert killed.exitcode == -signal.SIGKILL
         (kept,) = Path('out.parts/features').glob('*.npy')
         changed = kept.stat().st_mtime_ns
         with socket.socket() as free:
             free.bind(('localhost', 0))
             port = str(free.getsockname()[1])
-        group = dict(
-            TORCHELASTIC_RUN_ID='test', WORLD_SIZE='2', MASTER_ADDR='localhost', MASTER_PORT=port
-        )
-        ranks = [start(rank, group) for rank in range(2)]
-        (printed, errors), (others, _) = (rank.communicate() for rank in ranks)
-        assert [rank.returncode for rank in ranks] == [0, 0], errors
-        assert 'out: SoLa features, videos: 4' in printed and others == ''
+        ranks = [start_forked(rank_of_two, rank, port) for rank in range(2)]
+        for rank in ranks:
+            rank.join()
+        assert [rank.exitcode for rank in ranks] == [0, 0]
         check(open_features('out', layout='TC'), expected)
         assert Path('out', kept.name).stat().st_mtime_ns == changed
+        work = {rank: Path(f'rank{rank}').read_text().split() for rank in range(2)}
+        assert len(work[0]) == len(work[1]) == 2 and set(work[0] + work[1]) == set(LENGTHS)
+
+
+def start_forked(target: Callable, *arguments: object) -> multiprocessing.process.BaseProcess:
+    process = multiprocessing.get_context(START_METHOD).Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def killed_after_one() -> None:
+    save = Staging.save
+    Staging.save = lambda *arguments: (save(*arguments), os.kill(os.getpid(), signal.SIGKILL))
+    transform_features('sola.pth', 'raw', 'out')
+
+
+def rank_of_two(rank: int, port: str) -> None:
+    """In the environment that torchrun makes."""
+    os.environ.update(
+        TORCHELASTIC_RUN_ID='test',
+        WORLD_SIZE='2',
+        MASTER_ADDR='localhost',
+        MASTER_PORT=port,
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+    )
+    done: dict[str, None] = {}
+    show = lambda what, *_: done.setdefault(what.split(',')[0])  # noqa: E731
+    result = transform_features('sola.pth', 'raw', 'out', show=show)
+    assert set(result.finished) == set(LENGTHS) and result.kind == 'folder'
+    Path(f'rank{rank}').write_text(' '.join(done))
+    leave_group()

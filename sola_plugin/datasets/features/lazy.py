@@ -12,7 +12,7 @@ from .store import FeatureStore
 _READ_WHOLE = ('.npz', '.csv', '.txt', '.pt', '.pth', '.pkl', '.pickle')
 
 #: Bytes of features that are held at a time.
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 23
 
 
 class LazyFeatures:

@@ -30,7 +30,10 @@ _REGISTERED_AFTER = {
     'mmaction.models': [
         'sola_plugin.necks',
         'sola_plugin.pretraining.tasks',
-        'sola_plugin.heads',
+        'sola_plugin.heads.actionformer',
+        'sola_plugin.heads.bmn',
+        'sola_plugin.heads.gtad',
+        'sola_plugin.heads.stock',
         'sola_plugin.evaluation.score_files',
     ],
     'mmaction.datasets': [

@@ -43,6 +43,8 @@ _REGISTERED_AFTER = {
     ],
     'mmaction.evaluation': ['sola_plugin.evaluation.tal_metric'],
     'mmaction.engine': ['sola_plugin.pretraining'],
+    # Of another toolkit, by its own registry.
+    'opentad.models': ['sola_plugin.necks.opentad'],
 }
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ class _Graph(nn.Module):
     """What is traced: features in, outputs of the network."""
 
     outputs: tuple[str, ...]
+    network: Any
     dynamic = True
 
     def __init__(self, network: nn.Module, part: str) -> None:
@@ -105,8 +106,9 @@ def load_network(*paths: str | os.PathLike) -> nn.Module:
         ValueError: It cannot be read, or does not fit the config.
     """
     if len(paths) == 1:
-        return build_sola(*paths)
-    return load_localizer(*paths)
+        return build_sola(paths[0])
+    config, checkpoint = paths
+    return load_localizer(config, checkpoint)
 
 
 def export_onnx(
@@ -156,7 +158,7 @@ def export_onnx(
         torch.onnx.export(
             graph,
             (example,),
-            content,
+            content,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
             input_names=['features'],
@@ -192,14 +194,14 @@ def describe(network: nn.Module, part: str = 'all') -> dict[str, Any]:
         radius = getattr(network, 'receptive_radius', None)
         return dict(type=type(network).__name__, neck=network.settings, receptive_radius=radius)
     assert isinstance(network, NeckMixin)
-    neck = network.neck
+    neck, settings = network.neck, cast(Any, network.post_processing)
     told = dict(
         type=type(network).__name__,
         part=part,
         neck=neck.settings if isinstance(neck, Neck) else None,
         cells=network.cells,
         classes=getattr(network, 'classes', None),
-        post_processing=dataclasses.asdict(network.post_processing),  # type: ignore[arg-type]
+        post_processing=dataclasses.asdict(settings),
     )
     if isinstance(network, MapHead):
         boundary = network.post_processing.boundary_scores
@@ -251,12 +253,12 @@ def _channels(graph: _Graph) -> int:
     channels = network.channels if isinstance(network, NeckMixin) else network.in_channels
     if channels is None:
         raise ExportError('the neck does not say its in_channels: give them')
-    return int(channels)  # type: ignore[arg-type]
+    return int(channels)
 
 
-def _cells(network: nn.Module) -> int:
+def _cells(network: Any) -> int:
     """Cells of a head with maps."""
-    return getattr(network, 'tscale', None) or network.temporal_dim  # type: ignore[return-value]
+    return getattr(network, 'tscale', None) or network.temporal_dim
 
 
 def _compare(

@@ -143,7 +143,7 @@ def export_onnx(
         OSError: The file cannot be written.
     """
     onnx = _package('onnx')
-    graph = _graph_of(network, part).eval()
+    graph = graph_of(network, part).eval()
     device = next(network.parameters(), torch.empty(0)).device
     channels = _channels(graph)
     example_length = 64 if graph.dynamic else _cells(graph.network)
@@ -219,8 +219,16 @@ def describe(network: nn.Module, part: str = 'all') -> dict[str, Any]:
     return told
 
 
-def _graph_of(network: nn.Module, part: str) -> _Graph:
-    """What is to be traced."""
+def graph_of(network: nn.Module, part: str) -> _Graph:
+    """What is traced of a network.
+
+    Args:
+        network: See :func:`export_onnx`.
+        part: See there.
+
+    Raises:
+        ExportError: There is no way to export this.
+    """
     if part not in PARTS:
         raise ExportError(f'part is {part!r}, expected one of {", ".join(PARTS)}')
     if isinstance(network, NeckMixin) and part == 'neck':

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,9 @@ def _transform_video(job: _Job, video_id: str, tell: Any) -> None:
         shape=(features.shape[1], features.shape[0]),
         dtype=dtype,
         layout=form.layout_of(path.suffix, stored.layout),
-        parts=_checked(transformed_rows(job.neck, features, tell), dtype, job, video_id),
+        parts=_one_ahead(
+            _checked(transformed_rows(job.neck, features, tell), dtype, job, video_id)
+        ),
     )
     name = array_name(job.store, video_id, path.suffix.lower()) if form.kind == 'folder' else None
     job.staging.save(video_id, path, stamps, array, name)
@@ -205,6 +208,15 @@ def transformed_rows(neck: Neck, features: LazyFeatures, tell: Any = None) -> It
         yield apply_in_context(neck, read, start, stop, total).T.contiguous().cpu().numpy()
         if tell is not None:
             tell(stop, total)
+
+
+def _one_ahead(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The parts; the next one is computed while one is written."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = thread.submit(next, parts, None)
+            yield part
 
 
 def _checked(

@@ -71,7 +71,7 @@ def write_array(path: Path, array: Array, name: str | None = None) -> None:
         raise ValueError(
             f'{path}: expected a name that ends in one of {", ".join(SUFFIXES + NAMED_SUFFIXES)}'
         )
-    with atomic_write(path, 'w+b') as file:
+    with atomic_write(path, _mode(suffix)) as file:
         if suffix == '.npy':
             _write_npy(file, array)
         elif suffix in ('.csv', '.txt'):
@@ -98,11 +98,16 @@ def write_archive(path: Path, arrays: Iterable[tuple[str, Array]]) -> None:
         OSError: The file cannot be written.
     """
     suffix = path.suffix.lower()
-    with atomic_write(path, 'w+b') as file:
+    with atomic_write(path, _mode(suffix)) as file:
         if suffix == '.npz' or suffix in _HDF5:
             _write_arrays(file, suffix, arrays)
         else:
             _dump(file, suffix, {name: array.whole() for name, array in arrays})
+
+
+def _mode(suffix: str) -> str:
+    """HDF5 reads what it has written."""
+    return 'w+b' if suffix in _HDF5 else 'wb'
 
 
 def _write_npy(file: IO[bytes], array: Array) -> None:

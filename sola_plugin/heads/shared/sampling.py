@@ -291,11 +291,13 @@ class FoldedSampling(nn.Module):
         Returns:
             ``(B, V + 1, K)``, or ``(B, V + 1, H)`` without ``pointwise``.
         """
-        kernels = zip(*(weight.split(self.chunk) for weight in weights))
-        chunks = (self._active(sources, *chunk) for chunk in zip(kernels, bias.split(self.chunk)))
+        # A file would hold the matrix once for every chunk.
+        size = len(bias) if torch.onnx.is_in_onnx_export() else self.chunk
+        kernels = zip(*(weight.split(size) for weight in weights))
+        chunks = (self._active(sources, *chunk) for chunk in zip(kernels, bias.split(size)))
         if pointwise is None:
             return torch.cat(list(chunks), dim=2)
-        parts = pointwise.split(self.chunk, dim=1)
+        parts = pointwise.split(size, dim=1)
         return functools.reduce(
             torch.add, (active @ part.t() for active, part in zip(chunks, parts))
         )

@@ -8,6 +8,7 @@ and every parameter's name must end in a way that its optimizer groups know.
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 
@@ -17,6 +18,7 @@ from mmengine.config import Config
 from torch import nn
 
 from sola_plugin.necks import SoLa, save_sola
+from tests.conftest import ROOT
 
 CHANNELS = 6
 STAND_IN = """
@@ -134,6 +136,34 @@ def test_one_line_over_a_config(models, tmp_path, sola):
         expected = projection.first(behind)
         torch.testing.assert_close(levels[0][index : index + 1, :, :length], expected)
         assert level_masks[0][index].sum() == length
+
+
+def test_the_lines_of_the_docs(models, tmp_path, sola, monkeypatch):
+    """On a base config with the names of OpenTAD's, and the stand-in's projection."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / 'docs/toolkits.md').read_text(encoding='utf-8')
+    features, inside = re.findall(r'```python\n(.*?)```', page, re.S)
+    base = tmp_path / 'configs/actionformer/thumos_i3d.py'
+    base.parent.mkdir(parents=True)
+    base.write_text(
+        "model = dict(type='Detector', projection=dict(type='PyramidProj', in_channels=6, "
+        'out_channels=4, levels=2))\n'
+        "data_path = 'raw/'\nblock_list = data_path + 'missing_files.txt'\n"
+        'part = dict(data_path=data_path, block_list=block_list)\n'
+        'dataset = dict(train=part, val=part, test=part)\n'
+    )
+    mine = tmp_path / 'configs/sola/mine.py'
+    mine.parent.mkdir()
+    mine.write_text(features)
+    dataset = Config.fromfile(mine).dataset
+    assert [dataset[part].data_path for part in ('train', 'val', 'test')] == [
+        'data/thumos-14/features/i3d_sola/'
+    ] * 3
+    assert dataset.train.block_list == 'raw/missing_files.txt'
+    models.register_module('Conv1DTransformerProj', force=True, module=models.get('PyramidProj'))
+    mine.write_text(inside)
+    model = models.build(Config.fromfile(mine).model)
+    assert torch.equal(model.projection.sola.alpha, sola[0].alpha)
 
 
 def test_a_trained_neck_is_no_parameter(models, tmp_path, sola):

@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--hours', nargs='+', type=float, default=[1.0, 6.0])
+    parser.add_argument('--hours', nargs='+', type=float, default=[6.0])
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--row', nargs=2, help=argparse.SUPPRESS)

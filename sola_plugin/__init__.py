@@ -43,8 +43,6 @@ _REGISTERED_AFTER = {
     ],
     'mmaction.evaluation': ['sola_plugin.evaluation.tal_metric'],
     'mmaction.engine': ['sola_plugin.pretraining'],
-    # Of another toolkit, by its own registry.
-    'opentad.models': ['sola_plugin.necks.opentad'],
 }
 
 
@@ -152,6 +150,10 @@ def _register(stock: ModuleType) -> None:
         importlib.import_module(name)
 
 
+def _register_in_opentad(models: ModuleType) -> None:
+    importlib.import_module('sola_plugin.necks.opentad').register()
+
+
 for _apply in _compat.AT_ONCE:
     _mend(_apply)
 for _name, _apply in _compat.AFTER_IMPORT:
@@ -160,3 +162,4 @@ for _name, _apply in _compat.AFTER_IMPORT:
 sys.meta_path.insert(0, MovedModules(__name__))
 for _name in _REGISTERED_AFTER:
     wrapt.register_post_import_hook(_register, _name)
+wrapt.register_post_import_hook(_register_in_opentad, 'opentad.models')

@@ -1,7 +1,6 @@
 """SoLa in OpenTAD (https://github.com/sming256/OpenTAD): before any of its projections.
 
-Importing this module needs OpenTAD. ``import sola_plugin`` imports it as soon as somebody imports
-``opentad.models``.
+After ``import sola_plugin`` it is registered as soon as somebody imports ``opentad.models``.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from opentad.models.builder import MODELS
 from torch import Tensor, nn
 
 from .checkpoint import build_sola
@@ -17,7 +15,15 @@ from .neck import Neck
 from .sola import SoLa
 
 
-@MODELS.register_module()
+def register() -> None:
+    """Let OpenTAD find :class:`SoLaProjection` by its name.
+
+    Raises:
+        ImportError: OpenTAD cannot be imported.
+    """
+    _registry().register_module(module=SoLaProjection, force=True)
+
+
 class SoLaProjection(nn.Module):
     """A projection of OpenTAD that reads features behind SoLa.
 
@@ -64,7 +70,7 @@ class SoLaProjection(nn.Module):
             # OpenTAD sorts parameters by the ends of their names, and refuses what it does not
             # know: by this one, the scalar is not decayed.
             self.alpha_bias = neck.alpha
-        self.projection = None if of is None else MODELS.build(dict(type=of, **projection))
+        self.projection = None if of is None else _registry().build(dict(type=of, **projection))
 
     def __getattr__(self, name: str) -> Any:
         """Attributes of the projection inside."""
@@ -88,6 +94,12 @@ class SoLaProjection(nn.Module):
         """
         x = self.sola(x, masks)
         return (x, masks) if self.projection is None else self.projection(x, masks)
+
+
+def _registry() -> Any:
+    from opentad.models.builder import MODELS
+
+    return MODELS
 
 
 def _freeze(neck: Neck) -> None:

@@ -30,7 +30,10 @@ _REGISTERED_AFTER = {
     'mmaction.models': [
         'sola_plugin.necks',
         'sola_plugin.pretraining.tasks',
-        'sola_plugin.heads',
+        'sola_plugin.heads.actionformer',
+        'sola_plugin.heads.bmn',
+        'sola_plugin.heads.gtad',
+        'sola_plugin.heads.stock',
         'sola_plugin.evaluation.score_files',
     ],
     'mmaction.datasets': [
@@ -147,6 +150,10 @@ def _register(stock: ModuleType) -> None:
         importlib.import_module(name)
 
 
+def _register_in_opentad(models: ModuleType) -> None:
+    importlib.import_module('sola_plugin.necks.opentad').register()
+
+
 for _apply in _compat.AT_ONCE:
     _mend(_apply)
 for _name, _apply in _compat.AFTER_IMPORT:
@@ -155,3 +162,4 @@ for _name, _apply in _compat.AFTER_IMPORT:
 sys.meta_path.insert(0, MovedModules(__name__))
 for _name in _REGISTERED_AFTER:
     wrapt.register_post_import_hook(_register, _name)
+wrapt.register_post_import_hook(_register_in_opentad, 'opentad.models')

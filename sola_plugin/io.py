@@ -59,7 +59,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     Args:
         path: Final name. Missing parent folders are made.
         mode: ``'w'`` (UTF-8 text; what is no character, a lone surrogate, is written as its escape)
-            or ``'wb'``.
+            or ``'wb'``, or ``'w+b'`` for libraries that read what they have written.
 
     Yields:
         The open temporary file.

@@ -98,3 +98,16 @@ def test_result_file_prints_a_table(printed):
     assert output.startswith('15 detections, 0.0 MB; median of 1, interleaved\n')
     for name in ('tools/evaluate.py', 'json.load alone'):
         assert re.search(rf'\| {name} \| \d+ MB \| [\d.]+ s \|', output)
+
+
+def test_transform_features_prints_a_table(printed):
+    """In processes of their own, which are small here; the bars are not for them."""
+    output = printed('transform_features', '--hours', 0.005, '--repeats', 1, '--threads', 1)
+    assert re.search(r'\| 0\.005 \| 56 \| 0 \| \d+ \| < 500 \| [\d.]+ \| [\d.]+ \|', output)
+
+
+def test_onnx_files_prints_a_table(printed):
+    pytest.importorskip('onnx', reason="onnx is not installed: pip install 'sola_plugin[onnx]'")
+    pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+    output = printed('onnx_files', '--rows', 'SoLa', '--repeats', 1, '--threads', 1)
+    assert re.search(r'\| SoLa \| 2048 × 2304 \| \d+ \| [\d,.]+ \| [\d,.]+ \| [\d.]+× \|', output)

@@ -20,6 +20,8 @@ TEXT = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
 
 
 def registered(room) -> set[str]:
+    for name in room.__all__:
+        getattr(room, name)  # heads are imported when they are asked for
     return {name for name in room.__all__ if name in MODELS.module_dict}
 
 

@@ -92,7 +92,11 @@ def sola(monkeypatch, capsys):
         ([], 2, 'usage: sola COMMAND'),
         (['--help'], 0, 'usage: sola COMMAND'),
         (['--version'], 0, f'sola_plugin {__version__}'),
-        (['trian'], 2, "error: no command 'trian': there are ablate, .* train, configs"),
+        (
+            ['trian'],
+            2,
+            "error: no command 'trian': there are ablate, .* transform-features, configs",
+        ),
         (['run', 'no_script.py'], 1, 'error: there is no script no_script.py'),
         (['run', 'no_package::tools/train.py'], 1, 'error: .*no_package is not installed'),
         (['train', 'bmn_wach'], 2, "CONFIG: 'bmn_wach' is no file .* do you mean bmn_watch"),

@@ -212,7 +212,8 @@ def open_videos(features: Any) -> tuple[FeatureStore | Items, Sequence[Any]]:
     """Open what windows are cut from.
 
     Args:
-        features: See :class:`~sola_plugin.datasets.windows.SoLaWindowDataset`.
+        features: See :class:`~sola_plugin.datasets.windows.SoLaWindowDataset`; or a store that is
+            open already.
 
     Returns:
         What has ``load``, and the videos that it is to load: ids, or the numbers of a dataset's
@@ -220,6 +221,8 @@ def open_videos(features: Any) -> tuple[FeatureStore | Items, Sequence[Any]]:
     """
     if isinstance(features, dict) and 'type' in features:
         features = DATASETS.build(features)
+    if isinstance(features, FeatureStore):
+        return features, features.ids()
     if is_source(features) or isinstance(features, dict):
         store = open_features(features)
         return store, store.ids()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -188,6 +189,17 @@ def build_sola(
     neck = build_recorded(record, where, **options)
     _load(neck, checkpoint, path)
     return neck
+
+
+def weights_hash(model: Any) -> str | None:
+    """SHA-256 of the names and values of a model's weights; ``None`` where it has none."""
+    if not isinstance(model, nn.Module):
+        return None
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _load(neck: Neck, checkpoint: dict, path: str | os.PathLike) -> None:

@@ -106,6 +106,13 @@ def divide_among_ranks() -> tuple[int, int]:
     return get_dist_info()
 
 
+def own_device() -> str:
+    """The device of this rank: a GPU, if there are any."""
+    if not torch.cuda.is_available():
+        return 'cpu'
+    return f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
+
+
 def _join_group(**options) -> None:
     torch.distributed.init_process_group('gloo', **options)
     leave_group_at_exit()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sola_plugin.heads.shared.detections import DetectionSettings, detect
-from sola_plugin.heads.shared.map_head import proposals_in_seconds
+from sola_plugin.heads.shared.proposals import proposals_in_seconds
 from sola_plugin.heads.shared.suppression import (
     gaussian_decay,
     grouped_nms,

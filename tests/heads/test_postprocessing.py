@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mmaction.models.localizers.utils import soft_nms as stock_soft_nms
 
-from sola_plugin.heads.shared.map_head import (
+from sola_plugin.heads.shared.proposals import (
     boundary_peaks,
     covered_span,
     proposals_from_maps,

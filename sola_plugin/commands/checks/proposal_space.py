@@ -14,7 +14,7 @@ from torch import nn
 from sola_plugin.evaluation.metrics.oracle import nearest_proposals
 from sola_plugin.heads import BMN, GTAD, ActionFormer
 from sola_plugin.heads.actionformer.points import point_targets, pyramid_points
-from sola_plugin.heads.shared.map_head import proposals_from_maps, times_in_seconds
+from sola_plugin.heads.shared.proposals import proposals_from_maps, times_in_seconds
 from sola_plugin.heads.shared.sampling import valid_cells
 from sola_plugin.heads.shared.sliding_windows import SlidingWindows
 from sola_plugin.segments import aligned_iou

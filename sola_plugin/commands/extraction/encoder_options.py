@@ -7,12 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from sola_plugin.encoders import FrameTransform, center_view
+from sola_plugin.necks.checkpoint import weights_hash
+from sola_plugin.pretraining.runs import own_device
 
 from .encoding import Encoder, SnippetSampling, build_encoder, build_recognizer_encoder
-from .folder import weights_hash
 
 #: Frames of a snippet, for encoders that have no length of their own.
 _USUAL_LENGTH = 16
@@ -109,7 +108,7 @@ def choose_encoder(args: argparse.Namespace) -> EncoderChoice:
     """
     if args.batch_size < 1:
         raise ValueError(f'--batch-size is {args.batch_size}, expected at least 1')
-    device = args.device or _own_device()
+    device = args.device or own_device()
     if args.recognizer:
         config, checkpoint = args.recognizer
         encoder: Encoder = build_recognizer_encoder(config, checkpoint, device)
@@ -137,9 +136,3 @@ def _describe(prepare: Any) -> Any:
         if isinstance(prepare, FrameTransform)
         else prepare and type(prepare).__name__
     )
-
-
-def _own_device() -> str:
-    if not torch.cuda.is_available():
-        return 'cpu'
-    return f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.logging import print_log
-from torch import nn
 
+from sola_plugin.commands.resuming import as_stored, refuse_other_settings, write_json
 from sola_plugin.datasets.annotations.formats.csv_tables import write_table
 from sola_plugin.datasets.features.store import DESCRIPTION_NAME
 from sola_plugin.datasets.video import VideoError
@@ -22,7 +20,7 @@ from sola_plugin.file_names import check_file_names
 from sola_plugin.io import atomic_write
 from sola_plugin.locking import hold_lock
 
-from .encoding import Encoder, VideoFeatures
+from .encoding import VideoFeatures
 
 #: Two time axes are the same if their strides differ by less, relatively: 36 ms in an hour.
 _SAME_STRIDE = 1e-5
@@ -61,7 +59,7 @@ class ExtractionFolder:
 
     def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
         self.root = root
-        self.settings = json.loads(json.dumps(dict(settings)))  # as they come back from the file
+        self.settings = as_stored(settings)
         self._state = root / '.extraction'
         self._records_folder = self._state / 'videos'
         self._stride: float | None = None
@@ -76,7 +74,7 @@ class ExtractionFolder:
         """
         with hold_lock(self._begun, wait=lambda holder: None):
             self._check()
-            _write_json(self._begun, self.settings)
+            write_json(self._begun, self.settings)
 
     def has(self, video_id: str, path: Path) -> bool:
         """Whether a video is finished. Features of a file that now has another size are removed.
@@ -113,7 +111,7 @@ class ExtractionFolder:
         self._warn_of_strides(path, features.stride)
         with atomic_write(self._feature_file(video_id), 'wb') as file:
             np.save(file, array)
-        _write_json(
+        write_json(
             self._record_file(video_id),
             dict(
                 file=path.name,
@@ -140,7 +138,7 @@ class ExtractionFolder:
     def describe(self, result: ExtractionResult) -> None:
         """Write ``features.json``, and ``durations.txt`` for ``tools/convert_annotations.py``."""
         records = self._records()
-        _write_json(
+        write_json(
             self.root / DESCRIPTION_NAME,
             dict(
                 self.settings,
@@ -174,23 +172,13 @@ class ExtractionFolder:
 
     def _check(self) -> None:
         if self._begun.is_file():
-            self._refuse_others(json.loads(self._begun.read_text(encoding='utf-8')))
+            refuse_other_settings(
+                self.root, json.loads(self._begun.read_text(encoding='utf-8')), self.settings
+            )
         elif any(self.root.glob('*.npy')):
             raise ValueError(
                 f'{self.root} holds .npy files that this tool did not write: write to another '
                 'folder'
-            )
-
-    def _refuse_others(self, begun: Mapping[str, Any]) -> None:
-        others = [
-            f'{key} {begun.get(key)!r}, now {value!r}'
-            for key, value in self.settings.items()
-            if begun.get(key) != value
-        ]
-        if others:
-            raise ValueError(
-                f'{self.root} holds features of other settings: {"; ".join(others)}. Write to '
-                'another folder, or delete this one'
             )
 
     def _warn_of_strides(self, path: Path, stride: float) -> None:
@@ -205,19 +193,3 @@ class ExtractionFolder:
                 'current',
                 logging.WARNING,
             )
-
-
-def weights_hash(encoder: Encoder) -> str | None:
-    """SHA-256 of the names and values of an encoder's weights; ``None`` where there are none."""
-    if not isinstance(encoder, nn.Module):
-        return None
-    digest = hashlib.sha256()
-    for name, tensor in encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with atomic_write(path) as file:
-        json.dump(content, file, indent=1)

@@ -14,6 +14,7 @@ from torch import nn
 from sola_plugin.commands.extraction.encoding import VideoFeatures
 from sola_plugin.commands.extraction.extract import find_videos
 from sola_plugin.datasets.features.archive import OBJECT_SUFFIXES, may_hold_many
+from sola_plugin.datasets.features.lazy import LazyFeatures, stored_features
 from sola_plugin.datasets.features.open import open_features
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
@@ -25,12 +26,10 @@ from sola_plugin.visualization.timeline_page import clock, write_timeline_page
 from .export import NO_LABEL, viewing_threshold, write_csv, write_srt
 from .localizing import class_names, detect_actions
 from .video_features import (
-    LazyFeatures,
     array_features,
     check_length,
     dataset_options,
     open_feature_file,
-    stored_features,
     time_axis,
 )
 

@@ -17,6 +17,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
 from sola_plugin.commands.testing import check_fits, linear_classifier
+from sola_plugin.datasets.features.lazy import LazyFeatures, stored_features
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.heads import TEM, TCANet
@@ -25,13 +26,11 @@ from sola_plugin.necks.checkpoint import read_checkpoint
 from sola_plugin.pretraining.agreement import check_agreement, take_classes
 
 from .video_features import (
-    LazyFeatures,
     TimeAxis,
     array_features,
     check_length,
     dataset_options,
     open_feature_file,
-    stored_features,
     time_axis,
 )
 

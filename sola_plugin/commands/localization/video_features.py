@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,50 +13,10 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from sola_plugin.datasets.features.lazy import LazyFeatures
 from sola_plugin.datasets.features.open import FeatureFolder, rooted, settle_time
 from sola_plugin.datasets.features.readers import NAMED_SUFFIXES, SUFFIXES, FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
-
-#: Formats of which a part cannot be read without the rest.
-_READ_WHOLE = ('.npz', '.csv', '.pt', '.pkl')
-
-
-class LazyFeatures:
-    """Features ``(C, T)`` of one video that are read when they are sliced.
-
-    Args:
-        shape: ``(C, T)``.
-        read: From first and last (exclusive) snippet to finite float32 ``(C, n)``.
-
-    A slice ``[:, start:stop]`` is a float32 array.
-    """
-
-    def __init__(self, shape: tuple[int, int], read: Callable[[int, int], np.ndarray]) -> None:
-        self.shape = shape
-        self._read = read
-
-    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
-        channels, snippets = index
-        start, stop, step = snippets.indices(self.shape[1])
-        if channels != slice(None) or step != 1:
-            raise IndexError(f'features are sliced as [:, start:stop], got {index}')
-        return self._read(start, stop)
-
-
-def stored_features(store: FeatureStore, video_id: str) -> LazyFeatures:
-    """Features of a video in a store.
-
-    Args:
-        store: See :func:`~sola_plugin.datasets.features.open.open_features`.
-        video_id: One of its ids.
-
-    Raises:
-        FeatureError: They cannot be read; NaN and infinite values are found when they are.
-    """
-    if any(path.suffix.lower() in _READ_WHOLE for path in store.files(video_id)):
-        return array_features(store.load(video_id), video_id)
-    shape = (store.channels, store.length(video_id))
-    return LazyFeatures(shape, lambda start, stop: store.window(video_id, start, stop - start))
 
 
 def array_features(array: Any, name: str) -> LazyFeatures:

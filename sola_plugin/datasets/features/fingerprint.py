@@ -11,6 +11,7 @@ import numpy as np
 from sola_plugin.datasets.window_sources import open_videos
 from sola_plugin.messages import first_few
 
+from .lazy import stored_features
 from .store import FeatureStore
 
 #: Videos that are looked into. Other features differ in every video.
@@ -45,7 +46,7 @@ def record_features(features: Any) -> dict[str, Any]:
     names = {str(video): video for video in videos}
     samples, channels = {}, 0
     for name in sorted(names)[:: -(-len(names) // _NUM_SAMPLES) or 1]:
-        channels, samples[name] = _sample(store.load(names[name]))
+        channels, samples[name] = _sample(store, names[name])
     folders: list[str] = []
     if isinstance(store, FeatureStore):
         folders = [path.parent.name for path in store.files(videos[0])]
@@ -115,14 +116,18 @@ def other_features(before: Mapping[str, Any], features: Any) -> list[str]:
     now = dict(before, samples={})
     for video in videos:
         if str(video) in before['samples']:
-            now['channels'], now['samples'][str(video)] = _sample(store.load(video))
+            now['channels'], now['samples'][str(video)] = _sample(store, video)
     return feature_changes(before, now)
 
 
-def _sample(values: np.ndarray) -> tuple[int, list]:
-    """Channels of a video ``(C, T)``, and what a record holds of it."""
-    channels, length = values.shape
-    parts = np.array_split(values[:, length // 2].astype(np.float64), _NUM_PARTS)
+def _sample(store: Any, video: Any) -> tuple[int, list]:
+    """Channels of a video, and what a record holds of it."""
+    features = (
+        stored_features(store, video) if isinstance(store, FeatureStore) else store.load(video)
+    )
+    channels, length = features.shape
+    middle = features[:, length // 2 : length // 2 + 1][:, 0]
+    parts = np.array_split(middle.astype(np.float64), _NUM_PARTS)
     return channels, [length, *(float(f'{np.linalg.norm(part):.6g}') for part in parts)]
 
 

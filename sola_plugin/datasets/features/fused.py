@@ -11,7 +11,7 @@ import numpy as np
 from sola_plugin.messages import first_few
 
 from .readers import FeatureError
-from .store import FeatureStore
+from .store import FeatureStore, StoredForm
 
 #: Gives the snippets ``first .. last - 1`` of a video, float32 ``(C, last - first)``.
 Read = Callable[[int, int], np.ndarray]
@@ -100,6 +100,14 @@ class FusedFeatures(FeatureStore):
     def files(self, video_id: str) -> tuple[Path, ...]:
         """The files of all sources."""
         return tuple(path for store in self.stores for path in store.files(video_id))
+
+    def form(self, video_id: str) -> StoredForm:
+        """That of the first source."""
+        return self.stores[0].form(video_id)
+
+    def stored_name(self, video_id: str) -> str:
+        """That of the first source."""
+        return self.stores[0].stored_name(video_id)
 
     def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
         reads: list[Read]

@@ -22,7 +22,7 @@ from sola_plugin.io import atomic_write, read_json
 
 from .axes import channels_first
 from .readers import FeatureError
-from .store import FeatureStore
+from .store import FeatureStore, StoredForm
 
 INDEX_NAME = 'packed_features.json'
 DATA_NAME = 'packed_features.bin'
@@ -207,6 +207,16 @@ class PackedFeatures(FeatureStore):
     def files(self, video_id: str) -> tuple[Path, ...]:
         """The file, which is the same for all videos."""
         return (self.root / DATA_NAME,)
+
+    def form(self, video_id: str) -> StoredForm:
+        """Rows are snippets."""
+        self.span(video_id)
+        return StoredForm('TC', DTYPES[self.index.dtype])
+
+    def stored_name(self, video_id: str) -> str:
+        """The packed name of a video."""
+        self.span(video_id)
+        return self.prefix + video_id
 
     @functools.cached_property
     def rows(self) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import warnings
@@ -20,6 +21,7 @@ from sola_plugin.locking import hold_lock
 from sola_plugin.messages import first_few
 from sola_plugin.progress import Show
 
+from .lazy import stored_features
 from .packed import DATA_NAME, DTYPES, INDEX_NAME, VERSION, PackedFeatures, PackedIndex
 from .readers import FeatureError
 from .store import DESCRIPTION_NAME, FeatureStore
@@ -169,10 +171,13 @@ def _write_all(
         _tell(progress, len(entries), len(ids))
         for video_id in ids[len(entries) :]:
             stamps = _stamps(source, video_id)
-            rows = _encode(source, video_id, dtype)
-            entry = _Entry(video_id, len(rows), zlib.crc32(rows.data), stamps)
+            length = crc32 = 0
+            for rows in _encode(source, video_id, dtype):
+                length, crc32 = length + len(rows), zlib.crc32(rows.data, crc32)
+                with _kept(partial, len(entries), len(ids)):
+                    _write(data, rows.data)
+            entry = _Entry(video_id, length, crc32, stamps)
             with _kept(partial, len(entries), len(ids)):
-                _write(data, rows.data)
                 _write(journal, _line(dataclasses.asdict(entry)))
             entries.append(entry)
             _tell(progress, len(entries), len(ids))
@@ -214,20 +219,31 @@ def _parse(line: bytes) -> _Entry | None:
         return None
 
 
-def _encode(source: FeatureStore, video_id: str, dtype: str) -> np.ndarray:
-    """Rows ``(T, C)`` of a video as they are written."""
-    features = source.load(video_id)
+def _encode(source: FeatureStore, video_id: str, dtype: str) -> Iterator[np.ndarray]:
+    """Rows ``(n, C)`` of a video as they are written, a part at a time."""
+    features = stored_features(source, video_id)
+    for start, stop in features.spans():
+        part = features[:, start:stop]
+        rows = _cast(part.T, DTYPES[dtype])
+        beyond = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if beyond.size:
+            raise FeatureError(
+                f'features of {video_id!r} ({source.where(video_id)}): expected values of at '
+                f'most 65504 for {dtype}, got {np.abs(part).max():.6g}, the first is in snippet '
+                f'{start + beyond[0]}: pack them as float32'
+            )
+        yield rows
+
+
+def _cast(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
     with np.errstate(over='ignore'):
-        rows = np.ascontiguousarray(features.T, dtype=DTYPES[dtype])
-    beyond = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if beyond.size:
-        raise FeatureError(
-            f'features of {video_id!r} ({source.where(video_id)}): expected values of at '
-            'most 65504 for '
-            f'{dtype}, got {np.abs(features).max():.6g}, the first is in snippet {beyond[0]}: '
-            'pack them as float32'
-        )
-    return rows
+        return np.ascontiguousarray(rows, dtype)
+
+
+def _crc32(source: FeatureStore, video_id: str, dtype: str) -> int:
+    """Checksum of a video as it would be written."""
+    parts = _encode(source, video_id, dtype)
+    return functools.reduce(lambda crc32, rows: zlib.crc32(rows.data, crc32), parts, 0)
 
 
 def _check_ids(source: FeatureStore, ids: Sequence[str], missing: str) -> list[str]:
@@ -271,8 +287,7 @@ def _check_complete(source: FeatureStore, out: Path, ids: list[str], dtype: str)
         video_id
         for video_id, stamps, crc32 in zip(index.ids, index.stamps, index.crc32)
         # Copied files are younger and yet the same.
-        if stamps != _stamps(source, video_id)
-        and crc32 != zlib.crc32(_encode(source, video_id, dtype).data)
+        if stamps != _stamps(source, video_id) and crc32 != _crc32(source, video_id, dtype)
     ]
     if changed:
         raise FeatureError(

@@ -101,7 +101,7 @@ def open_array(path: Path, key: str | None = None) -> Iterator[Any]:
             member_shape(archive.zip, archive.zip.getinfo(member))
             yield archive[name]
     elif suffix in ('.h5', '.hdf5'):
-        h5py = _import_h5py()
+        h5py = import_h5py()
         with h5py.File(path, 'r') as file:
             # A name that is there saves listing the others, of which there may be thousands.
             known = key is not None and isinstance(file.get(key), h5py.Dataset)
@@ -151,7 +151,7 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     _refuse_empty(path)
     if path.suffix.lower() != '.npz':
-        with _import_h5py().File(path, 'r') as file:
+        with import_h5py().File(path, 'r') as file:
             return _h5_shapes(file)
     shapes: dict[str, tuple[int, ...]] = {}
     with zipfile.ZipFile(path) as archive:
@@ -302,7 +302,12 @@ def _single_array(content: Any, key: str | None) -> Any:
     return content[_choose([name for name in content if is_array(content[name])], key)]
 
 
-def _import_h5py() -> Any:
+def import_h5py() -> Any:
+    """The package h5py.
+
+    Raises:
+        ImportError: It is not installed; the message says how to.
+    """
     try:
         import h5py
     except ImportError as error:

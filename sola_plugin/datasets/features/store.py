@@ -9,13 +9,25 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .axes import NO_CROPS, Crops, TwoAxes, channels_first, two_axes
 from .notices import say_once
 from .readers import ROWS, ChannelError, FeatureError, LayoutError, reading
+
+
+class StoredForm(NamedTuple):
+    """How the features of a video lie in their file.
+
+    Attributes:
+        layout: ``'TC'`` or ``'CT'``.
+        dtype: Of the values.
+    """
+
+    layout: str
+    dtype: np.dtype
 
 
 class FeatureStore(abc.ABC):
@@ -66,6 +78,22 @@ class FeatureStore(abc.ABC):
     @abc.abstractmethod
     def files(self, video_id: str) -> tuple[Path, ...]:
         """The files that hold the features of a video."""
+
+    @abc.abstractmethod
+    def stored_name(self, video_id: str) -> str:
+        """Name of a video's file in its folder, or of its array in a file of many videos.
+
+        Raises:
+            FeatureError: There is none.
+        """
+
+    @abc.abstractmethod
+    def form(self, video_id: str) -> StoredForm:
+        """How the features of a video lie in their file; of several sources, in the first.
+
+        Raises:
+            FeatureError: As :meth:`load`; values are not looked at.
+        """
 
     @abc.abstractmethod
     def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
@@ -188,6 +216,18 @@ class ArrayStore(FeatureStore):
     def ids(self) -> list[str]:
         """Ids of all videos, in the order of the file or of the sorted file names."""
         return list(self._names)
+
+    def stored_name(self, video_id: str) -> str:
+        """Name of a video's file or array."""
+        if video_id not in self:
+            raise self._absent(video_id)
+        return self._names[video_id]
+
+    def form(self, video_id: str) -> StoredForm:
+        """How the features of a video lie in their file, without axes of length 1 and crops."""
+        with self._opened(video_id) as (array, time_axis):
+            layout = 'TC' if time_axis == 0 else 'CT'
+            return StoredForm(layout, np.dtype(array.dtype))
 
     @abc.abstractmethod
     def _suffix(self, video_id: str) -> str:

@@ -134,13 +134,17 @@ def local_attention(
     Returns:
         ``(N, H, T, D)``; padded positions hold anything finite.
     """
-    length = query.shape[2]
-    if window is None or window >= 2 * length - 1:
+    length = mask.shape[1]  # of the mask: the exporter to ONNX would take the query's for fixed
+    if window is None or window >= 2 * length - 1 and not torch.onnx.is_in_onnx_export():
         # A padded position may see itself, so that no row of the softmax is empty.
-        visible = mask[:, None, :] | torch.eye(length, dtype=torch.bool, device=mask.device)
+        position = torch.arange(length, device=mask.device)
+        visible = mask[:, None, :] | (position[:, None] == position)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=visible[:, None])
     before, after = window // 2, (window - 1) // 2
     missing = -length % window
+
+    if torch.onnx.is_in_onnx_export():
+        return _gathered_attention(query, key, value, mask, window)
 
     def around(x: Tensor) -> Tensor:
         """Blocks and their neighbours: ``(N, H, T, D)`` to ``(N, H, blocks, 2 window - 1, D)``."""
@@ -160,6 +164,30 @@ def local_attention(
     visible = (real[:, :, None] | (distance == 0)) & (distance >= -before) & (distance <= after)
     out = F.scaled_dot_product_attention(
         blocks, around(key), around(value), attn_mask=visible[:, None]
+    )
+    return out.flatten(2, 3)[:, :, :length]
+
+
+def _gathered_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, window: int
+) -> Tensor:
+    """:func:`local_attention` without what ONNX cannot do at any length: to unfold."""
+    length = mask.shape[1]
+    start = torch.arange(0, length, window)[:, None]
+    inside = start + torch.arange(window)
+    around = start + torch.arange(2 * window - 1) - window // 2
+
+    def take(x: Tensor, positions: Tensor, dim: int = 2) -> Tensor:
+        index = positions.flatten().clamp(min=0)
+        index = torch.minimum(index, torch.ones_like(index) * (length - 1))
+        return x.index_select(dim, index).unflatten(dim, (-1, positions.shape[1]))
+
+    real = take(mask, around, 1) & (around >= 0) & (around < length)
+    distance = around[:, None, :] - inside[:, :, None]
+    visible = (real[:, :, None] | (distance == 0)) & (distance >= -(window // 2))
+    visible = visible & (distance <= (window - 1) // 2)
+    out = F.scaled_dot_product_attention(
+        take(query, inside), take(key, around), take(value, around), attn_mask=visible[:, None]
     )
     return out.flatten(2, 3)[:, :, :length]
 

@@ -17,9 +17,9 @@ from sola_plugin.heads.shared.detections import (
     suppress_candidates,
 )
 from sola_plugin.heads.shared.localizer import Localizer
-from sola_plugin.heads.shared.map_head import results_in_seconds
 from sola_plugin.heads.shared.neck_support import NeckMixin, pad_features
 from sola_plugin.heads.shared.outputs import check_outputs
+from sola_plugin.heads.shared.proposals import results_in_seconds
 from sola_plugin.heads.shared.random_crop import RandomCrop
 
 from .attention import NORM_EPS
@@ -173,7 +173,7 @@ class ActionFormer(NeckMixin, Localizer):
         """
         x, mask = pad_features(inputs)
         if mask is None:
-            mask = x.new_ones((x.shape[0], x.shape[2]), dtype=torch.bool)
+            mask = torch.ones_like(x[:, 0], dtype=torch.bool)
         padding = None
         if self.padding is not None:
             x, mask, padding = self.padding(x, mask)
@@ -260,18 +260,35 @@ class ActionFormer(NeckMixin, Localizer):
         if cores is not None:
             first, last = points.position.new_tensor(cores).T[..., None]
             mask = mask & (points.position >= first) & (points.position < last)
-        scores = (logits.float().sigmoid() * mask[:, :, None]).cpu().numpy()
-        offsets = distances.float() * points.stride[:, None]
-        segments = points.position[:, None] + torch.stack(
-            [-offsets[..., 0], offsets[..., 1]], dim=2
-        )
+        scores, segments = self.scores_and_segments(logits, distances, points)
+        scores = scores * mask[:, :, None]
         found = [
             detection_candidates(*outputs, self.post_processing)
-            for outputs in zip(segments.cpu().numpy(), scores)
+            for outputs in zip(segments.cpu().numpy(), scores.cpu().numpy())
         ]
         for video, candidates in zip(inputs, found):
             candidates[:, :2] /= video.shape[1]
         return found
+
+    @staticmethod
+    def scores_and_segments(
+        logits: Tensor, distances: Tensor, points: Points
+    ) -> tuple[Tensor, Tensor]:
+        """What post-processing takes.
+
+        Args:
+            logits: ``(N, P, K)``.
+            distances: ``(N, P, 2)``, in strides of the level.
+            points: P points.
+
+        Returns:
+            Scores ``(N, P, K)`` in ``[0, 1]``, and segments ``(N, P, 2)`` in cells.
+        """
+        offsets = distances.float() * points.stride[:, None]
+        segments = points.position[:, None] + torch.stack(
+            [-offsets[..., 0], offsets[..., 1]], dim=2
+        )
+        return logits.float().sigmoid(), segments
 
     def detections(self, candidates: Sequence[np.ndarray], data_samples: Sequence) -> list[dict]:
         """See :meth:`NeckMixin.detections`."""
@@ -290,7 +307,7 @@ class ActionFormer(NeckMixin, Localizer):
         Args:
             inputs: Features ``(C, T_i)`` of each video.
             data_samples: Data samples, see
-                :func:`~sola_plugin.heads.shared.map_head.covered_span` for the meta information.
+                :func:`~sola_plugin.heads.shared.proposals.covered_span` for the meta information.
 
         Returns:
             For each video ``dict(video_name=str, proposal_list=[dict(score, segment, label)])``,

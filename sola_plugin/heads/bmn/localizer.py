@@ -38,7 +38,7 @@ class BMN(MapHead, StockBMN):
 
     Quirks of mmaction2 that are kept: samples left of the video, see
     :func:`~sola_plugin.heads.shared.sampling.bmn_positions`; proposals that end with the video, see
-    :func:`~sola_plugin.heads.shared.map_head.proposals_from_maps`; and the regression loss counts
+    :func:`~sola_plugin.heads.shared.proposals.proposals_from_maps`; and the regression loss counts
     every cell, also those outside the video, when more cells have a tIoU above 0.7 than between 0.3
     and 0.7 or between 0 and 0.3.
 

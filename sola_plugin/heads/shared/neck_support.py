@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from sola_plugin.necks.context import apply_in_context
 from sola_plugin.pretraining.tasks import SimilarityMatcher
 
 from .outputs import naming_video
@@ -249,18 +251,13 @@ class NeckMixin(nn.Module):
     def _window_candidates(self, windows: SlidingWindows, video) -> np.ndarray:
         """Proposals of all windows of a video ``(C, T)``, as fractions of the video."""
         total = video.shape[1]
-        # The neck gives a window what it gives the whole video when it sees so many snippets around
-        # it.
-        radius = 0 if self.neck is None else getattr(self.neck, 'receptive_radius', None)
-        radius = total if radius is None else int(radius)
         parts = []
         for batch in windows.batches(total):
             start, stop = batch[0].start, min(batch[-1].stop, total)
-            first = max(start - radius, 0)
-            features = self._read(video, first, min(stop + radius, total))
-            if self.neck is not None:
-                features = self.neck(features[None])[0]
-            inputs = windows.cut(features[:, start - first : stop - first], batch, start)
+            features = apply_in_context(
+                self.neck, functools.partial(self._read, video), start, stop, total
+            )
+            inputs = windows.cut(features, batch, start)
             found = self.candidates(inputs, [window.core for window in batch])
             parts += [
                 windows.place(proposals, window, total) for proposals, window in zip(found, batch)

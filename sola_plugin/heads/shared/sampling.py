@@ -154,6 +154,8 @@ class SparseMatrix(nn.Module):
                 f'were made for {self.width}: resize the features to temporal_dim'
             )
         values = self.values.to(x.dtype)
+        if torch.onnx.is_in_onnx_export():  # which knows no sparse products
+            return self.dense().to(x.dtype) @ x
         product = x.new_empty(len(x), len(self.offsets) - 1, x.shape[2])
         for item, result in zip(x, product):
             result.copy_(
@@ -167,6 +169,14 @@ class SparseMatrix(nn.Module):
                 )
             )
         return product
+
+    def dense(self) -> Tensor:
+        """The matrix ``(I, J)`` with its zeros."""
+        rows = len(self.offsets) - 1
+        row = torch.repeat_interleave(torch.arange(rows), self.offsets.cpu().diff())
+        matrix = torch.zeros(rows, self.width)
+        matrix[row, self.columns.long().cpu()] = self.values.cpu()
+        return matrix
 
 
 class _Multiply(torch.autograd.Function):
@@ -281,11 +291,13 @@ class FoldedSampling(nn.Module):
         Returns:
             ``(B, V + 1, K)``, or ``(B, V + 1, H)`` without ``pointwise``.
         """
-        kernels = zip(*(weight.split(self.chunk) for weight in weights))
-        chunks = (self._active(sources, *chunk) for chunk in zip(kernels, bias.split(self.chunk)))
+        # A file would hold the matrix once for every chunk.
+        size = len(bias) if torch.onnx.is_in_onnx_export() else self.chunk
+        kernels = zip(*(weight.split(size) for weight in weights))
+        chunks = (self._active(sources, *chunk) for chunk in zip(kernels, bias.split(size)))
         if pointwise is None:
             return torch.cat(list(chunks), dim=2)
-        parts = pointwise.split(self.chunk, dim=1)
+        parts = pointwise.split(size, dim=1)
         return functools.reduce(
             torch.add, (active @ part.t() for active, part in zip(chunks, parts))
         )
@@ -294,6 +306,8 @@ class FoldedSampling(nn.Module):
         """Activations ``(B, V + 1, chunk)`` of one chunk of channels."""
         tables = [project(x, kernel) for x, kernel in zip(sources, kernels)]
         table = torch.cat(tables, dim=1) if len(tables) > 1 else tables[0]
+        if torch.onnx.is_in_onnx_export():  # which would look for the autograd function
+            return (self.combine(table) + bias).relu()
         return _Multiply.apply(table, self.combine, self.spread).add_(bias).relu_()
 
     def to_map(self, rows: Tensor) -> Tensor:

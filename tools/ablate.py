@@ -99,6 +99,10 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error('--jobs expects at least 1')
+    if args.choose is not None and (args.only or args.folds):
+        parser.error(
+            '--choose needs the whole study: the studies that read FILE.py ask for all of it'
+        )
     for option, values in (('--only', args.only), ('--baseline', [args.baseline or '='])):
         if any('=' not in value for value in values):
             parser.error(f'{option} expects FACTOR=LEVEL, got {" ".join(values)}')

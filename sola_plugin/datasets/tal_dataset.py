@@ -193,6 +193,25 @@ class TALFeatureDataset(BaseDataset):
 
         return end
 
+    def without_excluded(self, videos: dict[str, Video]) -> dict[str, Video]:
+        """Leave out the videos that ``exclude`` lists, and say in the log how many there were.
+
+        Args:
+            videos: Of the annotations, by id.
+
+        Raises:
+            AnnotationError: None of the listed videos is there.
+            OSError: There is no such file.
+        """
+        if self.exclude is None:
+            return videos
+        in_file = isinstance(self.exclude, str)
+        excluded, note = excluded_videos(
+            rooted(self.exclude, self.data_root or '') if in_file else self.exclude, videos
+        )
+        self._log(note)
+        return {name: video for name, video in videos.items() if name not in excluded}
+
     def load_data_list(self) -> list[dict]:
         """Read the annotations, list the features, and check one against the other.
 
@@ -203,17 +222,10 @@ class TALFeatureDataset(BaseDataset):
         self._store = self.open_features()
         videos = load_annotations(self.ann_file, self.durations(self._store))
         report_unannotated(videos, self._store, self._log)
-        if self.exclude is not None:
-            in_file = isinstance(self.exclude, str)
-            excluded, note = excluded_videos(
-                rooted(self.exclude, self.data_root or '') if in_file else self.exclude, videos
-            )
-            self._log(note)
-            videos = {name: video for name, video in videos.items() if name not in excluded}
         classes = self._set_classes(videos)
         try:
             chosen = videos_with_features(
-                choose_subset(videos, self.subsets, self.patterns),
+                choose_subset(self.without_excluded(videos), self.subsets, self.patterns),
                 self._store,
                 self.missing == 'skip',
                 self.ann_file,

@@ -637,3 +637,14 @@ def test_crops_are_named_and_read(data_root):
     found = findings(check_files(data_root / 'annotations.json', **files))
     assert 'may be crops of the frames' in str(found)
     assert findings(check_files(data_root / 'annotations.json', crops='mean', **files)) == {}
+
+
+def test_excluded_videos_are_not_checked(data_root, tmp_path):
+    change(data_root, v_00=dict(annotations=[dict(segment=[9.0, 3.0], label='jump')]))
+    (data_root / 'features/v_00.npy').unlink()
+    cfg = config(data_root, tmp_path)
+    assert {'missing-features', 'reversed'} & findings(check_config(cfg)).keys()
+    cfg.train_dataloader.dataset.exclude = ['v_00']
+    assert findings(check_config(cfg)) == {}
+    cfg.train_dataloader.dataset.exclude = 'blocked.txt'
+    assert 'blocked.txt' in findings(check_config(cfg))['subset'].message

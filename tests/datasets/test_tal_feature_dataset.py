@@ -512,3 +512,10 @@ def test_excluded_videos_of_which_none_is_there(root, listed):
         build(root, exclude=listed)
     with pytest.raises(FileNotFoundError, match='blocked'):
         build(root, exclude='blocked.txt')
+
+
+def test_excluded_videos_keep_the_numbers_of_the_classes(root):
+    """Excluded from the test alone, they must not give its labels other numbers than training."""
+    whole = build(root, filter_empty=False).metainfo['classes']
+    for name in VIDEOS:
+        assert build(root, filter_empty=False, exclude=[name]).metainfo['classes'] == whole

@@ -218,6 +218,8 @@ def test_errors_of_the_options(configs, tool):
         (['--only', 'neck=x'], "neck='x' is none of"),
         (['--folds', '7'], "fold '7' is none of"),
         (['--data-root', 'x'], 'has no data_root'),
+        (['--choose', 'x.py', '--only', 'neck=raw'], '--choose needs the whole study'),
+        (['--choose', 'x.py', '--folds', 'late'], '--choose needs the whole study'),
     ):
         result = tool(path, *arguments)
         assert result.returncode and message in result.stderr and 'Traceback' not in result.stderr

@@ -134,9 +134,11 @@ def read_annotations(subsets: Sequence[Subset]) -> list[Finding]:
             subset.classes = labels if known is None else known
             try:
                 subset.videos = choose_subset(
-                    videos, subset.dataset.subsets, subset.dataset.patterns
+                    subset.dataset.without_excluded(videos),
+                    subset.dataset.subsets,
+                    subset.dataset.patterns,
                 )
-            except AnnotationError as error:
+            except (AnnotationError, OSError) as error:
                 findings.append(Finding('error', 'subset', f'{subset.name}: {path}: {error}'))
             used |= subset.videos
             if subset.store is not None:

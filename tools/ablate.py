@@ -42,10 +42,7 @@ def parse_args() -> argparse.Namespace:
         help='these seeds instead of those of the study',
     )
     parser.add_argument(
-        '--jobs',
-        type=int,
-        default=1,
-        help='stages that run at the same time, one thread each (default 1)',
+        '--jobs', type=int, default=1, help='stages at the same time, one thread each (1)'
     )
     parser.add_argument(
         '--embedded',
@@ -100,9 +97,7 @@ def parse_args() -> argparse.Namespace:
     if args.jobs < 1:
         parser.error('--jobs expects at least 1')
     if args.choose is not None and (args.only or args.folds):
-        parser.error(
-            '--choose needs the whole study: the studies that read FILE.py ask for all of it'
-        )
+        parser.error('--choose needs the whole study, as do those that read FILE.py')
     for option, values in (('--only', args.only), ('--baseline', [args.baseline or '='])):
         if any('=' not in value for value in values):
             parser.error(f'{option} expects FACTOR=LEVEL, got {" ".join(values)}')

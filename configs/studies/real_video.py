@@ -8,17 +8,9 @@ factors = dict(
         f'{name}, {head}': dict(
             head=config,
             pretrain=of_set['pretrain'],
-            seeds=of_set['seeds'],
-            folds={
-                fold: dict(
-                    head_options={
-                        **changes['head_options'],
-                        **_base_._candidates[_base_._choices[f'{name}, {head}'][fold]],
-                    },
-                    pretrain_options=changes['pretrain_options'],
-                )
-                for fold, changes in _base_._folds[name].items()
-            },
+            seeds=of_set['seeds']['tests'],
+            head_options=_base_._schedules[_base_._choices[head]],
+            folds=_base_._folds['tests'][name],
         )
         for name, of_set in _base_._sets.items()
         for head, config in of_set['heads'].items()

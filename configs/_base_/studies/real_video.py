@@ -1,11 +1,13 @@
-# What the studies on real video share: sets, their folds, and what is tried for a head.
+# What the studies on real video share: sets, and their videos for development and for tests.
+# docs/studies.md says what is fixed by which of them.
 _base_ = 'methods.py'
 embedded = None
 data_root = 'data/real'
 head = None
 pretrain = None
 
-# Name → its configs, and seeds for each fold, so that every set has at least five pairs.
+# Name → its configs, and seeds for each fold: two pairs of fold and seed for development, six for
+# tests.
 _sets = {
     '50 Salads': dict(
         heads={
@@ -14,7 +16,7 @@ _sets = {
             'ActionFormer': '../localization/actionformer_salads.py',
         },
         pretrain='../pretrain/sola_salads.py',
-        seeds=1,
+        seeds=dict(development=1, tests=2),
     ),
     'GTEA': dict(
         heads={
@@ -23,7 +25,7 @@ _sets = {
             'ActionFormer': '../localization/actionformer_gtea.py',
         },
         pretrain='../pretrain/sola_gtea.py',
-        seeds=2,
+        seeds=dict(development=2, tests=3),
     ),
     'UR Fall': dict(
         heads={
@@ -32,7 +34,7 @@ _sets = {
             'ActionFormer': '../localization/actionformer_urfd.py',
         },
         pretrain='../pretrain/sola_urfd.py',
-        seeds=3,
+        seeds=dict(development=2, tests=6),
     ),
     'UTKinect': dict(
         heads={
@@ -41,89 +43,71 @@ _sets = {
             'ActionFormer': '../localization/actionformer_utkinect.py',
         },
         pretrain='../pretrain/sola_utkinect.py',
-        seeds=1,
+        seeds=dict(development=1, tests=2),
     ),
 }
 
-# Test videos of each fold, as shell patterns of their ids: those of one official split, or of two
-# people. Of UR Fall only two groups of people and rooms can be told apart; the annotations call
-# them training and testing.
-_videos = {
-    '50 Salads': {str(split): [f'salad_{split}_*'] for split in (1, 2, 3, 4, 5)},
-    'GTEA': {str(split): [f'gtea_{split}_*'] for split in (1, 2, 3)},
-    'UTKinect': {
-        str(pair): [f's{2 * pair - 1:02}_*', f's{2 * pair:02}_*'] for pair in (1, 2, 3, 4, 5)
-    },
+# Videos that are scored, as shell patterns of their ids: those of one official split, or of two
+# people. Nothing is chosen by a video for tests. Every fold is trained on all other videos.
+_scored = {
+    '50 Salads': dict(
+        development={split: [f'salad_{split}_*'] for split in ('4', '5')},
+        tests={split: [f'salad_{split}_*'] for split in ('1', '2', '3')},
+    ),
+    'GTEA': dict(
+        development={'3': ['gtea_3_*']},
+        tests={split: [f'gtea_{split}_*'] for split in ('1', '2')},
+    ),
+    'UTKinect': dict(
+        development={'4': ['s07_*', 's08_*'], '5': ['s09_*', 's10_*']},
+        tests={'1': ['s01_*', 's02_*'], '2': ['s03_*', 's04_*'], '3': ['s05_*', 's06_*']},
+    ),
 }
-_groups = {'1': ('training', 'testing'), '2': ('testing', 'training')}
 
-# Set → fold → what is trained on, and what is tested on.
-_outer = {
-    **{
+# Use → set → fold → what is trained on, and what is scored. Of UR Fall only two groups of people
+# and rooms can be told apart, which the annotations call training and testing.
+_parts = {
+    use: {
         name: {
             fold: (dict(videos=[f'!{each}' for each in videos]), dict(videos=videos))
-            for fold, videos in folds.items()
+            for fold, videos in folds[use].items()
         }
-        for name, folds in _videos.items()
-    },
-    'UR Fall': {
-        fold: (dict(subset=train), dict(subset=test)) for fold, (train, test) in _groups.items()
-    },
+        for name, folds in _scored.items()
+    }
+    for use in ('development', 'tests')
 }
-# The same without the test videos of the fold: they are read by no trial. The next fold's videos
-# validate; of UR Fall, where people cannot be told apart, every video with one of four digits.
-_inner = {
-    **{
-        name: {
-            fold: (
-                dict(
-                    videos=[
-                        f'!{each}' for each in [*videos, *folds[str(int(fold) % len(folds) + 1)]]
-                    ]
-                ),
-                dict(videos=folds[str(int(fold) % len(folds) + 1)]),
-            )
-            for fold, videos in folds.items()
-        }
-        for name, folds in _videos.items()
-    },
-    'UR Fall': {
-        fold: (
-            dict(subset=train, videos='!*[0369]'),
-            dict(subset=train, videos='*[0369]'),
-        )
-        for fold, (train, _) in _groups.items()
-    },
+_parts['development']['UR Fall'] = {
+    'training': (
+        dict(subset='training', videos='!*[0369]'),
+        dict(subset='training', videos='*[0369]'),
+    )
 }
+_parts['tests']['UR Fall'] = {'testing': (dict(subset='training'), dict(subset='testing'))}
 
-# Outer or inner → set → fold → changes of the configs.
-_folds, _inner_folds = (
-    {
+# Use → set → fold → changes of the configs.
+_folds = {
+    use: {
         name: {
             fold: dict(
                 head_options={
                     **{f'train_dataloader.dataset.{key}': value for key, value in train.items()},
-                    **{f'test_dataloader.dataset.{key}': value for key, value in test.items()},
+                    **{f'test_dataloader.dataset.{key}': value for key, value in score.items()},
                 },
                 pretrain_options={
                     f'train_dataloader.dataset.features.{key}': value
                     for key, value in train.items()
                 },
             )
-            for fold, (train, test) in folds.items()
+            for fold, (train, score) in folds.items()
         }
         for name, folds in of_sets.items()
     }
-    for of_sets in (_outer, _inner)
-)
+    for use, of_sets in _parts.items()
+}
 
-# What is tried for every head, set and fold: as many trials for each.
-_candidates = {
-    f'{epochs} epochs, learning rate {rate}': {
-        'train_cfg.max_epochs': epochs,
-        'param_scheduler.total_steps': epochs,
-        'param_scheduler.eta_max': rate,
-    }
-    for epochs in (60, 90)
-    for rate in (0.001, 0.003)
+# Number of epochs → the options that make a schedule of it.
+_epochs = (60, 90, 135)
+_schedules = {
+    str(epochs): {'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
+    for epochs in _epochs
 }

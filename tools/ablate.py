@@ -85,7 +85,7 @@ def parse_args() -> argparse.Namespace:
         '--choose',
         type=Path,
         metavar='FILE.py',
-        help='write the best level of each group and fold as a config (docs/studies.md)',
+        help="write what the study's rule chooses as a config (docs/studies.md)",
     )
     parser.add_argument(
         '--document',
@@ -108,7 +108,7 @@ def main() -> None:
     """Run the command."""
     args = parse_args()
     from sola_plugin.progress import show_progress
-    from sola_plugin.studies.choice import best_levels, write_choices
+    from sola_plugin.studies.choice import choose, write_choices
     from sola_plugin.studies.output import update_document, write_study
     from sola_plugin.studies.runner import run_study
     from sola_plugin.studies.study import StudyError, load_study
@@ -129,11 +129,11 @@ def main() -> None:
     block = ' '.join([study.path.stem, *(f'{key}={value}' for key, value in options.items())])
     try:
         written = write_study(study, outcomes, work_dir, command_line())
-        for group, table in written.tables.items():
+        for group, table in [*written.summaries.items(), *written.tables.items()]:
             print(f'\n{printable(group)}\n' * bool(group) + to_text(table))
         print(f'{work_dir}: {", ".join(written.files)}')
         if args.choose:
-            write_choices(args.choose, best_levels(study, outcomes), command_line())
+            write_choices(args.choose, choose(study, outcomes), command_line())
         if args.document:
             update_document(args.document, block, written.markdown)
     except (ValueError, OSError) as error:

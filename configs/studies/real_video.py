@@ -18,3 +18,4 @@ factors = dict(
     method=_base_._methods,
 )
 baseline = dict(method='raw features')
+summaries = {'all': '*', **_base_._of_sets, **_base_._of_heads}

@@ -16,3 +16,5 @@ factors = dict(
     epochs={name: dict(head_options=changes) for name, changes in _base_._schedules.items()},
 )
 baseline = dict(_delete_=True, epochs='60')
+summaries = _base_._of_heads
+rule = 'long enough'

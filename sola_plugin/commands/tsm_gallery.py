@@ -58,7 +58,8 @@ def read_videos(
 
 def has_target(checkpoint: Path) -> bool:
     """Whether a SoLa checkpoint says which target similarity matching gave it."""
-    return 'k' in _settings(checkpoint)
+    settings = _settings(checkpoint)
+    return 'k' in settings and settings.get('target', 'interval') == 'interval'
 
 
 def tsm_figure(
@@ -200,10 +201,13 @@ def _settings(checkpoint: Path) -> Mapping[str, Any]:
 
 def _target(checkpoint: Path, length: int) -> np.ndarray:
     settings = _settings(checkpoint)
-    if not all(isinstance(settings.get(key), (int, float)) for key in ('k', 'step')):
+    k, step = settings.get('k'), settings.get('step')
+    if isinstance(step, (list, tuple)):
+        step = next(iter(step), None)  # k belongs to the first of several
+    if not isinstance(k, (int, float)) or not isinstance(step, (int, float)):
         raise ValueError(
             f'{checkpoint} does not say which target it was trained with; was it written by '
             'tools/pretrain_sola.py with similarity matching?'
         )
     # The target counts in positions, and positions are `step` snippets apart.
-    return interval_target(length, settings['k'] * settings['step'] ** 2).numpy()
+    return interval_target(length, k * step**2).numpy()

@@ -37,12 +37,16 @@ class SoLa(Neck):
         dilations: Dilations of the first two convolutions.
         standardize: Put a :class:`~.baselines.Standardization` before the network, so that
             SoLa starts as that instead of as the identity. Not part of the paper.
+        reset_gate: Set ``alpha`` to zero again when weights are loaded from a file: the head then
+            begins with what it would have without SoLa, and opens the gate to what similarity
+            matching found as far as that helps it. Not part of the paper.
         frozen: Keep the weights as they are while the head is trained ("separate" training).
         init_cfg: ``dict(type='Pretrained', checkpoint='sola.pth')`` starts from similarity
             matching.
 
     Raises:
-        ValueError: ``in_channels`` is missing, or a kernel size is not odd.
+        ValueError: ``in_channels`` is missing, a kernel size is not odd, or ``frozen`` with
+            ``reset_gate``, which would stay the identity.
 
     Example:
         >>> import sola_plugin, torch
@@ -53,6 +57,8 @@ class SoLa(Neck):
         True
     """
 
+    not_recorded = Neck.not_recorded | {'reset_gate'}
+
     def __init__(
         self,
         in_channels: int | None = None,
@@ -60,6 +66,7 @@ class SoLa(Neck):
         kernel_sizes: Sequence[int] = (5, 1),
         dilations: Sequence[int] = (1, 1),
         standardize: bool = False,
+        reset_gate: bool = False,
         frozen: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -74,6 +81,7 @@ class SoLa(Neck):
                 'SoLa expects two odd kernel_sizes and two dilations, got '
                 f'kernel_sizes={tuple(kernel_sizes)}, dilations={tuple(dilations)}'
             )
+        self.reset_gate = reset_gate
         self.hidden_channels = hidden_channels
         self.kernel_sizes = tuple(kernel_sizes)
         self.dilations = tuple(dilations)
@@ -91,6 +99,21 @@ class SoLa(Neck):
         self.standardization = Standardization(in_channels) if standardize else None
         if frozen:
             self.freeze()
+
+    def freeze(self) -> None:
+        """See :meth:`Neck.freeze`."""
+        if self.reset_gate:
+            raise ValueError(
+                'SoLa with reset_gate=True begins as the identity and would stay it when frozen: '
+                'leave one of the two out (SoLaPretrainHook needs freeze=False)'
+            )
+        super().freeze()
+
+    def restart(self) -> None:
+        """See :meth:`Neck.restart`; the gate is closed if it is to be reset."""
+        super().restart()
+        if self.reset_gate:
+            nn.init.zeros_(self.alpha)
 
     @staticmethod
     def _conv(in_channels: int, out_channels: int, kernel_size: int, dilation: int) -> nn.Conv1d:

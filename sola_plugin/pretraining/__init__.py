@@ -6,9 +6,11 @@ from .progress_bar import ProgressBarHook
 from .random_state import RandomStateHook
 from .run import pretrain, pretraining_config
 from .runs import name_run, newest_checkpoint, resume_from_newest, resume_run
+from .warmup import NeckWarmupHook
 
 __all__ = [
     'LinearProbeHook',
+    'NeckWarmupHook',
     'ProgressBarHook',
     'RandomStateHook',
     'SoLaPretrainHook',

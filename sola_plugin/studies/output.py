@@ -21,6 +21,7 @@ from .results import (
 )
 from .runner import Outcome
 from .study import Study
+from .summary import summary_tables
 
 
 def update_document(path: str | os.PathLike, name: str, text: str) -> None:
@@ -72,12 +73,14 @@ class Written:
 
     Attributes:
         tables: Name of the group → table; empty if no cell succeeded with every seed.
+        summaries: Title → table, see :func:`~.summary.summary_tables`.
         markdown: Content of ``results.md``.
         files: Names in the study's folder.
         failures: One line for each cell and seed that failed.
     """
 
     tables: dict[str, Table]
+    summaries: dict[str, Table]
     markdown: str
     files: tuple[str, ...]
     failures: tuple[str, ...]
@@ -98,7 +101,8 @@ def write_study(study: Study, outcomes: Sequence[Outcome], work_dir: Path, comma
     Returns:
         Tables, text, names of the files, and failures.
     """
-    tables, markdown = study_tables(study, outcomes), study_markdown(study, outcomes, command)
+    tables, summaries = study_tables(study, outcomes), summary_tables(study, outcomes)
+    markdown = study_markdown(study, outcomes, command, summaries)
     write_figures(work_dir / 'results.csv', outcomes)
     with atomic_write(work_dir / 'results.md') as file:
         file.write(markdown)
@@ -107,6 +111,6 @@ def write_study(study: Study, outcomes: Sequence[Outcome], work_dir: Path, comma
         figure = comparison_figure(study_groups(study, outcomes), baseline_row(study))
         with atomic_write(work_dir / 'results.png', 'wb') as file:
             file.write(encode_figure(figure, 'png').data)
-        write_study_report(work_dir / 'report.html', study, outcomes, command)
+        write_study_report(work_dir / 'report.html', study, outcomes, command, summaries)
         files += ['results.png', 'report.html']
-    return Written(tables, markdown, tuple(files), tuple(failures(study, outcomes)))
+    return Written(tables, summaries, markdown, tuple(files), tuple(failures(study, outcomes)))

@@ -18,6 +18,7 @@ from sola_plugin.visualization import (
     BulletList,
     FigureBlock,
     Section,
+    Table,
     TableBlock,
     plot_comparison,
     plot_loss,
@@ -74,7 +75,13 @@ def comparison_figure(groups: Mapping[str, Mapping[str, Row]], baseline: str) ->
     )
 
 
-def write_study_report(path: Path, study: Study, outcomes: Sequence[Outcome], command: str) -> None:
+def write_study_report(
+    path: Path,
+    study: Study,
+    outcomes: Sequence[Outcome],
+    command: str,
+    summaries: Mapping[str, Table],
+) -> None:
     """Write one HTML file that opens anywhere.
 
     Args:
@@ -83,6 +90,7 @@ def write_study_report(path: Path, study: Study, outcomes: Sequence[Outcome], co
         outcomes: Of :func:`~.runner.run_study`; at least one cell succeeded with every seed.
             Pictures of videos are of the first group and the first seed.
         command: What was called.
+        summaries: Title → table.
 
     Raises:
         FileNotFoundError: What the first seed's runs left is not there any more.
@@ -92,6 +100,7 @@ def write_study_report(path: Path, study: Study, outcomes: Sequence[Outcome], co
     videos = list(read_videos(_head_config(rows)))
     of_group = f' ({group})' if group else ''
     sections = [
+        Section('Summary', [TableBlock(table, f'{title}.') for title, table in summaries.items()]),
         Section(
             'Results',
             [

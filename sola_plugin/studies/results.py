@@ -61,7 +61,7 @@ def study_groups(study: Study, outcomes: Sequence[Outcome]) -> dict[str, dict[st
         Name of the group (empty if there is only one) → name of the row → the row. Cells of which a
         seed failed are left out.
     """
-    own = _row_factors(study)
+    own = study.row_factors()
     cells: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         cells.setdefault(outcome.cell.name, []).append(outcome)
@@ -85,7 +85,7 @@ def study_tables(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Table]:
     Returns:
         Name of the group → table with one row for each cell of it; see :func:`study_groups`.
     """
-    title = ' · '.join(_row_factors(study)) or 'cell'
+    title = ' · '.join(study.row_factors()) or 'cell'
     return {
         group: _table(rows, title, baseline_row(study))
         for group, rows in study_groups(study, outcomes).items()
@@ -95,17 +95,10 @@ def study_tables(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Table]:
 def baseline_row(study: Study) -> str:
     """Name of the row, in every group, that differences are taken to; empty if there is none."""
     return (
-        ' · '.join(study.baseline[factor] for factor in _row_factors(study))
+        ' · '.join(study.baseline[factor] for factor in study.row_factors())
         if study.baseline
         else ''
     )
-
-
-def _row_factors(study: Study) -> list[str]:
-    """The factors whose levels name the rows of a table; the others name the tables."""
-    return [
-        factor for factor in study.cells[0].levels if factor in study.baseline or not study.baseline
-    ]
 
 
 def _table(rows: Mapping[str, Row], title: str, baseline: str) -> Table:
@@ -134,13 +127,19 @@ def failures(study: Study, outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def study_markdown(study: Study, outcomes: Sequence[Outcome], command: str) -> str:
+def study_markdown(
+    study: Study,
+    outcomes: Sequence[Outcome],
+    command: str,
+    summaries: Mapping[str, Table] | None = None,
+) -> str:
     """All tables as Markdown, with the command and the versions of the code that measured them.
 
     Args:
         study: The study.
         outcomes: Of :func:`~.runner.run_study`.
         command: What was called.
+        summaries: Title → table, which stand before the others.
     """
     lines = [
         f'## {study.title}',
@@ -148,6 +147,8 @@ def study_markdown(study: Study, outcomes: Sequence[Outcome], command: str) -> s
         f'`{command}`, measured at commit {code_versions(outcomes)}.',
         '',
     ]
+    for title, table in (summaries or {}).items():
+        lines += [f'### {title}', '', to_markdown(table)]
     tables = study_tables(study, outcomes)
     for number, (group, table) in enumerate(tables.items(), start=1):
         if number < len(tables):

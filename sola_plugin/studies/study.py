@@ -12,13 +12,21 @@ from typing import Any
 
 from mmengine.config import Config
 
+from .study_checks import (
+    StudyError,
+    check_pairs,
+    check_summary,
+    refuse_levels_of_their_own,
+    refuse_unknown,
+)
+
+__all__ = ['Condition', 'Study', 'StudyError', 'load_study']
+
 #: What the experiment of a study, and every level of a factor, may say.
 _CONFIGS = ('head', 'pretrain')
 _OPTIONS = ('embedded', 'head_options', 'pretrain_options')
-
-
-class StudyError(ValueError):
-    """A study file cannot be used; the message names the file and the key."""
+#: What it may say of how its results are put together.
+_SUMMARY = ('summaries', 'headline', 'rule')
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,10 @@ class Study:
         seeds: Seeds of data, label-free training and head, of cells that have none of their own.
         baseline: Factor → level that differences are taken to. Factors that are not named keep
             their level: with ``dict(neck='raw')`` every head is compared with its own raw features.
+        summaries: Title → shell pattern of the names of the groups that are looked at together.
+        headline: ``row``, and ``against``, the rows that it is compared with in every summary;
+            empty: there are no such comparisons.
+        rule: How :func:`~.choice.choose` chooses a row for every summary; empty: it does not.
     """
 
     path: Path
@@ -90,6 +102,9 @@ class Study:
     cells: tuple[Condition, ...]
     seeds: tuple[int, ...]
     baseline: Mapping[str, str]
+    summaries: Mapping[str, str] = field(default_factory=dict)
+    headline: Mapping[str, Any] = field(default_factory=dict)
+    rule: str = ''
 
     @property
     def num_runs(self) -> int:
@@ -126,6 +141,21 @@ class Study:
             cells = [cell.with_folds(folds) for cell in cells if set(folds) & set(cell.folds)]
         return replace(self, cells=tuple(cells))
 
+    def row_factors(self) -> list[str]:
+        """The factors whose levels name the rows of a table; the others name the tables."""
+        return [
+            factor
+            for factor in self.cells[0].levels
+            if factor in self.baseline or not self.baseline
+        ]
+
+    def row_names(self) -> list[str]:
+        """Names of the rows, in the order of the cells; of a study without factors one is empty."""
+        own = self.row_factors()
+        return list(
+            dict.fromkeys(' · '.join(cell.levels[factor] for factor in own) for cell in self.cells)
+        )
+
     def baseline_of(self, cell: Condition) -> Condition:
         """The cell that ``cell`` is compared with; itself if it is the baseline."""
         wanted = {**cell.levels, **self.baseline}
@@ -145,7 +175,7 @@ def load_study(
     Args:
         path: mmengine config with ``head``, ``factors`` and, where wanted, ``pretrain``,
             ``embedded``, ``head_options``, ``pretrain_options``, ``baseline``, ``seeds``,
-            ``title``. Paths are relative to the file.
+            ``title``, ``summaries``, ``headline``, ``rule``. Paths are relative to the file.
         seeds: Overrides every number of seeds of the file, or list of them.
         embedded: Overrides options of the embedded data.
         own: ``dict(head=..., pretrain=...)``: asks the study's question on the data of these
@@ -170,9 +200,10 @@ def load_study(
             data_root=None,
             folds={},
         )
-        _refuse_levels_of_their_own(path, content.get('factors') or {})
-    known = {*_CONFIGS, *_OPTIONS, 'factors', 'baseline', 'seeds', 'title', 'data_root', 'folds'}
-    _refuse_unknown(path, '', content, known)
+        refuse_levels_of_their_own(path, content.get('factors') or {})
+    of_grid = {*_CONFIGS, *_OPTIONS, 'factors', 'baseline', 'seeds', 'data_root', 'folds'}
+    known = of_grid | {'title', *_SUMMARY}
+    refuse_unknown(path, '', content, known)
     factors = content.get('factors')
     if not factors and 'head' not in content:
         raise StudyError(f'{path}: expected head=CONFIG and factors={{name: {{level: changes}}}}')
@@ -201,20 +232,18 @@ def load_study(
                 f'{path}: the baseline {factor}={level!r} is none of '
                 f'{ {name: list(levels) for name, levels in (factors or {}).items()} }'
             )
-    study = Study(path, content.get('title', path.stem), cells, of_study, baseline)
+    study = Study(
+        path,
+        content.get('title', path.stem),
+        cells,
+        of_study,
+        baseline,
+        **{key: content[key] for key in _SUMMARY if key in content},
+    )
     if baseline:
-        _check_pairs(study)
+        check_pairs(study)
+    check_summary(study)
     return study
-
-
-def _check_pairs(study: Study) -> None:
-    for cell in study.cells:
-        here, there = ((list(c.folds), c.seeds) for c in (cell, study.baseline_of(cell)))
-        if here != there:
-            raise StudyError(
-                f'{study.path}: {cell.name} has folds and seeds {here}, its baseline {there}: '
-                'differences are taken fold by fold and seed by seed, so they must be the same'
-            )
 
 
 def _cell(
@@ -231,11 +260,11 @@ def _cell(
     for factor, level in zip(factors, levels):
         changes = factors[factor][level]
         where = f'level {level!r} of {factor!r}: '
-        _refuse_unknown(path, where, changes, {*_CONFIGS, *_OPTIONS, 'folds', 'seeds'})
+        refuse_unknown(path, where, changes, {*_CONFIGS, *_OPTIONS, 'folds', 'seeds'})
         for key, value in changes.items():
             merged[key] = {**(merged.get(key) or {}), **value} if key in _OPTIONS else value
     for fold, changes in (merged.get('folds') or {}).items():
-        _refuse_unknown(path, f'fold {fold!r}: ', changes, set(_OPTIONS))
+        refuse_unknown(path, f'fold {fold!r}: ', changes, set(_OPTIONS))
     name = ', '.join(map(repr, levels)) or 'the study'
     for key in _CONFIGS:
         if merged.get(key) is None:
@@ -264,22 +293,3 @@ def _merged(cell: Condition, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _levels(cells: Sequence[Condition], factor: str) -> list[str]:
     return list(dict.fromkeys(cell.levels[factor] for cell in cells))
-
-
-def _refuse_levels_of_their_own(path: Path, factors: Mapping[str, Mapping[str, Any]]) -> None:
-    for factor, levels in factors.items():
-        for level, changes in levels.items():
-            if found := {*_CONFIGS, 'embedded', 'folds'} & set(changes):
-                raise StudyError(
-                    f'{path}: level {level!r} of {factor!r} has its own {found.pop()}, so it '
-                    'cannot be asked on other data; write a study of your own (docs/studies.md)'
-                )
-
-
-def _refuse_unknown(path: Path, where: str, content: Mapping[str, Any], known: set[str]) -> None:
-    # A leading underscore marks what a file only uses itself.
-    unknown = [key for key in content if key not in known and not key.startswith('_')]
-    if unknown:
-        raise StudyError(
-            f'{path}: {where}unknown key {unknown[0]!r}, expected some of {sorted(known)}'
-        )

@@ -177,7 +177,7 @@ def test_stop_gradient_stops_the_rows_only():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(start=10), r'positions 10, 12, ..., 24 must lie inside a window of 23'),
+        (dict(start=10), r'positions 10, ..., 24 of step=2 must lie inside a window of 23'),
         (dict(num_positions=1), 'must lie inside'),
         (dict(step=0), 'must lie inside'),
     ],

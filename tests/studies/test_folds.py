@@ -1,4 +1,4 @@
-"""Studies over folds: what is trained and tested on, pairs, parts of a study, the choice."""
+"""Studies over folds: what is trained and tested on, pairs, parts of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 from mmengine.config import Config
 
 from sola_plugin.studies import workers
-from sola_plugin.studies.choice import best_levels, write_choices
 from sola_plugin.studies.results import study_tables
 from sola_plugin.studies.runner import Outcome, run_study
 from sola_plugin.studies.stages import cell_stages
@@ -37,6 +36,9 @@ folds = {
 factors = dict(
     neck={'raw': dict(head_options={'model.neck': None}), 'frozen': dict()})
 baseline = dict(neck='raw')
+summaries = {'all folds': '*'}
+headline = dict(row='frozen', against=['raw'])
+rule = 'worst case'
 seeds = 1
 """
 
@@ -63,9 +65,17 @@ def test_a_fold_changes_both_configs(configs, tmp_path):
 
 
 def test_a_level_may_have_folds_and_seeds_of_its_own(configs):
-    text = STUDY.replace("baseline = dict(neck='raw')", '') + (
-        "factors['neck']['other'] = dict(folds={'all': dict()}, seeds=[3, 4])\n"
+    without = (
+        "baseline = dict(neck='raw')",
+        "rule = 'worst case'",
+        "summaries = {'all folds': '*'}",
     )
+    text = '\n'.join(
+        line
+        for line in STUDY.splitlines()
+        if line not in without and not line.startswith('headline')
+    )
+    text += "\nfactors['neck']['other'] = dict(folds={'all': dict()}, seeds=[3, 4])\n"
     path = write(configs / 'study.py', text)
     study = load_study(path)
     assert [(list(cell.folds), cell.seeds) for cell in study.cells] == [
@@ -143,20 +153,6 @@ def test_differences_are_paired_over_folds(configs):
     assert 'on the same fold and seed' in table.note
 
 
-def test_every_fold_chooses_for_itself(configs, tmp_path):
-    study = load_study(write(configs / 'study.py', STUDY))
-    values = dict(raw=dict(early=0.2, late=0.6), frozen=dict(early=0.3, late=0.5))
-    outcomes = outcomes_of(study, values)
-    chosen = best_levels(study, outcomes)
-    assert chosen == {'': {'early': 'frozen', 'late': 'raw'}}
-    write_choices(tmp_path / 'choices.py', chosen, 'python tools/ablate.py ' + 'long ' * 40)
-    assert Config.fromfile(tmp_path / 'choices.py')._choices == chosen
-    assert all(len(line) <= 100 for line in (tmp_path / 'choices.py').read_text().splitlines())
-    with pytest.raises(ValueError, match='nothing is chosen, as 1 runs failed: frozen, fold late'):
-        failed = Outcome(outcomes[-1].cell, 0, (), None, 'broke')
-        best_levels(study, [*outcomes[:-1], failed])
-
-
 @pytest.fixture(scope='module')
 def run_once(tmp_path_factory):
     """Folder of the study after it was run, in ``work``."""
@@ -195,12 +191,15 @@ def test_run_choose_and_look_from_another_baseline(run_once, tool, tmp_path):
     }
     assert tested == {('v_00', 'v_01', 'v_02'), ('v_03', 'v_04', 'v_05')}
     assert 'up to 2 folds' in (tmp_path / 'work/report.html').read_text()
-    chosen = Config.fromfile(tmp_path / 'choices.py')._choices['']
-    best = {
-        fold: max((row for row in rows if row['fold'] == fold), key=lambda row: float(row['mAP']))
-        for fold in ('early', 'late')
+    mean = {
+        neck: sum(float(row['mAP']) for row in rows if row['neck'] == neck)
+        for neck in ('raw', 'frozen')
     }
-    assert chosen == {fold: row['neck'] for fold, row in best.items()}
+    chosen = Config.fromfile(tmp_path / 'choices.py')._choices
+    assert chosen == {'all folds': 'frozen' if mean['frozen'] > mean['raw'] else 'raw'}
+    for text in (result.stdout, (tmp_path / 'work/results.md').read_text()):
+        assert 'all folds' in text and 'Headline comparisons' in text
+    assert 'Headline comparisons' in (tmp_path / 'work/report.html').read_text()
 
     done = {file: file.stat().st_mtime_ns for file in (tmp_path / 'work').glob('*/stage.json')}
     again = tool(path, '--work-dir', 'work', '--baseline', 'neck=frozen', '--only', 'neck=*')

@@ -294,5 +294,6 @@ class NeckMixin(nn.Module):
         if not windows:
             # Distributed training waits for a gradient of every weight, from every rank.
             return torch.stack([weight.sum() for weight in matcher.parameters()]).sum() * 0
-        matcher.target = matcher.target.to(inputs[0].device)
-        return matcher(torch.stack(windows))['loss']
+        for name, buffer in matcher.named_buffers(recurse=False):
+            setattr(matcher, name, buffer.to(inputs[0].device))
+        return torch.stack(list(matcher(torch.stack(windows)).values())).sum()

@@ -1,0 +1,20 @@
+# How long is long enough for a head, on raw features? Asked on validation streams before anything
+# else; real_video_heads.py asks it of real video.
+_base_ = '../_base_/studies/watch.py'
+title = 'Length of the schedules, on validation streams'
+embedded = dict(validation=True)
+
+_heads = {'BMN': 'bmn', 'G-TAD': 'gtad', 'ActionFormer': 'actionformer'}
+factors = dict(
+    head={name: dict(head=f'../localization/{config}_watch.py') for name, config in _heads.items()},
+    epochs={
+        str(epochs): dict(
+            head_options={'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
+        )
+        for epochs in (60, 90, 135, 200, 300, 450)
+    },
+)
+baseline = dict(epochs='60')
+summaries = {head: head for head in _heads}
+rule = 'long enough'
+seeds = 3

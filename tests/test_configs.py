@@ -149,7 +149,7 @@ def test_base_files_are_used():
     """A base that no config names is forgotten, or misspelt in one."""
     used = {
         (path.parent / base).resolve()
-        for path in [*CONFIGS, *(ROOT / 'configs/studies').glob('*.py')]
+        for path in (ROOT / 'configs').rglob('*.py')
         for base in Config._get_base_files(str(path))
     }
     assert used >= set((ROOT / 'configs' / '_base_').rglob('*.py'))

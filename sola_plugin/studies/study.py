@@ -138,7 +138,11 @@ class Study:
             known_folds = list(dict.fromkeys(name for cell in cells for name in cell.folds))
             if unknown := [fold for fold in folds if fold not in known_folds]:
                 raise StudyError(f'{self.path}: fold {unknown[0]!r} is none of {known_folds}')
-            cells = [cell.with_folds(folds) for cell in cells if set(folds) & set(cell.folds)]
+            cells = [
+                cell.with_folds(folds)
+                for cell in cells
+                if not cell.folds or set(folds) & set(cell.folds)
+            ]
         return replace(self, cells=tuple(cells))
 
     def row_factors(self) -> list[str]:

@@ -1,6 +1,8 @@
 # 50 Salads: scores of frame-wise classifiers of real video, one a second. The split of other people
-# than those of training that is tested on is the fifth; configs/studies/real_video.py tests on all.
+# than those of training that is tested on is the fifth; studies have folds of their own.
 # docs/datasets.md says where it comes from and how the folder is made.
+_base_ = 'frames.py'
+
 data_root = 'data/real/50salads_svm/'
 
 # In the order of their numbers, for heads that classify.
@@ -25,29 +27,11 @@ classes = [
 ]
 
 _dataset = dict(
-    type='TALFeatureDataset',
     data_root=data_root,
-    ann_file='annotations.json',
-    data_prefix=dict(features='features'),
-    layout='TC',
     feat_dim=18,
     feature_stride=1.0,
-    feature_offset=0.0,
     classes=classes,
 )
 
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(videos='!salad_5_*', **_dataset),
-)
-test_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(videos='salad_5_*', test_mode=True, **_dataset),
-)
-
-test_cfg = dict(type='TestLoop')
-test_evaluator = dict(type='TALMetric', tiou_thresholds='thumos14')
+train_dataloader = dict(batch_size=4, dataset=dict(videos='!salad_5_*', **_dataset))
+test_dataloader = dict(batch_size=4, dataset=dict(videos='salad_5_*', **_dataset))

@@ -1,4 +1,4 @@
-"""Studies on a real dask cluster: a scheduler and workers that are processes, some of them killed."""
+"""Studies on a real dask cluster: a scheduler and workers, some of which are killed."""
 
 from __future__ import annotations
 

@@ -182,6 +182,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
     from sola_plugin.heads.shared.outputs import OutputError
     from sola_plugin.locking import BusyError
     from sola_plugin.necks.checkpoint import CheckpointError
+    from sola_plugin.pretraining.launchers import LauncherError
 
     from .cli import ConfigError
 
@@ -192,6 +193,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
         FeatureError,
         FileNotFoundError,
         ConfigError,
+        LauncherError,
         OutputError,
         ScoreError,
     )

@@ -293,7 +293,7 @@ def test_a_study_of_which_a_worker_is_killed_gives_the_local_results(dask, folde
 
     def kill() -> None:
         """Kill the first worker while it does a head."""
-        while not killed.is_set():
+        while not killed.wait(0.05):
             for path in folder.glob('cluster/.head-*.lock'):
                 try:
                     stage = int(re.search(r'process (\d+)', path.read_text())[1])

@@ -241,8 +241,9 @@ class ActionFormer(NeckMixin, Localizer):
         return sample.gt_instances['gt_labels']
 
     def _average_positives(self, positive: Tensor) -> Tensor:
-        """A rank's part of the moving average of a batch's number of positive points; the batch is
-        that of all ranks, so that they get the gradients that one would get. At least 1 in all.
+        """A rank's part of the moving average of a batch's number of positive points.
+
+        The batch is that of all ranks: they get the gradients that one would get. At least 1 in all.
         """
         if self.training:
             count = positive.sum().to(self.loss_normalizer)

@@ -111,7 +111,10 @@ COMMANDS = {
     'pretraining': ('pretrain_sola', 'pretrain{ranks}.py', '--launcher', '{launcher}'),
     'head': ('train', 'head{ranks}.py', '--launcher', '{launcher}'),
     'hook': ('train', 'hook{ranks}.py', '--launcher', '{launcher}'),
-    'test': ('test', 'head{ranks}.py', 'trained/epoch_3.pth', '--launcher', '{launcher}'),
+    'test': (
+        *('test', 'head{ranks}.py', 'trained/epoch_3.pth', '--launcher', '{launcher}'),
+        *('--cfg-options', 'test_evaluator.collect_device=gpu'),
+    ),
     'extraction': (
         *('extract_features', '{source}/videos', 'extracted', '--length', '4'),
         *('--encoder', 'brightness_encoder:Brightness'),

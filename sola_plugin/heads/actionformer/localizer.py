@@ -243,7 +243,7 @@ class ActionFormer(NeckMixin, Localizer):
     def _average_positives(self, positive: Tensor) -> Tensor:
         """A rank's part of the moving average of a batch's number of positive points.
 
-        The batch is that of all ranks: they get the gradients that one would get. At least 1 in all.
+        The batch is that of all ranks, which so get the gradients of one. At least 1 in all.
         """
         if self.training:
             count = positive.sum().to(self.loss_normalizer)

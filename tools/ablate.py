@@ -18,6 +18,7 @@ import sola_plugin  # noqa: F401  (mends the installed stack before a config is 
 from sola_plugin.commands.arguments import ListAction, command_line
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.messages import printable
+from sola_plugin.studies.places import ClusterError, add_pool_arguments, open_pool
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,9 +42,7 @@ def parse_args() -> argparse.Namespace:
         metavar='SEED',
         help='these seeds instead of those of the study',
     )
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='stages at the same time, one thread each (1)'
-    )
+    add_pool_arguments(parser)
     parser.add_argument(
         '--embedded',
         nargs='+',
@@ -94,8 +93,6 @@ def parse_args() -> argparse.Namespace:
         help='put the tables into this Markdown file too, between marks named after the study',
     )
     args = parser.parse_args()
-    if args.jobs < 1:
-        parser.error('--jobs expects at least 1')
     if args.choose is not None and (args.only or args.folds):
         parser.error('--choose needs the whole study, as do those that read FILE.py')
     for option, values in (('--only', args.only), ('--baseline', [args.baseline or '='])):
@@ -123,8 +120,11 @@ def main() -> None:
         sys.exit(f'error: {printable(error)}')
     work_dir = args.work_dir or Path('work_dirs/studies') / study.path.stem
     name = f'{len(study.cells)} cells, {study.num_runs} runs'
-    with show_progress(name, transient=False) as show:
-        outcomes = run_study(study, work_dir, args.jobs, show)
+    try:
+        with show_progress(name, transient=False) as show:
+            outcomes = run_study(study, work_dir, report=show, pool=open_pool(args, work_dir))
+    except ClusterError as error:
+        sys.exit(f'error: {printable(error)}')
     options = {**(args.embedded or {}), **(baseline or {})}
     block = ' '.join([study.path.stem, *(f'{key}={value}' for key, value in options.items())])
     try:

@@ -20,6 +20,7 @@ from .imports import (
 from .running import (
     checkpoints_do_not_act,
     config_copies,
+    figures_of_one_rank,
     list_in_metafile,
     log_errors,
     numpy_trapz,
@@ -55,6 +56,7 @@ AFTER_IMPORT: tuple[tuple[str, Callable[..., bool]], ...] = (
     ('mmengine.config.config', config_copies),
     ('mmengine.fileio.backends.local_backend', whole_files),
     ('mmengine.logging.logger', log_errors),
+    ('mmengine.hooks.logger_hook', figures_of_one_rank),
     ('mmengine.runner.checkpoint', weights_only_checkpoints),
     ('mmengine.runner.checkpoint', checkpoints_do_not_act),
 )

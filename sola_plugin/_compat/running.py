@@ -197,6 +197,19 @@ def log_errors(logger: ModuleType) -> bool:
     return True
 
 
+def figures_of_one_rank(logger_hook: ModuleType) -> bool:
+    """Symptom: after a test every rank writes the figures, all to one file.
+
+    mmengine's LoggerHook does so, and then only.
+    """
+    from mmengine.dist import master_only
+
+    if not hasattr(logger_hook, 'dump'):
+        return False
+    logger_hook.dump = master_only(logger_hook.dump)  # type: ignore[attr-defined]
+    return True
+
+
 def config_copies(config: ModuleType) -> bool:
     """Symptom: a full disk ends a command with ``No space left on device`` and no file name.
 

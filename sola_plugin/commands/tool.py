@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -33,19 +34,30 @@ class _Stop:
         self._said = False
         self._line = f'stopped: {advice}' if advice else 'stopped'
         self._process = os.getpid()
-        self._ended = threading.Event()
+        # The number of a signal comes through it at once, even while the handler cannot run: the
+        # main thread may be in code that waits for another rank, or for a GPU.
+        self._reader, self._writer = socket.socketpair()
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background
                 self._before[number] = signal.signal(number, self._handle)
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=self._leave_forked)
         threading.Thread(target=self._end_late, name='stop', daemon=True).start()
 
     def remove(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._ended.set()
+        signal.set_wakeup_fd(-1)
+        self._writer.send(b'\0')
+
+    def _leave_forked(self) -> None:
+        """Signals of a forked process are not those of this one."""
+        if _stop is self:
+            signal.set_wakeup_fd(-1)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a forked process, such as a worker that reads data
@@ -54,7 +66,6 @@ class _Stop:
         if self.code is not None:
             return  # once is enough: cleaning up is not to be disturbed
         self.code = 128 + number
-        self._ended.set()
         atexit.register(self._say_at_exit)
         raise SystemExit(self.code)
 
@@ -66,11 +77,14 @@ class _Stop:
 
     def _end_late(self) -> None:
         """End a process that does not end itself: it waits for others, or frees its memory."""
-        self._ended.wait()
-        if self.code is not None:
-            time.sleep(_GRACE)
-            self._say()
-            os._exit(self.code)
+        number = 0
+        while number not in self._before or signal.getsignal(number) != self._handle:
+            (number,) = self._reader.recv(1)
+            if not number:
+                return
+        time.sleep(_GRACE)
+        self._say()
+        os._exit(128 + number if self.code is None else self.code)
 
     def _say_at_exit(self) -> None:
         """After everything else was said, and bars were removed."""
@@ -182,6 +196,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
     from sola_plugin.heads.shared.outputs import OutputError
     from sola_plugin.locking import BusyError
     from sola_plugin.necks.checkpoint import CheckpointError
+    from sola_plugin.pretraining.launchers import LauncherError
 
     from .cli import ConfigError
 
@@ -192,6 +207,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
         FeatureError,
         FileNotFoundError,
         ConfigError,
+        LauncherError,
         OutputError,
         ScoreError,
     )

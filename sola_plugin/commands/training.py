@@ -14,6 +14,7 @@ from sola_plugin.io import naming_file
 from sola_plugin.pretraining.agreement import FiniteHook, TrainingRecordHook
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
+from sola_plugin.pretraining.rank_means import RankMeanHook
 from sola_plugin.pretraining.runs import build_runner, resume_run, run_training
 from sola_plugin.pretraining.schedule import ScheduleHook
 
@@ -60,7 +61,13 @@ def train_localizer(cfg: Config, new_schedule: bool = False) -> Runner:
     resume_run(cfg)
     with naming_file(cfg.work_dir):
         runner = build_runner(cfg)
-        hooks = (RandomStateHook(), TrainingRecordHook(), ScheduleHook(new_schedule), FiniteHook())
+        hooks = (
+            RandomStateHook(),
+            TrainingRecordHook(),
+            ScheduleHook(new_schedule),
+            FiniteHook(),
+            RankMeanHook(),
+        )
         for hook in hooks:
             runner.register_hook(hook)
         warn_of_pretrained_neck(cfg)

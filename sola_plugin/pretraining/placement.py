@@ -33,7 +33,7 @@ def settle_loader(cfg: Config) -> None:
         loader.collate_fn = dict(type='window_collate')
     if torch.device(get_device()).type != 'cuda':
         return
-    if cfg.get('launcher') == 'pytorch':
+    if cfg.get('launcher', 'none') != 'none':
         # As mmengine will: every rank looks at the memory of its own GPU.
         torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
     with keep_random_state():

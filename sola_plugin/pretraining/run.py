@@ -25,6 +25,7 @@ from .agreement import FiniteHook
 from .placement import settle_loader
 from .provenance import features_of, schedule_of
 from .random_state import RandomStateHook, keep_random_state
+from .rank_means import RankMeanHook
 from .runs import name_run, prepare_determinism, resume_run, run_training
 from .tasks import Pretext
 
@@ -137,6 +138,7 @@ def pretrain(cfg: Config) -> Path:
         runner = Runner.from_cfg(cfg)
         runner.register_hook(RandomStateHook())
         runner.register_hook(FiniteHook())
+        runner.register_hook(RankMeanHook())
         # Part of the checkpoints: a run that is resumed keeps the record of the features that it
         # began with.
         runner.message_hub.update_info(_RECORD, features_of(cfg))

@@ -25,6 +25,7 @@ from sola_plugin.locking import hold_lock
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 
 from .agreement import check_agreement
+from .launchers import prepare_ranks
 from .progress_bar import ProgressBarHook
 from .schedule import check_resumable
 
@@ -77,15 +78,21 @@ _LONG_WAIT = datetime.timedelta(days=30)
 
 
 def prepare_cpu_ranks(cfg: Config) -> None:
-    """Let ``torchrun`` work where there is no GPU.
+    """Let launchers work where there is no GPU.
 
     mmengine sets the CUDA device of a rank before anything else, and hands it to
-    DistributedDataParallel; both fail there. With a GPU, or without ``torchrun``, nothing is done.
+    DistributedDataParallel; both fail there. With a GPU, or without a launcher, nothing is done but
+    :func:`~.launchers.prepare_ranks`.
 
     Args:
         cfg: Runner config with ``launcher``; changed in place.
+
+    Raises:
+        LauncherError: It was not started by this launcher.
     """
-    if cfg.get('launcher') != 'pytorch' or torch.cuda.is_available():
+    launcher = cfg.get('launcher') or 'none'
+    prepare_ranks(launcher)
+    if launcher == 'none' or torch.cuda.is_available():
         return
     if not is_distributed():
         _join_group()

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from sola_plugin.progress import Show
 
 from .stages import Stage, cell_stages, finished_stage
 from .study import Condition, Study
-from .workers import WorkerPool
+from .workers import Pool, WorkerPool
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def run_study(
     work_dir: Path,
     jobs: int = 1,
     report: Show | None = None,
+    pool: Pool | None = None,
 ) -> list[Outcome]:
     """Run what is not done yet. A stage that fails stops the cells that need it, and no others.
 
@@ -64,6 +66,7 @@ def run_study(
         jobs: Stages that run at the same time, in processes of one thread each.
         report: Called as ``report(what, done, total)`` after every stage, and for those that
             cannot be done.
+        pool: Where stages run instead of in ``jobs`` processes of this machine; entered here.
 
     Returns:
         Every cell with every fold and seed, in the order of the study.
@@ -84,7 +87,7 @@ def run_study(
         if report is not None:
             report(folder.name, total - len(left), total)
 
-    with _single_threaded(), WorkerPool(jobs) as pool:
+    with pool or WorkerPool(jobs) as pool:
         for layer in _layers(plan, errors):
             for folder, error in _run_layer(layer, pool):
                 if error:
@@ -94,6 +97,10 @@ def run_study(
         tell(folder)
     return [_outcome(cell, seed, stages, errors) for cell, seed, stages in plan]
 
+
+#: Seconds after which what another machine has written is seen, also through NFS's memory of what
+#: was not there.
+_DELAY = 90
 
 #: A stage by the cell and seed that need it, and its place among that cell's stages.
 _Task = tuple[Condition, int, Path, int]
@@ -111,7 +118,7 @@ def _layers(
         }
 
 
-def _run_layer(layer: dict[Path, _Task], pool: WorkerPool) -> Iterator[tuple[Path, str]]:
+def _run_layer(layer: dict[Path, _Task], pool: Pool) -> Iterator[tuple[Path, str]]:
     """Run stages side by side; yield folder and error of each as it ends."""
     todo = {}
     for folder, task in layer.items():
@@ -119,7 +126,18 @@ def _run_layer(layer: dict[Path, _Task], pool: WorkerPool) -> Iterator[tuple[Pat
             todo[folder] = functools.partial(_work, *task)
         else:
             yield folder, ''
-    yield from pool.run(todo)
+    for folder, error in pool.run(todo):
+        yield folder, error or _unseen(folder)
+
+
+def _unseen(folder: Path) -> str:
+    """Wait until a stage that another machine has done is seen here; what is wrong if it is not."""
+    end = time.monotonic() + _DELAY
+    while finished_stage(folder) is None:
+        if time.monotonic() > end:
+            return f'it was done, but {folder}/stage.json is not there: is the folder shared?'
+        time.sleep(0.1)
+    return ''
 
 
 def _work(cell: Condition, seed: int, work_dir: Path, place: int) -> None:
@@ -163,22 +181,6 @@ def _redirect(streams: Iterable[TextIO], descriptors: Iterable[int]) -> None:
     for stream, descriptor in zip(streams, descriptors):
         stream.flush()
         os.dup2(descriptor, stream.fileno())
-
-
-@contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    """A spawned process reads these variables before it imports torch."""
-    names = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, '1'))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _outcome(cell: Condition, seed: int, stages: list[Stage], errors: dict[Path, str]) -> Outcome:

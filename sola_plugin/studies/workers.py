@@ -10,10 +10,15 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 _CONTEXT = multiprocessing.get_context('spawn')
 _Key = TypeVar('_Key', bound=Hashable)
+
+#: Of one thread each: what a process reads before it imports torch.
+_THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
+#: The environment is that of all threads of this process.
+_starting = threading.Lock()
 
 #: Seconds that idle workers have to end.
 _PATIENCE = 10
@@ -22,11 +27,34 @@ _PATIENCE = 10
 _ARE_YOU_THERE = 'are you there?'
 
 
+class Pool(Protocol):
+    """Where tasks are done: processes of this machine, or those of a cluster.
+
+    What is left by an exception, is left undone.
+    """
+
+    def __enter__(self) -> Pool: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None: ...
+
+    def run(self, tasks: Mapping[_Key, Callable[[], None]]) -> Iterator[tuple[_Key, str]]:
+        """Do tasks side by side.
+
+        Args:
+            tasks: What to call, by a key; it must be possible to pickle it.
+
+        Yields:
+            Key of a task as it ends, and what went wrong: the exception, or how its process died;
+            empty if nothing did.
+        """
+        ...
+
+
 class WorkerPool:
     """Up to ``jobs`` processes. One that dies fails the task that it was doing, and no other.
 
-    They do not outlive this process, however it ends. Ctrl-C in a terminal, which reaches all
-    processes, is left to this one.
+    Each has one thread. They do not outlive this process, however it ends. Ctrl-C in a terminal,
+    which reaches all processes, is left to this one.
 
     Args:
         jobs: Tasks that are done at the same time.
@@ -48,14 +76,13 @@ class WorkerPool:
             worker.join()
 
     def run(self, tasks: Mapping[_Key, Callable[[], None]]) -> Iterator[tuple[_Key, str]]:
-        """Do tasks side by side.
+        """Do tasks side by side, see :class:`Pool`.
 
         Args:
-            tasks: What to call, by a key; it must be possible to pickle it.
+            tasks: What to call, by a key.
 
         Yields:
-            Key of a task as it ends, and what went wrong: the exception, or how its process died;
-            empty if nothing did.
+            Key of a task, and what went wrong.
         """
         todo = dict(tasks)
         while todo or self._busy:
@@ -69,6 +96,11 @@ class WorkerPool:
                 error = worker.result()
                 self._idle.append(worker)
                 yield key, error
+
+    def kill(self) -> None:
+        """Kill the processes of the tasks that are being done, which fail; from another thread."""
+        for worker in tuple(self._busy):
+            worker.kill()
 
     def _free_worker(self) -> _Worker:
         while self._idle:
@@ -90,7 +122,8 @@ class _Worker:
         # The process begins with the signals blocked that are blocked here, and leaves them so.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._process.start()
+            with _single_threaded():
+                self._process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
@@ -133,6 +166,21 @@ class _Worker:
         self._process.join(_PATIENCE)
         self._process.kill()
         self._process.join()
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[None]:
+    with _starting:
+        before = {name: os.environ.get(name) for name in _THREADS}
+        os.environ.update(dict.fromkeys(_THREADS, '1'))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def _cause(code: int | None) -> str:

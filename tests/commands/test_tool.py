@@ -106,6 +106,26 @@ def test_stopped_while_it_works(case, number, tmp_path):
     assert output == ('clean\n' if case == 'cleans-up' else '')
 
 
+def test_stopped_while_it_waits_for_another_rank(tmp_path):
+    """No handler of Python's runs there; torchrun would kill it after half a minute."""
+    ranks = [
+        start([ROOT / 'tests/stuck_tool.py', rank, tmp_path], env=environment()) for rank in (0, 1)
+    ]
+    try:
+        end = time.monotonic() + 120
+        while not all((tmp_path / f'rank{rank}').exists() for rank in (0, 1)):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        time.sleep(0.5)
+        ranks[0].send_signal(signal.SIGTERM)
+        _, errors = ranks[0].communicate(timeout=10)
+        assert ranks[0].returncode == 143 and errors.endswith('stopped: go on\n')
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()
+
+
 def test_forked_workers_are_left_as_they_were(tmp_path):
     """Workers that read data: Ctrl-C is KeyboardInterrupt, SIGTERM kills."""
     body = (

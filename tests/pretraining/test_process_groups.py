@@ -29,6 +29,14 @@ class TestInGroup:
         registered = []
         monkeypatch.setattr(atexit, 'register', registered.append)
         (tmp_path / 'config.py').write_text('optim_wrapper = dict()\n')
+        local = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
+        ranks = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+        for name in (*local, *ranks):
+            monkeypatch.setenv(name, '0')
+        for name in ('WORLD_SIZE', 'SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE'):
+            monkeypatch.setenv(name, '1')
+        for name in ('MASTER_ADDR', 'MASTER_PORT'):
+            monkeypatch.setenv(name, '1')
         for launcher in ('none', 'pytorch', 'slurm', 'mpi'):
             load_config(
                 argparse.Namespace(

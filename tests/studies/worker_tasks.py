@@ -25,3 +25,8 @@ def sleep_noted(path: Path, seconds: float) -> None:
     note(path)
     time.sleep(seconds)
     note(path.with_suffix('.end'))
+
+
+def note_place(path: Path) -> None:
+    """Its process, threads and working directory."""
+    note(path, f'{os.getpid()} {os.environ["OMP_NUM_THREADS"]} {os.getcwd()}')

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mmaction.registry import MODELS
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
 from sola_plugin.heads.shared.detections import (
@@ -241,13 +241,16 @@ class ActionFormer(NeckMixin, Localizer):
         return sample.gt_instances['gt_labels']
 
     def _average_positives(self, positive: Tensor) -> Tensor:
-        """Moving average of a batch's number of positive points, over all ranks; at least 1."""
+        """A rank's part of the moving average of a batch's number of positive points.
+
+        The batch is that of all ranks, which so get the gradients of one. At least 1 in all.
+        """
         if self.training:
             count = positive.sum().to(self.loss_normalizer)
-            all_reduce(count, 'mean')
+            all_reduce(count)
             self.loss_normalizer.lerp_(count.clamp(min=1), _MOMENTUM)
         # The buffer changes before the next backward pass of a batch that is split.
-        return self.loss_normalizer.clone()
+        return self.loss_normalizer / get_world_size()
 
     @torch.no_grad()
     def candidates(

@@ -182,6 +182,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
     from sola_plugin.heads.shared.outputs import OutputError
     from sola_plugin.locking import BusyError
     from sola_plugin.necks.checkpoint import CheckpointError
+    from sola_plugin.pretraining.loader_workers import WorkerError
 
     from .cli import ConfigError
 
@@ -194,6 +195,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
         ConfigError,
         OutputError,
         ScoreError,
+        WorkerError,
     )
 
 

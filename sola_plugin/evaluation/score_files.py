@@ -189,7 +189,7 @@ def _is_challenge(results: Any) -> bool:
         isinstance(entries, list)
         and all(
             isinstance(entry, dict)
-            and 'label' in entry
+            and isinstance(entry.get('label'), str)
             and isinstance(entry.get('score'), (int, float))
             for entry in entries
         )

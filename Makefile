@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.docs-installed
 
-.PHONY: demo test lint docs matrix clean
+.PHONY: demo test test-slow lint docs matrix clean
 SHELL := /bin/bash -o pipefail
 comma := ,
 
@@ -19,6 +19,10 @@ demo: $(INSTALLED)
 # whole files, so that what the tests of a file share is made once.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+
+# Only what `make test` leaves out: processes that are killed, random input in numbers.
+test-slow: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses $(JOBS) --dist worksteal tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -8,22 +8,19 @@ import errno
 import gzip
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from .size_limits import allowed_bytes, check_size
+from .temporary_files import temporary_file
 
 #: Bytes that are unpacked at once.
 _PIECE = 1 << 20
 
 #: The largest float has 309 digits.
 _MAX_DIGITS = 300
-
-#: Of a name in that of its temporary file: 240 of the 255 bytes of a name, if all are of four.
-_TEMPORARY_CHARACTERS = 60
 
 #: Errors of the system that come of a disk which takes no more.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -71,17 +68,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     encoding, errors = (None, None) if 'b' in mode else ('utf-8', 'backslashreplace')
-    try:
-        descriptor, temporary = tempfile.mkstemp(
-            # Short enough where the name itself is as long as names can be.
-            dir=path.parent,
-            prefix=f'.{path.name[:_TEMPORARY_CHARACTERS]}.',
-            suffix='.tmp',
-        )
-    except OSError as error:
-        error.filename = os.fspath(path)
-        raise
-    try:
+    with temporary_file(path) as (descriptor, temporary):
         with (
             naming_file(path),
             os.fdopen(descriptor, mode, encoding=encoding, errors=errors) as file,
@@ -89,15 +76,11 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only the owner may read; a result file follows the umask instead.
+        # They are made for their owner alone; a result file follows the umask instead.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 def read_bytes(path: str | os.PathLike, max_bytes: int = -1) -> bytes:

@@ -124,6 +124,14 @@ def _unformatted_configs():
         yield
 
 
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    """Say where tests are that were asked for and did not run."""
+    left_out = terminalreporter.stats.get('deselected', [])
+    slow = sum(item.get_closest_marker('slow') is not None for item in left_out)
+    if slow and config.option.markexpr == 'not slow':
+        terminalreporter.write_line(f'{slow} slow tests are left out: `make test-slow`, or -m slow')
+
+
 @pytest.fixture(params=['cpu', 'cuda'])
 def device(request) -> torch.device:
     """Each device that there is."""

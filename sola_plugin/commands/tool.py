@@ -197,6 +197,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
     from sola_plugin.locking import BusyError
     from sola_plugin.necks.checkpoint import CheckpointError
     from sola_plugin.pretraining.launchers import LauncherError
+    from sola_plugin.pretraining.loader_workers import WorkerError
 
     from .cli import ConfigError
 
@@ -210,6 +211,7 @@ def _one_line_errors() -> tuple[type[Exception], ...]:
         LauncherError,
         OutputError,
         ScoreError,
+        WorkerError,
     )
 
 

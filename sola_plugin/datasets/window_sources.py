@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ class StoredWindows:
         """Windows ``(B, C, length)``."""
         if self._packed is not None:
             begins, gather = self._packed
+            cast(PackedFeatures, self.store).check_size()
             return gather(begins[indices] + starts, length)
         return torch.stack(
             [self.window(*draw, length) for draw in zip(indices.tolist(), starts.tolist())]

@@ -106,6 +106,7 @@ class SoLaWindowDataset(Dataset):
         if isinstance(features, dict) and 'type' in features:
             features = DATASETS.build(features)
         store, ids = open_videos(features)
+        self._ids = ids
         device = device_for(features_on, store, ids)
         self._source: WindowSource
         if device is None and isinstance(store, FeatureStore) and not in_memory:
@@ -127,6 +128,10 @@ class SoLaWindowDataset(Dataset):
     def __len__(self) -> int:
         """Number of videos that are long enough."""
         return len(self._usable)
+
+    def video_id(self, index: int) -> str:
+        """Id of a video; of another data set's items, their number."""
+        return str(self._ids[self._usable[index]])
 
     def __getitem__(self, item: int | tuple[int, float]) -> dict[str, torch.Tensor]:
         index, position = item if isinstance(item, tuple) else (item, None)

@@ -83,14 +83,28 @@ class ScoreFile:
             }
         if not set(content) >= {'results', 'class'}:
             return content
-        labels = content['class']
-        for video, scores in content['results'].items():
+        labels, results = content['class'], content['results']
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise ScoreError(
+                f"{self.path}: expected a list of labels under 'class', got {reprlib.repr(labels)}"
+            )
+        if not isinstance(results, dict):
+            raise ScoreError(
+                f"{self.path}: expected {{video: [score, ...]}} under 'results', got a "
+                f'{type(results).__name__}'
+            )
+        for video, scores in results.items():
+            if not isinstance(scores, list):
+                raise ScoreError(
+                    f'{self.path}: video {video!r}: expected a list of scores, got '
+                    f'{reprlib.repr(scores)}'
+                )
             if len(scores) != len(labels):
                 raise ScoreError(
                     f'{self.path}: video {video!r} has {len(scores)} scores for '
                     f'{len(labels)} classes'
                 )
-        return {video: dict(zip(labels, scores)) for video, scores in content['results'].items()}
+        return {video: dict(zip(labels, scores)) for video, scores in results.items()}
 
     def _check(self, video: str, scores: Any) -> tuple[list[str], np.ndarray]:
         """Return the labels and scores of one video, or raise."""
@@ -175,7 +189,7 @@ def _is_challenge(results: Any) -> bool:
         isinstance(entries, list)
         and all(
             isinstance(entry, dict)
-            and 'label' in entry
+            and isinstance(entry.get('label'), str)
             and isinstance(entry.get('score'), (int, float))
             for entry in entries
         )

@@ -181,7 +181,7 @@ def build_sola(
     """
     checkpoint = read_sola(path)
     record = checkpoint['neck'] or record
-    record = record or dict(type='SoLa', **_size(checkpoint['state_dict']))
+    record = record or dict(type='SoLa', **_size(checkpoint['state_dict'], path))
     where = f'the checkpoint {os.fspath(path)}'
     # Without memory first: what a file claims is not more than what it holds.
     with torch.device('meta'):
@@ -223,7 +223,7 @@ def _check(neck: Neck, checkpoint: dict, path: str | os.PathLike) -> None:
     wrong += [f'{key}: not expected' for key in state if key not in own]
     wrong += neck.changes_since(checkpoint['neck'])
     if wrong:
-        record = checkpoint['neck'] or dict(type='SoLa', **_size(state))
+        record = checkpoint['neck'] or dict(type='SoLa', **_size(state, path))
         fitting = ', '.join(f'{key}={value!r}' for key, value in record.items())
         raise ValueError(
             f'the SoLa checkpoint {os.fspath(path)} does not fit the neck '
@@ -231,10 +231,13 @@ def _check(neck: Neck, checkpoint: dict, path: str | os.PathLike) -> None:
         )
 
 
-def _size(state: dict[str, Tensor]) -> dict:
+def _size(state: dict[str, Tensor], path: str | os.PathLike) -> dict:
     """Arguments of SoLa as far as the shapes of its weights tell them (dilations do not show)."""
     if state[_MARK].dim() != 3:
-        raise ValueError(f'{_MARK} is {tuple(state[_MARK].shape)}, expected (H, C, kernel size)')
+        raise ValueError(
+            f'the checkpoint {os.fspath(path)}: {_MARK} is {tuple(state[_MARK].shape)}, expected '
+            '(H, C, kernel size)'
+        )
     hidden, channels, first = state[_MARK].shape
     sizes: dict = dict(in_channels=channels, hidden_channels=hidden)
     if 'conv_network.2.weight' in state:

@@ -11,6 +11,8 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from sola_plugin.messages import printable
+
 #: Where the metadata of a state dict keep the record of a neck.
 RECORD_KEY = 'neck'
 
@@ -193,8 +195,8 @@ def build_recorded(record: Mapping[str, Any], where: str, **options: Any) -> Nec
     unknown = sorted(str(key) for key in record if key != 'type' and key not in known)
     if unknown:
         raise ValueError(
-            f'{where}: {cls.__name__} takes no {", ".join(unknown)} from a file, expected some of '
-            f'{", ".join(known)}'
+            f'{where}: {cls.__name__} takes no {printable(", ".join(unknown))} from a file, '
+            f'expected some of {", ".join(known)}'
         )
     arguments = plain_record(record, where)
     arguments.pop('type')

@@ -111,6 +111,30 @@ def _classes(meta: Mapping[str, Any]) -> list[str]:
     return list(map(str, known or ()))
 
 
+def _meta_of(checkpoint: Any, path: str | os.PathLike) -> Mapping[str, Any] | None:
+    """What a checkpoint says of itself; ``None``: nothing.
+
+    Raises:
+        CheckpointError: It is of another form than mmengine writes.
+    """
+    if not isinstance(checkpoint, Mapping) or 'meta' not in checkpoint:
+        return None
+    meta: Any = checkpoint['meta']
+    data = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    classes = data.get('classes') if isinstance(data, Mapping) else None
+    for name, part, kinds in (
+        ('meta', meta, Mapping),
+        ('dataset_meta', data, (Mapping, type(None))),
+        ('classes', classes, (list, tuple, type(None))),
+    ):
+        if not isinstance(part, kinds):
+            raise CheckpointError(
+                f'the checkpoint {os.fspath(path)} holds a {type(part).__name__} under {name!r}, '
+                f'expected a {"list" if name == "classes" else "dict"}: write it again'
+            )
+    return meta
+
+
 def check_agreement(
     checkpoint: Any,
     cfg: Config,
@@ -132,10 +156,11 @@ def check_agreement(
 
     Raises:
         CheckpointError: The localizer knows its classes, and the checkpoint has others, or these in
-            another order; or it was converted, and its weights need other arguments of the model.
+            another order; or it was converted, and its weights need other arguments of the model;
+            or what it says of itself is of another form than mmengine writes.
     """
-    meta = checkpoint.get('meta') if isinstance(checkpoint, Mapping) else None
-    if not isinstance(meta, Mapping):
+    meta = _meta_of(checkpoint, path)
+    if meta is None:
         return
     _check_needs(meta.get(CONVERTED_KEY), cfg, os.fspath(path))
     before = meta.get(RECORD_KEY)

@@ -23,9 +23,11 @@ from mmengine.runner import Runner
 
 from sola_plugin.locking import hold_lock
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
+from sola_plugin.temporary_files import remove_abandoned
 
 from .agreement import check_agreement
 from .launchers import prepare_ranks
+from .loader_workers import watching_workers
 from .progress_bar import ProgressBarHook
 from .schedule import check_resumable
 
@@ -282,11 +284,14 @@ def run_training(runner: Runner) -> None:
 
     Raises:
         BusyError: Another process trains there. Of several ranks the first raises it.
+        WorkerError: A worker that reads data has died, or gives nothing.
     """
     lock = (
         hold_lock(runner.work_dir, inside=True) if is_main_process() else contextlib.nullcontext()
     )
-    with lock, removing_bars(runner):
+    with lock, removing_bars(runner), watching_workers(runner):
+        if is_main_process():
+            remove_abandoned(runner.work_dir)
         runner.train()
 
 
@@ -298,8 +303,11 @@ def run_test(runner: Runner) -> dict[str, float]:
 
     Returns:
         Figures by name.
+
+    Raises:
+        WorkerError: A worker that reads data has died, or gives nothing.
     """
-    with removing_bars(runner):
+    with removing_bars(runner), watching_workers(runner):
         return runner.test()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sola_plugin.io import atomic_write
+from sola_plugin.temporary_files import remove_abandoned
 from sola_plugin.visualization import Table, encode_figure
 
 from .report import comparison_figure, write_study_report
@@ -103,6 +104,7 @@ def write_study(study: Study, outcomes: Sequence[Outcome], work_dir: Path, comma
     """
     tables, summaries = study_tables(study, outcomes), summary_tables(study, outcomes)
     markdown = study_markdown(study, outcomes, command, summaries)
+    remove_abandoned(work_dir)
     write_figures(work_dir / 'results.csv', outcomes)
     with atomic_write(work_dir / 'results.md') as file:
         file.write(markdown)

@@ -24,6 +24,7 @@ from sola_plugin.commands.training import train_localizer
 from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, prepare_watch
 from sola_plugin.io import atomic_write
 from sola_plugin.pretraining.run import pretrain
+from sola_plugin.temporary_files import remove_abandoned
 
 from .study import Condition
 
@@ -53,9 +54,11 @@ def run_stage(folder: Path, settings: str, work: Callable[[], dict]) -> dict:
     """
     done, begun = folder / 'stage.json', folder / 'settings.txt'
     if begun.is_file() and begun.read_text(encoding='utf-8') != settings:
+        done.unlink(missing_ok=True)  # first: a kill may come before the rest is gone
         shutil.rmtree(folder)
     if (result := finished_stage(folder)) is not None:
         return result
+    remove_abandoned(folder)
     with atomic_write(begun) as file:
         file.write(settings)
     start = time.perf_counter()

@@ -26,6 +26,7 @@ from sola_plugin.commands.extraction.encoding import (
 from sola_plugin.commands.extraction.extract import extract_features, find_videos, passed_over
 from sola_plugin.datasets.annotations.conversion import convert_annotations
 from sola_plugin.datasets.annotations.formats.csv_tables import read_durations
+from sola_plugin.locking import hold_lock
 from sola_plugin.segments import snippet_centers
 from tests.conftest import ROOT
 from tests.make_videos import cut, set_frame_times, write_video
@@ -271,6 +272,25 @@ def test_a_killed_run_goes_on(tool, folder):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     tool('videos', 'whole', '--length', 4)
     assert files_of(folder / 'out') == files_of(folder / 'whole')
+
+
+def test_one_at_a_time(tool, folder):
+    with hold_lock(folder / 'out'):
+        code, _, errors = tool('videos', folder / 'out', '--length', 4)
+    assert code == 1 or str(code).startswith('error: ')
+    said = f'{code}{errors}'
+    assert f'{folder}/out: process {os.getpid()} on ' in said and 'is writing to it' in said
+    assert not (folder / 'out').exists()
+    assert tool('videos', folder / 'out', '--length', 4)[0] == 0
+    assert not list(folder.glob('.*'))
+
+
+def test_what_a_kill_left_is_removed(tool, folder):
+    (folder / 'out/.extraction/videos').mkdir(parents=True)
+    for name in ('.v_1.npy.x.tmp', '.extraction/videos/.v_1.json.x.tmp'):
+        (folder / 'out' / name).write_bytes(b'half')
+    assert tool('videos', 'out', '--length', 4)[0] == 0
+    assert not list(folder.rglob('*.tmp'))
 
 
 def test_two_ranks_share_the_work(tool, folder):

@@ -7,6 +7,9 @@ import json
 import multiprocessing
 import operator
 import pickle
+import signal
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from sola_plugin.datasets.features.open import FeatureFolder
 from sola_plugin.datasets.features.packed import DATA_NAME, DTYPES, INDEX_NAME, PackedFeatures
 from sola_plugin.datasets.features.packing import pack_features, verify_packed
 from sola_plugin.datasets.features.readers import FeatureError
+from tests.processes import ROOT, environment
 
 C = 6
 LENGTHS = dict(v_a=12, v_b=5, v_c=200)
@@ -223,6 +227,49 @@ def test_file_that_changes_under_an_open_store(packed):
     (packed / DATA_NAME).unlink()
     with pytest.raises(FeatureError, match=f'{DATA_NAME} is missing: remove the folder and pack'):
         PackedFeatures(packed)
+
+
+#: Cuts the file of an open store in the middle, and reads in the way that is named.
+CUT = """
+import os, sys
+import numpy as np
+from sola_plugin.datasets.features.packed import DATA_NAME, PackedFeatures
+from sola_plugin.datasets.window_sources import StoredWindows
+
+folder, way = sys.argv[1:]
+store = PackedFeatures(folder)
+windows = StoredWindows(store, ['v'])
+ways = dict(
+    load=lambda: store.load('v'),
+    window=lambda: store.window('v', 9000, 5),
+    stored=lambda: store.stored('v'),
+    batch=lambda: windows.windows(np.array([0]), np.array([9000]), 5),
+    unguarded=lambda: store.rows.sum(),
+)
+ways[way]()
+os.truncate(os.path.join(folder, DATA_NAME), 4096)
+try:
+    ways[way]()
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize('way', ['load', 'window', 'stored', 'batch', 'unguarded'])
+def test_a_file_that_is_cut_while_it_is_mapped(tmp_path, way):
+    """An error; and not SIGBUS, as it would be unguarded."""
+    (tmp_path / 'raw').mkdir()
+    np.save(tmp_path / 'raw/v.npy', np.zeros((10_000, 4), np.float32))
+    pack_features(FeatureFolder(tmp_path / 'raw', layout='TC'), tmp_path / 'packed')
+    command = [sys.executable, '-c', CUT, str(tmp_path / 'packed'), way]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    if way == 'unguarded':
+        assert result.returncode == -signal.SIGBUS
+        return
+    assert result.returncode == 0, result.stderr
+    assert 'got 4096: the file was cut or changed after packing; remove' in result.stdout
 
 
 def test_other_channels(packed):

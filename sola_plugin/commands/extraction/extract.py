@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from mmengine.dist import all_gather_object, barrier, broadcast_object_list
 
 from sola_plugin.datasets.video import VIDEO_SUFFIXES, VideoError
 from sola_plugin.file_names import FileNameError
+from sola_plugin.locking import hold_lock
 from sola_plugin.messages import first_few
 from sola_plugin.pretraining.runs import divide_among_ranks
 from sola_plugin.progress import Show
@@ -99,6 +101,7 @@ def extract_features(
         What is in the folder, and what was skipped; the same on all ranks.
 
     Raises:
+        BusyError: Another process writes there.
         ValueError: The folder holds features of other settings.
     """
     rank, world_size = divide_among_ranks()
@@ -113,27 +116,28 @@ def extract_features(
             amp=options.get('amp', False),
         ),
     )
-    barrier()
-    if rank == 0:
-        folder.begin()
-    # The largest files first, in turn: the ranks end at about the same time. Files may grow while
-    # they are looked at, so that one rank decides for all.
-    ordered = [sorted(videos.items(), key=lambda video: _size(video[1]), reverse=True)]
-    broadcast_object_list(ordered)
-    failed = _extract_share(
-        ordered[0][rank::world_size],
-        folder,
-        encoder,
-        sampling,
-        report or (lambda *_: None),
-        options,
-    )
-    for others in all_gather_object(failed):
-        failed.update(others)
-    result = folder.result(dict(sorted(failed.items())))
-    if rank == 0:
-        folder.describe(result)
-    barrier()
+    with hold_lock(folder.root) if rank == 0 else contextlib.nullcontext():
+        barrier()
+        if rank == 0:
+            folder.begin()
+        # The largest files first, in turn: the ranks end at about the same time. Files may grow
+        # while they are looked at, so that one rank decides for all.
+        ordered = [sorted(videos.items(), key=lambda video: _size(video[1]), reverse=True)]
+        broadcast_object_list(ordered)
+        failed = _extract_share(
+            ordered[0][rank::world_size],
+            folder,
+            encoder,
+            sampling,
+            report or (lambda *_: None),
+            options,
+        )
+        for others in all_gather_object(failed):
+            failed.update(others)
+        result = folder.result(dict(sorted(failed.items())))
+        if rank == 0:
+            folder.describe(result)
+        barrier()
     return result
 
 

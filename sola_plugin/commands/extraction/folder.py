@@ -18,7 +18,7 @@ from sola_plugin.datasets.features.store import DESCRIPTION_NAME
 from sola_plugin.datasets.video import VideoError
 from sola_plugin.file_names import check_file_names
 from sola_plugin.io import atomic_write
-from sola_plugin.locking import hold_lock
+from sola_plugin.temporary_files import remove_abandoned
 
 from .encoding import VideoFeatures
 
@@ -67,14 +67,15 @@ class ExtractionFolder:
         self._check()
 
     def begin(self) -> None:
-        """Write the settings down.
+        """Write the settings down, and remove what a kill has left half-written.
 
         Raises:
             ValueError: Another process has begun with other settings meanwhile.
         """
-        with hold_lock(self._begun, wait=lambda holder: None):
-            self._check()
-            write_json(self._begun, self.settings)
+        self._check()
+        write_json(self._begun, self.settings)
+        for folder in (self.root, self._state, self._records_folder):
+            remove_abandoned(folder)
 
     def has(self, video_id: str, path: Path) -> bool:
         """Whether a video is finished. Features of a file that now has another size are removed.

@@ -18,6 +18,7 @@ from sola_plugin.datasets.features.store import DESCRIPTION_NAME, FeatureStore
 from sola_plugin.datasets.features.writers import Array, write_archive, write_array
 from sola_plugin.file_names import FileNameError, check_file_names
 from sola_plugin.io import read_json
+from sola_plugin.temporary_files import remove_abandoned
 
 from .form import OutputForm
 
@@ -83,8 +84,10 @@ class Staging:
             refuse_other_settings(self.root, begun, self.settings)
         write_json(self._begun, self.settings)
         self.files.mkdir(exist_ok=True)
-        for left in self.files.glob('.*.tmp'):
-            left.unlink()
+        for folder in (self.root, self.files, self._notes):
+            remove_abandoned(folder)
+        for path in (self.out, self.record):
+            remove_abandoned(path.parent, path.name)
 
     def path(self, video_id: str, name: str) -> Path:
         """The file of a video.
@@ -161,7 +164,13 @@ class Staging:
                 layouts = {names[video_id]: note['layout'] for video_id, note in notes.items()}
                 write_archive(self.out, _arrays(parts, layouts))
             write_json(self.record, record)
-        shutil.rmtree(self.root)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what was gathered; nothing of the output is there."""
+        # First what tells a job that was begun: the rest alone means nothing.
+        self._begun.unlink(missing_ok=True)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def _dtype(self, parts: FeatureStore, name: str) -> str:
         return str(parts.form(name).dtype)

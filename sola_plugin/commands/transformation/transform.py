@@ -133,6 +133,7 @@ def _begin(staging: Staging) -> tuple[tuple[str, ...], dict[str, str]] | None:
     """What a complete output holds; ``None``: there is work to do."""
     if staging.is_complete():
         record = staging.read_record()
+        staging.clear()  # a kill may have left it
         return tuple(record['videos']), record['failed']
     staging.begin()
     return None

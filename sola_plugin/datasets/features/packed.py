@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -174,7 +174,7 @@ class PackedFeatures(FeatureStore):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mapped file out: another process maps it for itself."""
-        return {key: value for key, value in self.__dict__.items() if key != 'rows'}
+        return {key: value for key, value in self.__dict__.items() if key not in ('rows', '_file')}
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -221,18 +221,32 @@ class PackedFeatures(FeatureStore):
     @functools.cached_property
     def rows(self) -> np.ndarray:
         """The whole file, ``(snippets, C)``, read only; nothing is read until it is sliced."""
-        path, expected = self.root / DATA_NAME, self.index.num_bytes
-        if not path.is_file():
-            raise FeatureError(f'{path} is missing: {_AGAIN}')
-        size = path.stat().st_size
-        if size != expected:
-            raise FeatureError(
-                f'{path}: expected {expected} bytes as in {INDEX_NAME}, got {size}: the file '
-                f'was cut or changed after packing; {_AGAIN}'
-            )
+        self.check_size()
         shape = (self.index.num_snippets, self.index.channels)
         # A plain array is sliced faster than np.memmap.
-        return np.memmap(path, DTYPES[self.index.dtype], 'r', shape=shape).view(np.ndarray)
+        return np.memmap(self._file, DTYPES[self.index.dtype], 'r', shape=shape).view(np.ndarray)
+
+    @functools.cached_property
+    def _file(self) -> BinaryIO:
+        path = self.root / DATA_NAME
+        if not path.is_file():
+            raise FeatureError(f'{path} is missing: {_AGAIN}')
+        return path.open('rb')
+
+    def check_size(self) -> None:
+        """Look whether the file is as long as it was; to be called before rows are sliced.
+
+        Where a mapped file ends early, the system ends the process (SIGBUS).
+
+        Raises:
+            FeatureError: It is missing, or was cut or changed after packing.
+        """
+        size = os.fstat(self._file.fileno()).st_size
+        if size != self.index.num_bytes:
+            raise FeatureError(
+                f'{self.root / DATA_NAME}: expected {self.index.num_bytes} bytes as in '
+                f'{INDEX_NAME}, got {size}: the file was cut or changed after packing; {_AGAIN}'
+            )
 
     def span(self, video_id: str) -> tuple[int, int]:
         """First row of a video, and one past its last.
@@ -247,4 +261,5 @@ class PackedFeatures(FeatureStore):
 
     def _read(self, video_id: str, start: int, stop: int | None) -> np.ndarray:
         begin, end = self.span(video_id)
+        self.check_size()
         return channels_first(self.rows[begin + start : end if stop is None else begin + stop])

@@ -20,6 +20,7 @@ from sola_plugin.io import atomic_write
 from sola_plugin.locking import hold_lock
 from sola_plugin.messages import first_few
 from sola_plugin.progress import Show
+from sola_plugin.temporary_files import remove_abandoned
 
 from .lazy import stored_features
 from .packed import DATA_NAME, DTYPES, INDEX_NAME, VERSION, PackedFeatures, PackedIndex
@@ -90,6 +91,7 @@ def _pack(
         raise FeatureError(f'{out} exists and is no packed folder: choose another name')
     partial = partial_folder(out)
     partial.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(partial)
     entries = _write_all(source, partial, ids, dtype, progress)
     with _kept(partial, len(ids), len(ids)):
         if description:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .csv_tables import by_video, positive, read_table, write_table
+from .csv_tables import by_video, positive, read_table, require_cell, write_table
 from .records import (
     AnnotationError,
     AnnotationFile,
@@ -115,10 +115,5 @@ def _rows(videos: Mapping[str, Video], facts: Mapping[str, dict]) -> Iterator[di
             if action is not None:
                 row.update(zip(REQUIRED[1:], (*action['segment'], action['label'])))
             for name in ('video', 'label', 'subset'):
-                text = row.get(name, '-')
-                if text != text.strip() or not text:
-                    raise AnnotationError(
-                        f'{video_id!r}: a CSV cannot hold {name} {text!r}: it is empty or '
-                        'has blanks around it'
-                    )
+                require_cell(row.get(name, '-'), name, video_id)
             yield row

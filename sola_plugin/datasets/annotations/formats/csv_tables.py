@@ -129,6 +129,23 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     write_text(path, ''.join(lines))
 
 
+def require_cell(text: str, name: str, video_id: str) -> None:
+    """Check that a text is read back from a table as it is.
+
+    Args:
+        text: The text.
+        name: What it is.
+        video_id: Of which video.
+
+    Raises:
+        AnnotationError: It is not.
+    """
+    if text != text.strip() or not text:
+        raise AnnotationError(
+            f'{video_id!r}: a CSV cannot hold {name} {text!r}: it is empty or has blanks around it'
+        )
+
+
 def read_durations(path: Path) -> dict[str, dict[str, float]]:
     """Read the durations of videos from a table.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .csv_tables import TextTable, by_video, read_durations, read_table, write_table
+from .csv_tables import TextTable, by_video, read_durations, read_table, require_cell, write_table
 from .records import (
     AnnotationError,
     AnnotationFile,
@@ -210,6 +210,8 @@ def _rows(
 ) -> list[dict[str, Any]]:
     rows = []
     for index, action in enumerate(video.annotations):
+        require_cell(video_id, 'video', video_id)
+        require_cell(action['label'], 'label', video_id)
         start, end = action['segment']
         if min(start, end) < 0:
             raise AnnotationError(

@@ -137,6 +137,10 @@ def _flat_video(entry: Any, where: str) -> Video:
 def _frames(entry: dict, key: str, where: str) -> tuple[float | None, int | None]:
     fps = positive(entry, 'fps', where) if entry.get('fps') is not None else None
     num_frames = positive(entry, key, where) if entry.get(key) is not None else None
+    if num_frames is not None and round(num_frames) < 1:
+        raise AnnotationError(
+            f'{where}: expected a number of frames from 1 on under {key!r}, got {entry[key]!r}'
+        )
     return fps, None if num_frames is None else round(num_frames)
 
 

@@ -34,8 +34,11 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8, atomically; gzipped if the name ends with ``.gz``."""
-    data = text.encode()
+    """Write UTF-8, atomically; gzipped if the name ends with ``.gz``.
+
+    What is no character, a lone surrogate, is written as its escape.
+    """
+    data = text.encode('utf-8', 'backslashreplace')
     with io.atomic_write(path, 'wb') as file:
         file.write(gzip.compress(data, mtime=0) if os.fspath(path).endswith('.gz') else data)
 

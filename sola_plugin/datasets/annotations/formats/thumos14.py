@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sola_plugin.file_names import FileNameError, check_file_names
 from sola_plugin.messages import first_few
 
 from .csv_tables import read_durations, write_table
@@ -111,6 +112,13 @@ def write(path: Path, videos: Mapping[str, Video], options: Options) -> list[str
             files[name].append(f'{_word(video_id)}  {start!r} {end!r}\n')
     with new_folder(path) as folder:
         for name, lines in files.items():
+            try:
+                check_file_names(folder, name, ('',))
+            except FileNameError as error:
+                raise AnnotationError(
+                    f'{name!r:.90}: no file can have this name, which is that of a label and a '
+                    'subset: give them shorter or plainer ones'
+                ) from error
             write_text(folder / name, ''.join(lines))
         write_table(
             folder / DURATIONS_NAME,
@@ -147,7 +155,8 @@ def _parse(row: tuple[str, str, str], where: str) -> tuple[dict, dict[str, Any]]
 
 
 def _word(video_id: str) -> str:
-    if not video_id or video_id.split() != [video_id]:
+    # At the start of a file '\ufeff' is a byte-order mark.
+    if not video_id or video_id.split() != [video_id] or video_id.startswith('\ufeff'):
         raise AnnotationError(f"{video_id!r}: THUMOS14's files cannot hold ids with blanks")
     return video_id
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import machine
+from measure import machine, now
 from mmaction.registry import DATASETS, HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -87,13 +87,6 @@ class BareStepHook(Hook):
         self.optimizer.step()
         self.end = now()
         self.times.append((iteration, waiting, self.end - begin))
-
-
-def now() -> float:
-    """The time when the GPU has done what it was told."""
-    if ON_GPU:
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def make_features(root: Path, videos: int, channels: int) -> str:

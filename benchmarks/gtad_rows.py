@@ -36,7 +36,7 @@ class NaiveGTAD(GTAD):
     def _localize(self, x: Tensor) -> Tensor:
         context = gather_snippets(x, nearest_neighbors(x, self.num_neighbors)).mean(3)
         sampled = [
-            (source @ weights).unflatten(2, (-1, *self.valid.shape))
+            (source @ weights.to(source)).unflatten(2, (-1, *self.valid.shape))
             for source, weights in zip((x, context), self.weights)
         ]
         return self.localization(torch.cat(sampled, dim=2).flatten(1, 2))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import NORM_EPS, ConvNormReLU, MaskedConv1d
+from .layout import uses_rows
 from .padding import Padding
 
 
@@ -70,6 +74,16 @@ def pyramid_points(
         raise ValueError(
             f'expected a regression range for each of the {len(lengths)} levels, got {list(ranges)}'
         )
+    if torch.onnx.is_in_onnx_export():  # where lengths are tensors
+        return _make_points(lengths, ranges, device)
+    return _kept_points(tuple(lengths), tuple(ranges), torch.device(device or 'cpu'))
+
+
+def _make_points(
+    lengths: Sequence[int],
+    ranges: Sequence[tuple[float, float]],
+    device: torch.device | str | None,
+) -> Points:
     levels = [
         (
             torch.arange(length, dtype=torch.float32) * 2**level + 0.5,
@@ -78,6 +92,15 @@ def pyramid_points(
         for level, (length, (low, high)) in enumerate(zip(lengths, ranges))
     ]
     return Points(*(torch.cat(parts).to(device) for parts in zip(*levels)))
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_points(
+    lengths: tuple[int, ...], ranges: tuple[tuple[float, float], ...], device: torch.device
+) -> Points:
+    """Points that are made once: a GPU would wait for them."""
+    with torch.inference_mode(False):  # they may be used in training later
+        return _make_points(lengths, ranges, device)
 
 
 #: Actions whose lengths differ by less, in cells, are equally short.
@@ -167,12 +190,13 @@ class PointHead(nn.Module):
         nn.init.constant_(self.last.bias, bias)
 
     def forward(
-        self, levels: Sequence[tuple[Tensor, Tensor]], padding: Padding | None = None
+        self, levels: Sequence[tuple[Tensor, Tensor | None]], padding: Padding | None = None
     ) -> Tensor:
         """Apply the head.
 
         Args:
-            levels: For every level features ``(N, C, T_l)`` and their mask ``(N, T_l)``.
+            levels: For every level features ``(N, C, T_l)`` and their mask ``(N, T_l)``, which is
+                ``None`` where all positions are real.
             padding: What is read of the padding, on level 0.
 
         Returns:
@@ -185,3 +209,47 @@ class PointHead(nn.Module):
                 x = conv(x, mask, read)
             outputs.append(self.last(x, mask, read)[0])
         return torch.cat(outputs, dim=2).transpose(1, 2)
+
+
+def points_of_heads(
+    heads: Sequence[PointHead],
+    levels: Sequence[tuple[Tensor, Tensor | None]],
+    padding: Padding | None = None,
+) -> list[Tensor]:
+    """Outputs of heads that read the same pyramid.
+
+    By rows, the levels are one sequence, with a position between them that reads as padding.
+
+    Args:
+        heads: The heads.
+        levels: See :meth:`PointHead.forward`.
+        padding: See there.
+
+    Returns:
+        Of every head ``(N, P, K)``.
+    """
+    if not uses_rows(levels[0][0]):
+        return [head(levels, padding) for head in heads]
+    rows = torch.cat([F.pad(x.transpose(1, 2), (0, 0, 0, 1)) for x, _ in levels], dim=1)
+    real = _joined(
+        [
+            x.new_ones(len(x), x.shape[2], dtype=torch.bool) if mask is None else mask
+            for x, mask in levels
+        ]
+    )
+    if padding is not None:
+        inside = [padding.every(2**level).inside for level in range(len(levels))]
+        padding = dataclasses.replace(padding, inside=_joined(inside))
+    joined = [(rows.transpose(1, 2), real)]
+    sizes = [x.shape[2] for x, _ in levels]
+
+    def without_gaps(out: Tensor) -> Tensor:
+        parts = out.split([size + 1 for size in sizes], dim=1)
+        return torch.cat([part[:, :-1] for part in parts], dim=1)
+
+    return [without_gaps(head(joined, padding)) for head in heads]
+
+
+def _joined(masks: Sequence[Tensor]) -> Tensor:
+    """Masks of levels ``(N, T_l)``, each with a false behind it."""
+    return torch.cat([F.pad(mask, (0, 1)) for mask in masks], dim=1)

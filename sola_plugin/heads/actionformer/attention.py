@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from . import rows
 from .layout import uses_rows
-from .local_attention import local_attention
+from .local_attention import local_attention, row_attention
 from .padding import Padding
 
 #: Of layer norms, as PyTorch has it.
@@ -211,22 +209,20 @@ class LocalSelfAttention(nn.Module):
             ``(N, C, ceil(T / stride))`` and its mask.
         """
         if uses_rows(x):
-            parts, new_mask = self._parts_by_rows(x, mask, padding)
-        else:
-            parts, new_mask = [], mask
-            for conv, norm, projection in zip(self.convs, self.norms, self.projections):
-                part, new_mask = conv(x, mask, padding)
-                parts.append(projection(norm(part)))
-        query, key, value = (
-            part.unflatten(1, (self.num_heads, -1)).transpose(2, 3) for part in parts
-        )
+            return self._by_rows(x, mask, padding)
+        parts, new_mask = [], mask
+        for conv, norm, projection in zip(self.convs, self.norms, self.projections):
+            part, new_mask = conv(x, mask, padding)
+            part = projection(norm(part))
+            parts.append(part.unflatten(1, (self.num_heads, -1)).transpose(2, 3))
+        query, key, value = parts
         attended = local_attention(query, key, value, new_mask, self.window)
         return self.dropout(self.out(attended.transpose(2, 3).flatten(1, 2))), new_mask
 
-    def _parts_by_rows(
+    def _by_rows(
         self, x: Tensor, mask: Tensor | None, padding: Padding | None
-    ) -> tuple[Sequence[Tensor], Tensor | None]:
-        """Queries, keys and values ``(N, C, ceil(T / stride))``, and their mask."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """:meth:`forward`, queries, keys and values at once."""
         read = read_positions(mask, padding)
         if read is not None:
             x = x * read[:, None]
@@ -238,4 +234,5 @@ class LocalSelfAttention(nn.Module):
             self.projections,  # type: ignore[arg-type]
             keep=None if padding is None else new_mask,
         )
-        return parts.transpose(2, 3).unbind(), new_mask
+        attended = row_attention(parts.unflatten(3, (self.num_heads, -1)), new_mask, self.window)
+        return self.dropout(self.out(attended.flatten(2).transpose(1, 2))), new_mask

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 #: ``'channels'``: convolutions of ``(N, C, T)``, as written. ``'rows'``: the channels of a position
-#: lie side by side, so that nothing is turned for layer norms, convolutions are matrix products, and
-#: the three convolutions, norms and projections of attention are one of each.
+#: lie side by side, so that nothing is turned for layer norms, convolutions are matrix products,
+#: and the three convolutions, norms and projections of attention are one of each.
 LAYOUTS = ('channels', 'rows')
 
 _chosen: str | None = None

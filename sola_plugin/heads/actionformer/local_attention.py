@@ -10,8 +10,11 @@ from torch import Tensor
 
 from .layout import uses_rows
 
-#: Positions of a block, by rows: a window of the published models is too small for a GPU's tiles.
+#: Least positions of a block, by rows: a window of the published models is less than a GPU's tile.
 _BLOCK = 64
+
+#: By rows, a block sees a multiple of so many positions; others are padded by PyTorch.
+_ALIGNMENT = 16
 
 
 def local_attention(
@@ -19,9 +22,8 @@ def local_attention(
 ) -> Tensor:
     """Attention of every position to the real positions in a window around it.
 
-    The positions are cut into blocks of ``window``, by rows of at least 64; a block attends to
-    itself and to the ``window - 1`` positions around it, under a band mask. So time and memory are
-    ``O(T * window)``.
+    The positions are cut into blocks of ``window``; a block attends to itself and to the ``window -
+    1`` positions around it, under a band mask. So time and memory are ``O(T * window)``.
 
     Args:
         query: ``(N, H, T, D)``.
@@ -42,8 +44,6 @@ def local_attention(
     if exports:
         assert mask is not None
         return _gathered_attention(query, key, value, mask, window)
-    if uses_rows(query):
-        return _row_attention(query, key, value, mask, window)
     blocks, block = -(-length // window), window
     missing = blocks * block - length
     before, after = window // 2, (window - 1) // 2
@@ -74,32 +74,38 @@ def _full_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | No
     return F.scaled_dot_product_attention(query, key, value, attn_mask=visible[:, None])
 
 
-def _row_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, window: int
-) -> Tensor:
-    """:func:`local_attention` of views of ``(N, T, H, D)``.
+def row_attention(parts: Tensor, mask: Tensor | None, window: int | None = None) -> Tensor:
+    """:func:`local_attention` by rows, with fewer and larger blocks.
 
-    The blocks are items of a batch: of five dimensions, PyTorch's fused kernels want nothing.
+    The blocks are items of a batch: PyTorch's fused kernels take four dimensions.
+
+    Args:
+        parts: Queries, keys and values ``(3, N, T, H, D)``.
+        mask: See :func:`local_attention`.
+        window: See there.
+
+    Returns:
+        ``(N, T, H, D)``.
     """
-    batch, _, length, _ = query.shape
-    block = max(window, _BLOCK)
-    missing = -length % block
-
-    def around(x: Tensor) -> Tensor:
-        """``(N, H, T, D)`` to ``(N * blocks, H, span, D)``."""
-        padded = F.pad(x.transpose(1, 2), (0, 0, 0, 0, window // 2, (window - 1) // 2 + missing))
-        return padded.unfold(1, block + window - 1, block).transpose(3, 4).flatten(0, 1)
-
-    blocks = F.pad(query.transpose(1, 2), (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, block))
-    visible = _visible(mask, length, window, block, query.device)
-    out = F.scaled_dot_product_attention(
-        blocks.flatten(0, 1).transpose(1, 2),
-        around(key),
-        around(value),
-        attn_mask=visible.expand(batch, -1, -1, -1).flatten(0, 1)[:, None],
-    )
-    rows = out.transpose(1, 2).unflatten(0, (batch, -1)).flatten(1, 2)
-    return rows[:, :length].transpose(1, 2)
+    _, batch, length, heads, _ = parts.shape
+    if window is None or window >= 2 * length - 1:
+        query, key, value = parts.transpose(2, 3)
+        return _full_attention(query, key, value, mask).transpose(1, 2)
+    span = -(-(max(window, _BLOCK) + window - 1) // _ALIGNMENT) * _ALIGNMENT
+    block = span - (window - 1)
+    blocks, before = -(-length // block), window // 2
+    after = window - 1 - before
+    padded = F.pad(parts, (0, 0, 0, 0, before, blocks * block - length + after))
+    # (N * blocks, H, span, D)
+    key, value = padded[1:].unfold(2, span, block).transpose(4, 5).flatten(1, 2)
+    inside = padded[0, :, before : before + blocks * block]
+    query = inside.reshape(batch * blocks, block, heads, -1).transpose(1, 2)
+    if mask is None:
+        bias = _bias_everywhere(batch, length, window, block, parts.dtype, parts.device)
+    else:
+        bias = _visible(mask, length, window, block, parts.device).flatten(0, 1)[:, None]
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    return out.transpose(1, 2).unflatten(0, (batch, blocks)).flatten(1, 2)[:, :length]
 
 
 def _visible(
@@ -124,6 +130,21 @@ def _visible(
     padded = F.pad(mask, (window // 2, (window - 1) // 2 + missing))
     real = padded.unfold(1, block + window - 1, block)[:, :, None]
     return real & band | itself
+
+
+@functools.lru_cache(maxsize=64)
+def _bias_everywhere(
+    batch: int, length: int, window: int, block: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """What is added to scores of videos without padding: 0, or minus infinity where unseen.
+
+    Returns:
+        ``(N * blocks, 1, block, block + window - 1)``.
+    """
+    with torch.inference_mode(False):
+        visible = _visible_everywhere(length, window, block, device)
+        bias = torch.zeros_like(visible, dtype=dtype).masked_fill(~visible, -torch.inf)
+        return bias.repeat(batch, 1, 1, 1).flatten(0, 1)[:, None]
 
 
 @functools.lru_cache(maxsize=64)

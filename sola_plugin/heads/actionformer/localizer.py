@@ -182,7 +182,7 @@ class ActionFormer(NeckMixin, Localizer):
         if mask is None and (self.padding is not None or torch.onnx.is_in_onnx_export()):
             mask = torch.ones_like(x[:, 0], dtype=torch.bool)
         padding = None
-        if self.padding is not None:
+        if self.padding is not None and mask is not None:
             x, mask, padding = self.padding(x, mask)
         levels = self.pyramid(x, mask, padding)
         sizes = [level.shape[2] for level, _ in levels]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import NORM_EPS, ConvNormReLU, MaskedConv1d
@@ -230,17 +229,19 @@ def points_of_heads(
     """
     if not uses_rows(levels[0][0]):
         return [head(levels, padding) for head in heads]
-    rows = torch.cat([F.pad(x.transpose(1, 2), (0, 0, 0, 1)) for x, _ in levels], dim=1)
-    real = _joined(
-        [
-            x.new_ones(len(x), x.shape[2], dtype=torch.bool) if mask is None else mask
-            for x, mask in levels
-        ]
+    first, first_mask = levels[0]
+    features = with_gaps(
+        [x.transpose(1, 2) for x, _ in levels], first.new_zeros(len(first), 1, first.shape[1])
     )
-    if padding is not None:
-        inside = [padding.every(2**level).inside for level in range(len(levels))]
-        padding = dataclasses.replace(padding, inside=_joined(inside))
-    joined = [(rows.transpose(1, 2), real)]
+    if first_mask is None:
+        real = _without_padding(tuple(x.shape[2] for x, _ in levels), first.device)
+    else:
+        no = first_mask.new_zeros(len(first), 1)
+        real = with_gaps([mask for _, mask in levels if mask is not None], no)
+        if padding is not None:
+            inside = [padding.every(2**level).inside for level in range(len(levels))]
+            padding = dataclasses.replace(padding, inside=with_gaps(inside, no))
+    joined = [(features.transpose(1, 2), real)]
     sizes = [x.shape[2] for x, _ in levels]
 
     def without_gaps(out: Tensor) -> Tensor:
@@ -250,6 +251,14 @@ def points_of_heads(
     return [without_gaps(head(joined, padding)) for head in heads]
 
 
-def _joined(masks: Sequence[Tensor]) -> Tensor:
-    """Masks of levels ``(N, T_l)``, each with a false behind it."""
-    return torch.cat([F.pad(mask, (0, 1)) for mask in masks], dim=1)
+def with_gaps(parts: Sequence[Tensor], gap: Tensor) -> Tensor:
+    """Join parts along the second dimension, with a gap behind each."""
+    return torch.cat([each for part in parts for each in (part, gap)], dim=1)
+
+
+@functools.lru_cache(maxsize=64)
+def _without_padding(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Mask ``(1, P + levels)`` of joined levels, false in the gaps."""
+    with torch.inference_mode(False):
+        no = torch.zeros(1, 1, dtype=torch.bool, device=device)
+        return with_gaps([no.new_ones(1, size) for size in sizes], no)

@@ -92,16 +92,15 @@ def convolve_normalise_project(
         result = torch.addcmul(result, seen, kernel)
     if keep is not None:
         result = result * keep[:, :, None]
-    scale, shift = (
-        torch.stack(parts).to(x.dtype)[:, None, None]
-        for parts in zip(*((norm.weight, norm.bias) for norm in norms))
-    )
+    vectors: list[Tensor] = [vector for norm in norms for vector in (norm.weight, norm.bias)]
+    vectors += [projection.bias for projection in projections]  # type: ignore[misc]
+    affine, bias = torch.stack(vectors).to(x.dtype).split([2 * len(norms), len(norms)])
     with torch.autocast(x.device.type, enabled=False):
-        normal = F.layer_norm(result, norms[0].normalized_shape, eps=norms[0].eps)
-    inputs = torch.addcmul(shift, normal, scale).flatten(1, 2)
+        normal = F.layer_norm(result, norms[0].normalized_shape, eps=norms[0].eps).flatten(1, 2)
+        inputs = torch.addcmul(affine[1::2, None], normal, affine[::2, None])
     weight = torch.stack([projection.weight for projection in projections]).squeeze(3)
-    bias = torch.stack([projection.bias for projection in projections])[:, None]  # type: ignore[list-item]
-    return torch.baddbmm(bias, inputs, weight.transpose(1, 2)).unflatten(1, result.shape[1:3])
+    projected = torch.baddbmm(bias[:, None], inputs, weight.transpose(1, 2))
+    return projected.unflatten(1, result.shape[1:3])
 
 
 def narrowed(x: Tensor) -> Tensor:

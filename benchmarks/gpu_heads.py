@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 from bmn_rows import BMN_CONFIG, KINDS, videos
-from gpu_measure import DEVICE, Comparison, difference
+from gpu_measure import DEVICE, ON_GPU, Comparison, difference
 from gtad_rows import NETWORKS, NaiveGTAD
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from sola_plugin.heads import GTAD
+from sola_plugin.heads.actionformer import layout as layouts
+from sola_plugin.heads.shared.fixed_matrix import Plan
+from sola_plugin.heads.shared.sampling import FoldedSampling
 
 #: Sizes of a run, by whether it is tiny.
 SIZES: dict[bool, dict[str, Any]] = {
@@ -53,21 +56,28 @@ def features(batch: int, shape: tuple[int, int]) -> list[Tensor]:
     return list(torch.randn(batch, *shape, generator=generator).to(DEVICE))
 
 
-def maps(model: nn.Module, inputs: list[Tensor]) -> Callable[[], Any]:
-    """Forward without a graph."""
+def maps(model: nn.Module, inputs: list[Tensor], layout: str = 'rows') -> Callable[[], Any]:
+    """Forward without a graph; ActionFormer as on a GPU (``'rows'``) or as on a CPU."""
 
     def forward() -> Any:
-        with torch.no_grad():
+        with torch.no_grad(), layouts.use(layout):
             return model(inputs, None, 'tensor')
 
     return forward
+
+
+def compute_as_a_gpu(sampling: FoldedSampling, precision: str) -> None:
+    """Choose on a CPU what would be chosen on a GPU."""
+    if not ON_GPU:
+        sampling.plan = Plan('batch' if precision == 'float32' else 'dense', 512)
 
 
 def forward_error(ours: nn.Module, peer: nn.Module, inputs: list[Tensor]) -> float:
     """Difference of ours from the peer in float64, of the first two videos."""
     two = inputs[:2]
     with torch.autocast(DEVICE, enabled=False):
-        exact = maps(copy.deepcopy(peer).double(), [video.double() for video in two])()
+        double = copy.deepcopy(peer).double()
+        exact = maps(double, [video.double() for video in two], 'channels')()
     return difference(maps(ours, two)(), exact)
 
 
@@ -78,6 +88,7 @@ def bmn_rows(tiny: bool) -> Iterator[Comparison]:
     for batch in sizes['forward']:
         inputs = features(batch, sizes['shape'])
         for name in ('float32', 'TF32', 'bf16'):
+            compute_as_a_gpu(ours.sampling, name)  # type: ignore[arg-type]
             yield Comparison(
                 f'BMN forward, batch {batch}',
                 name,
@@ -88,6 +99,7 @@ def bmn_rows(tiny: bool) -> Iterator[Comparison]:
             )
     for batch in sizes['train']:
         for name in ('float32', 'bf16'):
+            compute_as_a_gpu(ours.sampling, name)  # type: ignore[arg-type]
             steps = [TrainStep(model, batch, sizes['shape']) for model in (ours, stock)]
             yield Comparison(
                 f'BMN training step, batch {batch}', name, *steps, steps[0].error, repeats=0.3
@@ -134,6 +146,7 @@ def gtad_rows(tiny: bool) -> Iterator[Comparison]:
     for what, options in NETWORKS.items():
         kinds = (kind(**{**options, **sizes['gtad']}).eval() for kind in (GTAD, NaiveGTAD))
         ours, naive = with_equal_weights(*kinds)
+        compute_as_a_gpu(ours.sgalign, 'float32')  # type: ignore[arg-type]
         for batch in sizes['forward'][:2]:
             inputs = features(batch, sizes['shape'])
             yield Comparison(
@@ -146,20 +159,26 @@ def gtad_rows(tiny: bool) -> Iterator[Comparison]:
             )
 
 
+def actionformer(tiny: bool) -> nn.Module:
+    """ActionFormer in the published size."""
+    torch.manual_seed(0)
+    channels, _ = SIZES[tiny]['video']
+    config = dict(type='ActionFormer', feat_dim=channels, classes=[f'c{i}' for i in range(20)])
+    return MODELS.build(dict(config, pyramid=SIZES[tiny]['pyramid'])).to(DEVICE).eval()
+
+
 def actionformer_rows(tiny: bool) -> Iterator[Comparison]:
-    """Forward of ActionFormer; there is no peer that runs here."""
+    """Forward of ActionFormer, against itself computed as on a CPU: no other one runs here."""
     sizes = SIZES[tiny]
     channels, length = sizes['video']
-    config = dict(type='ActionFormer', feat_dim=channels, classes=[f'c{i}' for i in range(20)])
-    torch.manual_seed(0)
-    model = MODELS.build(dict(config, pyramid=sizes['pyramid'])).to(DEVICE).eval()
+    model = actionformer(tiny)
     inputs = features(2, (channels, length))
     for name in ('float32', 'TF32', 'bf16'):
         yield Comparison(
             f'ActionFormer forward, 2 × {length} × {channels}',
             name,
             maps(model, inputs),
-            None,
+            maps(model, inputs, 'channels'),
             functools.partial(forward_error, model, model, inputs),
             graph=maps(model, inputs),
         )

@@ -92,6 +92,17 @@ def test_gpu_prints_its_tables_in_a_tiny_form(printed):
         assert re.search(rf'\| {name}, as_matmul \| {number} ms .*× \| (–|\d+ %) \|', output)
 
 
+def test_gpu_counts_operations(printed):
+    output = printed('gpu', '--count', '--tiny')
+    rows = re.findall(r'^\| (.*) \| (\d+) \| (\d+) \| (\d+) \|$', output, re.MULTILINE)
+    assert len(rows) == 6
+    for name, *counts in rows:
+        as_on_a_cpu, *as_on_a_gpu = map(int, counts)
+        assert max(as_on_a_gpu) <= as_on_a_cpu, name
+        if name.startswith('BMN'):  # the same for every batch
+            assert as_on_a_gpu == ([33, 31] if name.endswith("8") else [32, 31])
+
+
 def test_the_table_of_a_gpu_needs_one_unless_it_is_tiny(run_script):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU')

@@ -24,13 +24,7 @@ class NaiveGTAD(GTAD):
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
-        columns = self.sgalign.combine.columns
-        matrix = torch.sparse_csr_tensor(
-            self.sgalign.combine.offsets,
-            columns,
-            self.sgalign.combine.values,
-            (int(self.valid.sum()) + 1, self.temporal_dim * sum(self.samples)),
-        ).to_dense()
+        matrix = self.sgalign.combine.dense()
         sizes = [self.temporal_dim * number for number in self.samples]
         self.weights = [
             part.view(len(part), self.temporal_dim, -1)[self.sgalign.cell_rows]
@@ -42,7 +36,7 @@ class NaiveGTAD(GTAD):
     def _localize(self, x: Tensor) -> Tensor:
         context = gather_snippets(x, nearest_neighbors(x, self.num_neighbors)).mean(3)
         sampled = [
-            (source @ weights).unflatten(2, (-1, *self.valid.shape))
+            (source @ weights.to(source)).unflatten(2, (-1, *self.valid.shape))
             for source, weights in zip((x, context), self.weights)
         ]
         return self.localization(torch.cat(sampled, dim=2).flatten(1, 2))

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +56,35 @@ def milliseconds(ours: Callable, reference: Callable, repeats: int) -> tuple[flo
     Returns:
         Median of ours and of the reference, in milliseconds.
     """
-    times: tuple[list[float], list[float]] = [], []
-    for _ in range(repeats):
-        for function, spent in zip((ours, reference), times):
-            begin = time.perf_counter()
+    first, second = medians([ours, reference], repeats)
+    return first, second
+
+
+def medians(functions: Sequence[Callable], repeats: int, warm_up: int = 0) -> list[float]:
+    """Median times of functions that are called in turn, in milliseconds.
+
+    Args:
+        functions: Called without arguments.
+        repeats: Calls of each.
+        warm_up: Calls of each before, which are not counted.
+    """
+    for function in functions:
+        for _ in range(warm_up):
             function()
-            spent.append(1e3 * (time.perf_counter() - begin))
-    return statistics.median(times[0]), statistics.median(times[1])
+    times: list[list[float]] = [[] for _ in functions]
+    for _ in range(repeats):
+        for function, spent in zip(functions, times):
+            begin = now()
+            function()
+            spent.append(1e3 * (now() - begin))
+    return [statistics.median(spent) for spent in times]
+
+
+def now() -> float:
+    """The time when a GPU, if there is one, has done what it was told, in seconds."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def peak_memory() -> float:

@@ -22,11 +22,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import machine
+from measure import machine, now
 from mmaction.registry import DATASETS, HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 
 import sola_plugin  # noqa: F401  (mends the stack)
 from sola_plugin.datasets.features.open import open_features
@@ -46,6 +48,13 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
+#: The GPU is busy for the kernels of the step's share of an iteration.
+HEADER = (
+    '| features | iteration | waiting for data | a window | bare step | iteration / step '
+    '| GPU busy |\n|---|---|---|---|---|---|---|'
+)
+
+
 @DATASETS.register_module(force=True)  # tests load this file more than once
 class OneByOneWindows(SoLaWindowDataset):
     """Without the batched reading."""
@@ -59,6 +68,8 @@ class BareStepHook(Hook):
 
     priority = 'LOWEST'
     times: list[tuple[float, float, float]]
+    #: Seconds of kernels in a bare step.
+    busy: float | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Copy the network."""
@@ -87,13 +98,19 @@ class BareStepHook(Hook):
         self.optimizer.step()
         self.end = now()
         self.times.append((iteration, waiting, self.end - begin))
+        self.last = inputs
 
-
-def now() -> float:
-    """The time when the GPU has done what it was told."""
-    if ON_GPU:
-        torch.cuda.synchronize()
-    return time.perf_counter()
+    def after_train(self, runner: Runner) -> None:
+        """Note how long the GPU works on a bare step."""
+        if not ON_GPU:
+            return
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace:
+            self.optimizer.zero_grad()
+            self.model(self.last)['loss'].backward()
+            self.optimizer.step()
+            torch.cuda.synchronize()
+        kernels = (e for e in trace.events() if e.device_type == DeviceType.CUDA)
+        type(self).busy = 1e-6 * sum(event.time_range.elapsed_us() for event in kernels)
 
 
 def make_features(root: Path, videos: int, channels: int) -> str:
@@ -138,9 +155,19 @@ def row_of(name: str, cfg: Config, batch: int) -> str:
     iterations, waits, bares = zip(*BareStepHook.times[WARM_UP:])
     whole, wait, bare = (1e3 * statistics.median(times) for times in (iterations, waits, bares))
     ratio = statistics.median(a / b for a, b in zip(iterations, bares))
+    busy = BareStepHook.busy
+    share = '–' if busy is None else f'{1e5 * busy / whole:.0f} %'
     return (
         f'| {name} | {whole:.1f} ms | {wait:.1f} ms | {1e3 * wait / batch:.1f} µs '
-        f'| {bare:.1f} ms | {ratio:.2f}× |'
+        f'| {bare:.1f} ms | {ratio:.2f}× | {share} |'
+    )
+
+
+def sizes_of(args: argparse.Namespace) -> str:
+    """What is measured, in words."""
+    return (
+        f'{args.videos} videos of {SNIPPETS} × {args.channels}, batch {args.batch}, '
+        f'H = {args.hidden}; median of {args.iterations} iterations'
     )
 
 
@@ -155,13 +182,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = torch.cuda.get_device_name() if ON_GPU else 'no GPU'
-    print(
-        f'{machine()}; {device}; {args.videos} videos of {SNIPPETS} × {args.channels}, batch '
-        f'{args.batch}, H = {args.hidden}; median of {args.iterations} iterations\n\n'
-        '| features | iteration | waiting for data | a window | bare step | iteration / step |\n'
-        '|---|---|---|---|---|---|',
-        flush=True,
-    )
+    print(f'{machine()}; {device}; {sizes_of(args)}\n\n{HEADER}', flush=True)
     with tempfile.TemporaryDirectory() as folder:
         features = make_features(Path(folder), args.videos, args.channels)
         for as_matmul in (False, True):

@@ -11,7 +11,6 @@ They run in turn; the ratio is the median over the turns.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
 import statistics
 import time
@@ -23,18 +22,22 @@ from measure import machine
 
 import sola_plugin  # noqa: F401
 from sola_plugin.necks import SoLa
-from sola_plugin.pretraining.losses import similarity_matching_loss, temporal_similarity
+from sola_plugin.pretraining.losses import (
+    at_least_float32,
+    similarity_matching_loss,
+    temporal_similarity,
+)
 from sola_plugin.pretraining.tasks import SimilarityMatcher
 
-#: A function that takes one optimizer step and returns the loss.
-Step = Callable[[], float]
+#: A function that takes one optimizer step and returns the loss, a scalar.
+Step = Callable[[], torch.Tensor]
 
 
 def plain_loss(matcher: SimilarityMatcher, windows: torch.Tensor) -> torch.Tensor:
     """Loss by way of the neck's output at all positions."""
     last = matcher.start + matcher.step * (matcher.num_positions - 1)
     z = matcher.neck(windows)[:, :, matcher.start : last + 1 : matcher.step].transpose(1, 2)
-    z = F.normalize(z.float(), dim=2)
+    z = F.normalize(at_least_float32(z), dim=2)
     return similarity_matching_loss(
         temporal_similarity(z.detach(), matcher.predictor(z)), matcher.target
     )
@@ -52,19 +55,20 @@ def step_of(
     fused: bool = True,
     as_matmul: bool = True,
     half: bool = False,
+    capturable: bool = False,
 ) -> Step:
-    """An optimizer step on a copy of a matcher."""
+    """An optimizer step on a copy of a matcher, which a CUDA graph can record if ``capturable``."""
     matcher = SimilarityMatcher(copy.deepcopy(start.neck), as_matmul=as_matmul)
-    matcher.load_state_dict(start.state_dict())
-    optimizer = torch.optim.AdamW(matcher.parameters(), lr=1e-4, fused=fused)
+    matcher.to(windows.device).load_state_dict(start.state_dict())
+    optimizer = torch.optim.AdamW(matcher.parameters(), lr=1e-4, fused=fused, capturable=capturable)
 
-    def step() -> float:
+    def step() -> torch.Tensor:
         optimizer.zero_grad()
-        with torch.autocast('cpu', torch.bfloat16) if half else contextlib.nullcontext():
+        with torch.autocast(windows.device.type, torch.bfloat16, enabled=half):
             loss = loss_of(matcher, windows)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.detach()
 
     return step
 
@@ -82,7 +86,7 @@ def measure(steps: dict[str, Step], turns: int) -> dict[str, list[float]]:
         losses = {}
         for name, step in steps.items():
             begin = time.perf_counter()
-            losses[name] = step()
+            losses[name] = step().item()
             if turn:
                 seconds[name].append(time.perf_counter() - begin)
         exact = [loss for name, loss in losses.items() if 'bf16' not in name]

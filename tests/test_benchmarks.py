@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 
 from tests.conftest import ROOT
 
@@ -64,6 +65,67 @@ def test_pretraining_prints_a_table(printed):
             assert re.search(
                 rf'\| {name}, {how} \| [\d.]+ ms \| [\d.]+ ms \| [\d.]+ µs \| [\d.]+ ms \|', output
             )
+
+
+def test_sampling_prints_a_table(printed):
+    sizes = dict(size=9, channels=4, hidden=128, samples=3, repeats=2, threads=1, batch=2)
+    output = printed('sampling', *(word for name, n in sizes.items() for word in (f'--{name}', n)))
+    assert '9 cells, 3 samples, 4 channels to 128; median of 2, interleaved' in output
+    for how in ('float32 | items | 64', 'float32 | csr | 128', 'bf16 | dense | 128'):
+        assert re.search(rf'\| 2 \| {re.escape(how)} \| [\d.]+ \| [\d.]+ \| \d+ \|', output)
+
+
+def test_gpu_prints_its_tables_in_a_tiny_form(printed):
+    output = printed('gpu', '--tiny', '--repeats', 2)
+    number, small = r'[\d,.]+', r'\de-\d\d'
+    for name in ('BMN forward, batch 2', 'BMN training step, batch 2'):
+        for precision in ('float32', 'bf16'):
+            assert re.search(
+                rf'\| {name} \| {precision} \| {number} \| {number} \| {number}× \| .* '
+                rf'\| \d+ / \d+ \| {small} \| – \|',
+                output,
+            )
+    for name in ('G-TAD forward, batch 2, as released for ActivityNet', 'similarity matching, a'):
+        assert f'| {name}' in output
+    assert re.search(rf'\| ActionFormer forward, 2 × 60 × 32 \| bf16 \| {number} \|', output)
+    for name in ('from the packed file', 'on the device'):
+        assert re.search(rf'\| {name}, as_matmul \| {number} ms .*× \| (–|\d+ %) \|', output)
+
+
+def test_gpu_counts_operations(printed):
+    output = printed('gpu', '--count', '--tiny')
+    rows = re.findall(r'^\| (.*) \| (\d+) \| (\d+) \| (\d+) \|$', output, re.MULTILINE)
+    assert len(rows) == 6
+    for name, *counts in rows:
+        as_on_a_cpu, *as_on_a_gpu = map(int, counts)
+        assert max(as_on_a_gpu) <= as_on_a_cpu, name
+        if name.startswith('BMN'):  # the same for every batch
+            assert as_on_a_gpu == ([33, 31] if name.endswith("8") else [32, 31])
+
+
+def test_the_table_of_a_gpu_needs_one_unless_it_is_tiny(run_script):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    done = run_script('benchmarks/gpu.py')
+    assert done.returncode == 2 and 'there is no GPU here: --tiny shows' in done.stderr
+
+
+def test_a_row_that_is_not_equal_is_not_timed(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    import gpu_measure
+
+    comparison = gpu_measure.Comparison('x', 'float32', list, None, error=lambda: 0.01)
+    with pytest.raises(AssertionError, match='x: differs by 0.01'):
+        gpu_measure.row(comparison, repeats=2)
+
+
+def test_operations_are_counted_without_views(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    from operations import operations
+
+    x = torch.ones(2, 3)
+    seen = operations(lambda: (x.t().flatten()[:2] + x.view(-1)[:2]).relu_().expand(4, -1))
+    assert seen == dict(clone=1, add=1, relu_=1)
 
 
 def test_evaluation_prints_a_table(printed):

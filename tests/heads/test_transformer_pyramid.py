@@ -8,12 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sola_plugin.heads.actionformer.attention import (
-    ChannelNorm,
-    LocalSelfAttention,
-    MaskedConv1d,
-    local_attention,
-)
+from sola_plugin.heads.actionformer import layout
+from sola_plugin.heads.actionformer.attention import ChannelNorm, LocalSelfAttention, MaskedConv1d
+from sola_plugin.heads.actionformer.local_attention import local_attention, row_attention
 from sola_plugin.heads.actionformer.points import PointHead
 from sola_plugin.heads.actionformer.position import sinusoids
 from sola_plugin.heads.actionformer.pyramid import Residual, TransformerPyramid
@@ -37,18 +34,43 @@ def banded_attention(
     return weight.masked_fill(~visible, -math.inf).softmax(-1) @ value
 
 
-@pytest.mark.parametrize('window', [1, 2, 3, 4, 9, 24, 25, None])
-@pytest.mark.parametrize('lengths', [[1], [2, 1], [13, 7, 3], [24, 24], [40, 5]])
-def test_local_attention_equals_a_band_of_full_attention(window, lengths):
+def attention_by_rows(query, key, value, mask, window):
+    """With the interface of the other one."""
+    parts = torch.stack([part.transpose(1, 2) for part in (query, key, value)])
+    return row_attention(parts, mask, window).transpose(1, 2)
+
+
+@pytest.fixture(params=layout.LAYOUTS)
+def each_layout(request):
+    """Once by channels, once by rows."""
+    with layout.use(request.param):
+        yield request.param
+
+
+@pytest.mark.parametrize('attention', [local_attention, attention_by_rows])
+@pytest.mark.parametrize('window', [1, 2, 3, 4, 9, 24, 25, 70, None])
+@pytest.mark.parametrize(
+    ('lengths', 'is_full'),
+    [
+        ([1], False),
+        ([1], True),
+        ([2, 1], False),
+        ([13, 7, 3], False),
+        ([24, 24], True),
+        ([40, 5], False),
+        ([150, 100], False),
+        ([150, 150], True),
+    ],
+)
+def test_local_attention_equals_a_band_of_full_attention(attention, window, lengths, is_full):
     torch.manual_seed(0)
     mask = prefix_mask(lengths)
     inputs = [
         torch.randn(len(lengths), 2, max(lengths), 4, dtype=torch.float64, requires_grad=True)
         for _ in range(3)
     ]
-    got, expected = (
-        function(*inputs, mask, window) for function in (local_attention, banded_attention)
-    )
+    got = attention(*inputs, None if is_full else mask, window)
+    expected = banded_attention(*inputs, mask, window)
     real = mask[:, None, :, None].expand_as(got)
     torch.testing.assert_close(got[real], expected[real], rtol=1e-12, atol=1e-12)
     assert got.isfinite().all()
@@ -71,7 +93,7 @@ def test_window_counts_positions():
 
 
 @pytest.mark.parametrize('stride', [1, 2])
-def test_masked_conv_reads_no_padding(stride):
+def test_masked_conv_reads_no_padding(stride, each_layout):
     conv, lengths = MaskedConv1d(3, 5, 3, stride), [9, 4, 1]
     x, mask = torch.randn(3, 3, 9), prefix_mask([9, 4, 1])
     y, new_mask = conv(x, mask)
@@ -99,7 +121,7 @@ def test_channel_norm_is_layer_norm_of_each_position():
         dict(windows=3, num_convs=0, num_stem_blocks=0),
     ],
 )
-def test_a_video_does_not_depend_on_its_batch(options):
+def test_a_video_does_not_depend_on_its_batch(options, each_layout):
     torch.manual_seed(0)
     pyramid = TransformerPyramid(8, 8, 3, num_heads=2, residual_scale=1.0, **options).double()
     lengths = [13, 12, 5, 2, 1]
@@ -116,7 +138,7 @@ def test_a_video_does_not_depend_on_its_batch(options):
             torch.testing.assert_close(batched[row, :, :size], single[0], rtol=1e-10, atol=1e-10)
 
 
-def test_padding_has_no_gradient():
+def test_padding_has_no_gradient(each_layout):
     pyramid = TransformerPyramid(4, 4, 3, num_heads=1, windows=3, residual_scale=1.0)
     x, mask = torch.randn(2, 4, 11, requires_grad=True), prefix_mask([11, 6])
     sum(
@@ -126,7 +148,7 @@ def test_padding_has_no_gradient():
     assert (x.grad[1, :, 6:] == 0).all() and (x.grad[1, :, :6] != 0).any()
 
 
-def test_attention_is_local():
+def test_attention_is_local(each_layout):
     """With a window of 3 a change reaches: convolutions 2 to each side, attention 1."""
     attention = LocalSelfAttention(4, 2, window=3).double()
     x, mask = torch.randn(1, 4, 15, dtype=torch.float64), torch.ones(1, 15, dtype=torch.bool)
@@ -145,16 +167,17 @@ def test_sinusoids_by_their_definition():
             assert table[channel, position].item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_stochastic_depth_keeps_the_mean():
+def test_stochastic_depth_keeps_the_mean(each_layout):
     torch.manual_seed(0)
     residual = Residual(2, drop_path=0.25, scale=1.0)
-    out = residual(torch.ones(4000, 2, 3))
+    x = torch.full((4000, 2, 3), 5.0)
+    out = residual(x, torch.ones(4000, 2, 3)) - 5
     assert out.unique().tolist() == pytest.approx([0, 1 / 0.75])
     assert out.mean().item() == pytest.approx(1, abs=0.05)
-    assert torch.equal(residual.eval()(torch.ones(4, 2, 3)), torch.ones(4, 2, 3))
+    assert torch.equal(residual.eval()(x, torch.ones(4000, 2, 3)), x + 1)
 
 
-def test_point_head_joins_the_levels():
+def test_point_head_joins_the_levels(each_layout):
     head = PointHead(4, 8, 3, bias=-2.0)
     levels = [(torch.randn(2, 4, size), torch.ones(2, size, dtype=torch.bool)) for size in (5, 3)]
     out = head(levels)

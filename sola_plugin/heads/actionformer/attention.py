@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import rows
+from .layout import uses_rows
+from .local_attention import local_attention, row_attention
 from .padding import Padding
 
 #: Of layer norms, as PyTorch has it.
@@ -62,22 +63,30 @@ class MaskedConv1d(nn.Conv1d):
             nn.init.zeros_(self.bias)
 
     def forward(  # type: ignore[override]
-        self, x: Tensor, mask: Tensor, padding: Padding | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, mask: Tensor | None, padding: Padding | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Convolve.
 
         Args:
             x: ``(N, C, T)``.
-            mask: Bool ``(N, T)``, true where a position is real.
+            mask: Bool ``(N, T)``, true where a position is real; ``None``: all are.
             padding: Read what stands in the padding, as published, and clear it in the output.
 
         Returns:
             ``(N, C', ceil(T / stride))`` and its mask.
         """
-        new_mask = mask[:, :: self.stride[0]]
-        if padding is None:
-            return super().forward(x * mask[:, None]), new_mask
-        return super().forward(x * padding.inside[:, None]) * new_mask[:, None], new_mask
+        read = read_positions(mask, padding)
+        if read is not None:
+            x = x * read[:, None]
+        if uses_rows(x) and self.groups == 1:
+            by_rows = rows.convolution(x.transpose(1, 2), self.weight, self.bias, self.stride[0])
+            x = by_rows.transpose(1, 2)
+        else:
+            x = super().forward(x)
+        new_mask = None if mask is None else mask[:, :: self.stride[0]]
+        if padding is not None and new_mask is not None:
+            x = x * new_mask[:, None]
+        return x, new_mask
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -85,7 +94,35 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``(N, C, T)``."""
+        if uses_rows(x):
+            return rows.layer_norm(x.transpose(1, 2), self).transpose(1, 2)
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class Pointwise(nn.Conv1d):
+    """1×1 convolution whose bias starts at zero.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+    """
+
+    bias: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, T)`` to ``(N, C', T)``."""
+        if uses_rows(x):
+            return rows.convolution(x.transpose(1, 2), self.weight, self.bias).transpose(1, 2)
+        return super().forward(x)
+
+
+def read_positions(mask: Tensor | None, padding: Padding | None) -> Tensor | None:
+    """Bool ``(N, T)``: what layers read; behind it they read zeros. ``None``: everything."""
+    return mask if padding is None else padding.inside
 
 
 class ConvNormReLU(nn.Module):
@@ -109,87 +146,12 @@ class ConvNormReLU(nn.Module):
         self.conv = MaskedConv1d(in_channels, out_channels, kernel_size, bias=False)
         self.norm = ChannelNorm(out_channels, norm_eps)
 
-    def forward(self, x: Tensor, mask: Tensor, padding: Padding | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, padding: Padding | None = None) -> Tensor:
         """``(N, C, T)`` and its mask ``(N, T)`` to ``(N, C', T)``."""
         x = self.norm(self.conv(x, mask, padding)[0]).relu()
-        return x if padding is None or padding.activations else x * mask[:, None]
-
-
-def local_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, window: int | None = None
-) -> Tensor:
-    """Attention of every position to the real positions in a window around it.
-
-    The positions are cut into blocks of ``window``; a block attends to itself and to the ``window -
-    1`` positions around it, under a band mask. So time and memory are ``O(T * window)``.
-
-    Args:
-        query: ``(N, H, T, D)``.
-        key: Like ``query``.
-        value: Like ``query``.
-        mask: Bool ``(N, T)``, true where a position is real.
-        window: Number of positions that each position sees: ``window // 2`` before it, itself, and
-            ``(window - 1) // 2`` after it. ``None``: all.
-
-    Returns:
-        ``(N, H, T, D)``; padded positions hold anything finite.
-    """
-    length = mask.shape[1]  # of the mask: the exporter to ONNX would take the query's for fixed
-    if window is None or window >= 2 * length - 1 and not torch.onnx.is_in_onnx_export():
-        # A padded position may see itself, so that no row of the softmax is empty.
-        position = torch.arange(length, device=mask.device)
-        visible = mask[:, None, :] | (position[:, None] == position)
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=visible[:, None])
-    before, after = window // 2, (window - 1) // 2
-    missing = -length % window
-
-    if torch.onnx.is_in_onnx_export():
-        return _gathered_attention(query, key, value, mask, window)
-
-    def around(x: Tensor) -> Tensor:
-        """Blocks and their neighbours: ``(N, H, T, D)`` to ``(N, H, blocks, 2 window - 1, D)``."""
-        return (
-            F.pad(x, (0, 0, before, after + missing))
-            .unfold(2, 2 * window - 1, window)
-            .transpose(3, 4)
-        )
-
-    blocks = F.pad(query, (0, 0, 0, missing)).unflatten(2, (-1, window))
-    real = F.pad(mask, (before, after + missing)).unfold(1, 2 * window - 1, window)
-    distance = (
-        torch.arange(2 * window - 1, device=mask.device)
-        - before
-        - torch.arange(window, device=mask.device)[:, None]
-    )
-    visible = (real[:, :, None] | (distance == 0)) & (distance >= -before) & (distance <= after)
-    out = F.scaled_dot_product_attention(
-        blocks, around(key), around(value), attn_mask=visible[:, None]
-    )
-    return out.flatten(2, 3)[:, :, :length]
-
-
-def _gathered_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, window: int
-) -> Tensor:
-    """:func:`local_attention` without what ONNX cannot do at any length: to unfold."""
-    length = mask.shape[1]
-    start = torch.arange(0, length, window)[:, None]
-    inside = start + torch.arange(window)
-    around = start + torch.arange(2 * window - 1) - window // 2
-
-    def take(x: Tensor, positions: Tensor, dim: int = 2) -> Tensor:
-        index = positions.flatten().clamp(min=0)
-        index = torch.minimum(index, torch.ones_like(index) * (length - 1))
-        return x.index_select(dim, index).unflatten(dim, (-1, positions.shape[1]))
-
-    real = take(mask, around, 1) & (around >= 0) & (around < length)
-    distance = around[:, None, :] - inside[:, :, None]
-    visible = (real[:, :, None] | (distance == 0)) & (distance >= -(window // 2))
-    visible = visible & (distance <= (window - 1) // 2)
-    out = F.scaled_dot_product_attention(
-        take(query, inside), take(key, around), take(value, around), attn_mask=visible[:, None]
-    )
-    return out.flatten(2, 3)[:, :, :length]
+        if mask is None or padding is None or padding.activations:
+            return x
+        return x * mask[:, None]
 
 
 class LocalSelfAttention(nn.Module):
@@ -229,25 +191,26 @@ class LocalSelfAttention(nn.Module):
             for _ in range(3)
         )
         self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(3))
-        self.projections = nn.ModuleList(pointwise(channels, channels) for _ in range(3))
-        self.out = pointwise(channels, channels)
+        self.projections = nn.ModuleList(Pointwise(channels, channels) for _ in range(3))
+        self.out = Pointwise(channels, channels)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, mask: Tensor, padding: Padding | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, mask: Tensor | None, padding: Padding | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
         Args:
             x: ``(N, C, T)``.
-            mask: Bool ``(N, T)``.
+            mask: Bool ``(N, T)``; ``None``: all positions are real.
             padding: What the convolutions read of the padding; the attention reads nothing.
 
         Returns:
             ``(N, C, ceil(T / stride))`` and its mask.
         """
-        parts = []
-        new_mask = mask
+        if uses_rows(x):
+            return self._by_rows(x, mask, padding)
+        parts, new_mask = [], mask
         for conv, norm, projection in zip(self.convs, self.norms, self.projections):
             part, new_mask = conv(x, mask, padding)
             part = projection(norm(part))
@@ -256,10 +219,20 @@ class LocalSelfAttention(nn.Module):
         attended = local_attention(query, key, value, new_mask, self.window)
         return self.dropout(self.out(attended.transpose(2, 3).flatten(1, 2))), new_mask
 
-
-def pointwise(in_channels: int, out_channels: int) -> nn.Conv1d:
-    """1×1 convolution whose bias starts at zero."""
-    conv = nn.Conv1d(in_channels, out_channels, 1)
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv
+    def _by_rows(
+        self, x: Tensor, mask: Tensor | None, padding: Padding | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """:meth:`forward`, queries, keys and values at once."""
+        read = read_positions(mask, padding)
+        if read is not None:
+            x = x * read[:, None]
+        new_mask = None if mask is None else mask[:, :: self.convs[0].stride[0]]  # type: ignore[index]
+        parts = rows.convolve_normalise_project(
+            x.transpose(1, 2),
+            self.convs,  # type: ignore[arg-type]
+            self.norms,  # type: ignore[arg-type]
+            self.projections,  # type: ignore[arg-type]
+            keep=None if padding is None else new_mask,
+        )
+        attended = row_attention(parts.unflatten(3, (self.num_heads, -1)), new_mask, self.window)
+        return self.dropout(self.out(attended.flatten(2).transpose(1, 2))), new_mask

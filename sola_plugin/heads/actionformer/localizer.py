@@ -25,7 +25,14 @@ from sola_plugin.heads.shared.random_crop import RandomCrop
 from .attention import NORM_EPS
 from .losses import diou_loss, sigmoid_focal_loss
 from .padding import PublishedPadding
-from .points import PointHead, Points, point_targets, pyramid_points, regression_ranges
+from .points import (
+    PointHead,
+    Points,
+    point_targets,
+    points_of_heads,
+    pyramid_points,
+    regression_ranges,
+)
 from .pyramid import TransformerPyramid
 from .windows import sliding_windows
 
@@ -172,19 +179,23 @@ class ActionFormer(NeckMixin, Localizer):
             true at points of the video, and the points.
         """
         x, mask = pad_features(inputs)
-        if mask is None:
+        if mask is None and (self.padding is not None or torch.onnx.is_in_onnx_export()):
             mask = torch.ones_like(x[:, 0], dtype=torch.bool)
         padding = None
-        if self.padding is not None:
+        if self.padding is not None and mask is not None:
             x, mask, padding = self.padding(x, mask)
         levels = self.pyramid(x, mask, padding)
-        sizes = [level_mask.shape[1] for _, level_mask in levels]
+        sizes = [level.shape[2] for level, _ in levels]
         scale = torch.cat([scale.expand(size) for scale, size in zip(self.scale, sizes)])
-        distances = (self.regressor(levels, padding) * scale[:, None]).relu()
+        logits, distances = points_of_heads((self.classifier, self.regressor), levels, padding)
+        if mask is None:
+            mask = torch.ones_like(logits[:, :, 0], dtype=torch.bool)
+        else:
+            mask = torch.cat([level_mask for _, level_mask in levels], 1)
         return (
-            self.classifier(levels, padding),
-            distances,
-            torch.cat([level_mask for _, level_mask in levels], 1),
+            logits,
+            (distances * scale[:, None]).relu(),
+            mask,
             pyramid_points(sizes, self.ranges, x.device),
         )
 

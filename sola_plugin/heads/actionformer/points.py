@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import NORM_EPS, ConvNormReLU, MaskedConv1d
+from .layout import uses_rows
 from .padding import Padding
 
 
@@ -70,6 +73,16 @@ def pyramid_points(
         raise ValueError(
             f'expected a regression range for each of the {len(lengths)} levels, got {list(ranges)}'
         )
+    if torch.onnx.is_in_onnx_export():  # where lengths are tensors
+        return _make_points(lengths, ranges, device)
+    return _kept_points(tuple(lengths), tuple(ranges), torch.device(device or 'cpu'))
+
+
+def _make_points(
+    lengths: Sequence[int],
+    ranges: Sequence[tuple[float, float]],
+    device: torch.device | str | None,
+) -> Points:
     levels = [
         (
             torch.arange(length, dtype=torch.float32) * 2**level + 0.5,
@@ -78,6 +91,15 @@ def pyramid_points(
         for level, (length, (low, high)) in enumerate(zip(lengths, ranges))
     ]
     return Points(*(torch.cat(parts).to(device) for parts in zip(*levels)))
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_points(
+    lengths: tuple[int, ...], ranges: tuple[tuple[float, float], ...], device: torch.device
+) -> Points:
+    """Points that are made once: a GPU would wait for them."""
+    with torch.inference_mode(False):  # they may be used in training later
+        return _make_points(lengths, ranges, device)
 
 
 #: Actions whose lengths differ by less, in cells, are equally short.
@@ -167,12 +189,13 @@ class PointHead(nn.Module):
         nn.init.constant_(self.last.bias, bias)
 
     def forward(
-        self, levels: Sequence[tuple[Tensor, Tensor]], padding: Padding | None = None
+        self, levels: Sequence[tuple[Tensor, Tensor | None]], padding: Padding | None = None
     ) -> Tensor:
         """Apply the head.
 
         Args:
-            levels: For every level features ``(N, C, T_l)`` and their mask ``(N, T_l)``.
+            levels: For every level features ``(N, C, T_l)`` and their mask ``(N, T_l)``, which is
+                ``None`` where all positions are real.
             padding: What is read of the padding, on level 0.
 
         Returns:
@@ -185,3 +208,57 @@ class PointHead(nn.Module):
                 x = conv(x, mask, read)
             outputs.append(self.last(x, mask, read)[0])
         return torch.cat(outputs, dim=2).transpose(1, 2)
+
+
+def points_of_heads(
+    heads: Sequence[PointHead],
+    levels: Sequence[tuple[Tensor, Tensor | None]],
+    padding: Padding | None = None,
+) -> list[Tensor]:
+    """Outputs of heads that read the same pyramid.
+
+    By rows, the levels are one sequence, with a position between them that reads as padding.
+
+    Args:
+        heads: The heads.
+        levels: See :meth:`PointHead.forward`.
+        padding: See there.
+
+    Returns:
+        Of every head ``(N, P, K)``.
+    """
+    if not uses_rows(levels[0][0]):
+        return [head(levels, padding) for head in heads]
+    first, first_mask = levels[0]
+    features = with_gaps(
+        [x.transpose(1, 2) for x, _ in levels], first.new_zeros(len(first), 1, first.shape[1])
+    )
+    if first_mask is None:
+        real = _without_padding(tuple(x.shape[2] for x, _ in levels), first.device)
+    else:
+        no = first_mask.new_zeros(len(first), 1)
+        real = with_gaps([mask for _, mask in levels if mask is not None], no)
+        if padding is not None:
+            inside = [padding.every(2**level).inside for level in range(len(levels))]
+            padding = dataclasses.replace(padding, inside=with_gaps(inside, no))
+    joined = [(features.transpose(1, 2), real)]
+    sizes = [x.shape[2] for x, _ in levels]
+
+    def without_gaps(out: Tensor) -> Tensor:
+        parts = out.split([size + 1 for size in sizes], dim=1)
+        return torch.cat([part[:, :-1] for part in parts], dim=1)
+
+    return [without_gaps(head(joined, padding)) for head in heads]
+
+
+def with_gaps(parts: Sequence[Tensor], gap: Tensor) -> Tensor:
+    """Join parts along the second dimension, with a gap behind each."""
+    return torch.cat([each for part in parts for each in (part, gap)], dim=1)
+
+
+@functools.lru_cache(maxsize=64)
+def _without_padding(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Mask ``(1, P + levels)`` of joined levels, false in the gaps."""
+    with torch.inference_mode(False):
+        no = torch.zeros(1, 1, dtype=torch.bool, device=device)
+        return with_gaps([no.new_ones(1, size) for size in sizes], no)

@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import NORM_EPS, ChannelNorm, ConvNormReLU, LocalSelfAttention, pointwise
+from . import rows
+from .attention import (
+    NORM_EPS,
+    ChannelNorm,
+    ConvNormReLU,
+    LocalSelfAttention,
+    Pointwise,
+    read_positions,
+)
+from .layout import uses_rows
 from .padding import Padding
 from .position import sinusoids, stretched_sinusoids
 
@@ -27,13 +36,16 @@ class Residual(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), scale))
         self.drop_path = drop_path
 
-    def forward(self, branch: Tensor) -> Tensor:
-        """Scale, and in training drop, ``(N, C, T)``."""
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """Add the branch ``(N, C, T)``, scaled and in training sometimes dropped, to ``x``."""
+        drops = self.training and self.drop_path > 0
+        if uses_rows(x) and not drops:
+            return torch.addcmul(x, branch, self.scale[:, None])
         branch = branch * self.scale[:, None]
-        if self.training and self.drop_path:
+        if drops:
             keep = 1 - self.drop_path
             branch = branch * (torch.rand(len(branch), 1, 1, device=branch.device) < keep) / keep
-        return branch
+        return x + branch
 
 
 class TransformerBlock(nn.Module):
@@ -66,31 +78,38 @@ class TransformerBlock(nn.Module):
         self.attention_residual = Residual(channels, drop_path, residual_scale)
         self.mlp = nn.Sequential(
             ChannelNorm(channels),
-            pointwise(channels, 4 * channels),
+            Pointwise(channels, 4 * channels),
             nn.GELU(),
             nn.Dropout(dropout),
-            pointwise(4 * channels, channels),
+            Pointwise(4 * channels, channels),
             nn.Dropout(dropout),
         )
         self.mlp_residual = Residual(channels, drop_path, residual_scale)
 
     def forward(
-        self, x: Tensor, mask: Tensor, padding: Padding | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, mask: Tensor | None, padding: Padding | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """``(N, C, T)`` and its mask ``(N, T)`` to ``(N, C, ceil(T / stride))`` and its mask."""
         attended, new_mask = self.attention(self.attention_norm(x), mask, padding)
         if self.stride > 1:
-            read = mask if padding is None else padding.inside
-            x = F.max_pool1d(x.masked_fill(~read[:, None], -torch.inf), 3, self.stride, padding=1)
-            # A window without a real position has no maximum.
-            x = x.masked_fill(~new_mask[:, None], 0)
-        if padding is not None:  # which is cleared by every block
+            x = self._pooled(x, read_positions(mask, padding))
+            if new_mask is not None:  # a window without a real position has no maximum
+                x = x.masked_fill(~new_mask[:, None], 0)
+        if padding is not None and new_mask is not None:  # which is cleared by every block
             x, attended = (part * new_mask[:, None] for part in (x, attended))
-        x = x + self.attention_residual(attended)
+        x = self.attention_residual(x, attended)
         change = self.mlp(x)
-        if padding is not None:
+        if padding is not None and new_mask is not None:
             change = change * new_mask[:, None]
-        return x + self.mlp_residual(change), new_mask
+        return self.mlp_residual(x, change), new_mask
+
+    def _pooled(self, x: Tensor, read: Tensor | None) -> Tensor:
+        """Largest of three positions, at every second one."""
+        if read is not None:
+            x = x.masked_fill(~read[:, None], -torch.inf)
+        if uses_rows(x):
+            return rows.max_pool(x.transpose(1, 2), 3, self.stride).transpose(1, 2)
+        return F.max_pool1d(x, 3, self.stride, padding=1)
 
 
 class TransformerPyramid(nn.Module):
@@ -187,13 +206,13 @@ class TransformerPyramid(nn.Module):
         return radius
 
     def forward(
-        self, x: Tensor, mask: Tensor, padding: Padding | None = None
-    ) -> list[tuple[Tensor, Tensor]]:
+        self, x: Tensor, mask: Tensor | None, padding: Padding | None = None
+    ) -> list[tuple[Tensor, Tensor | None]]:
         """Build the pyramid.
 
         Args:
             x: ``(N, C, T)``.
-            mask: Bool ``(N, T)``, true where a snippet is real.
+            mask: Bool ``(N, T)``, true where a snippet is real; ``None``: all are.
             padding: What is read of the padding; ``None``: nothing.
 
         Returns:
@@ -211,13 +230,16 @@ class TransformerPyramid(nn.Module):
             pyramid.append(block(*pyramid[-1], read))
         return [(norm(x), mask) for norm, (x, mask) in zip(self.norms, pyramid)]
 
-    def _positions(self, x: Tensor, mask: Tensor, padding: Padding | None) -> Tensor:
+    def _positions(self, x: Tensor, mask: Tensor | None, padding: Padding | None) -> Tensor:
         """Position encodings ``(C, T)``, or of every video ``(N, C, T)``."""
         if self.position_length is None:
             positions = sinusoids(x.shape[2], x.shape[1]).to(x)
         else:
-            lengths = mask.sum(1).tolist() if padding is None else padding.lengths
+            if padding is not None:
+                lengths: Sequence[int] = padding.lengths
+            else:
+                lengths = [x.shape[2]] * len(x) if mask is None else mask.sum(1).tolist()
             positions = stretched_sinusoids(
                 lengths, self.position_length, x.shape[2], x.shape[1]
             ).to(x)
-        return positions if padding is None else positions * mask[:, None]
+        return positions if padding is None or mask is None else positions * mask[:, None]

@@ -87,16 +87,19 @@ class GCNeXt(nn.Module):
             nn.Conv2d(width, channels, 1),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, nearest: Tensor | None = None) -> Tensor:
         """Pass messages along the edges.
 
         Args:
             x: ``(N, C, T)``.
+            nearest: Its :func:`nearest_neighbors`, if they are known already.
 
         Returns:
             ``(N, C, T)``, not negative.
         """
-        neighbors = gather_snippets(x, nearest_neighbors(x, self.num_neighbors))
+        if nearest is None:
+            nearest = nearest_neighbors(x, self.num_neighbors)
+        neighbors = gather_snippets(x, nearest)
         edges = torch.cat([neighbors, x[..., None].expand_as(neighbors)], dim=1)
         return (x + self.tconvs(x) + self.sconvs(edges).max(3).values).relu()
 

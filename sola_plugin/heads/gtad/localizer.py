@@ -191,8 +191,13 @@ class GTAD(MapHead, Localizer):
             end scores ``(N, T)``, in ``[0, 1]``.
         """
         base = self.backbone1(fill_channels(torch.stack(list(inputs))))
-        start, end = self.regu_s(base).squeeze(1), self.regu_e(base).squeeze(1)
-        return self._localize(self.backbone2(base)), start, end
+        nearest = nearest_neighbors(base, self.num_neighbors)  # of three blocks
+
+        def pass_on(part: nn.Sequential) -> Tensor:
+            return part[1:](part[0](base, nearest))
+
+        start, end = pass_on(self.regu_s).squeeze(1), pass_on(self.regu_e).squeeze(1)
+        return self._localize(pass_on(self.backbone2)), start, end
 
     def _localize(self, x: Tensor) -> Tensor:
         """Confidence maps ``(N, 2, D, T)`` of features ``(N, C, T)``.

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.sparse import csr_array, hstack
 from torch import Tensor, nn
+
+from .fixed_matrix import FixedMatrix, Plan
 
 
 def valid_cells(size: int, max_duration: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,80 +119,6 @@ def bmn_positions(
     return positions.reshape(-1, num_samples, num_samples_per_bin)
 
 
-class SparseMatrix(nn.Module):
-    """A fixed sparse matrix that is applied to every item of a batch; not stored in checkpoints.
-
-    Args:
-        matrix: ``(I, J)`` float32.
-    """
-
-    columns: Tensor
-    offsets: Tensor
-    values: Tensor
-
-    def __init__(self, matrix: csr_array) -> None:
-        super().__init__()
-        self.width = matrix.shape[1]
-        self.register_buffer('columns', torch.from_numpy(matrix.indices), persistent=False)
-        self.register_buffer('offsets', torch.from_numpy(matrix.indptr), persistent=False)
-        self.register_buffer('values', torch.from_numpy(matrix.data), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Multiply.
-
-        Args:
-            x: ``(B, J, C)``.
-
-        Returns:
-            Tensor ``(B, I, C)``.
-
-        Raises:
-            ValueError: There are not J rows.
-        """
-        if x.shape[1] != self.width:
-            raise ValueError(
-                f'got {x.shape[1]} rows (temporal_dim * samples of each source), the weights '
-                f'were made for {self.width}: resize the features to temporal_dim'
-            )
-        values = self.values.to(x.dtype)
-        if torch.onnx.is_in_onnx_export():  # which knows no sparse products
-            return self.dense().to(x.dtype) @ x
-        product = x.new_empty(len(x), len(self.offsets) - 1, x.shape[2])
-        for item, result in zip(x, product):
-            result.copy_(
-                F.embedding_bag(
-                    self.columns,
-                    item,
-                    self.offsets,
-                    mode='sum',
-                    per_sample_weights=values,
-                    include_last_offset=True,
-                )
-            )
-        return product
-
-    def dense(self) -> Tensor:
-        """The matrix ``(I, J)`` with its zeros."""
-        rows = len(self.offsets) - 1
-        row = torch.repeat_interleave(torch.arange(rows), self.offsets.cpu().diff())
-        matrix = torch.zeros(rows, self.width)
-        matrix[row, self.columns.long().cpu()] = self.values.cpu()
-        return matrix
-
-
-class _Multiply(torch.autograd.Function):
-    """Product with a fixed matrix A; its backward, the product with A^T, needs nothing kept."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, matrix: SparseMatrix, transpose: SparseMatrix) -> Tensor:
-        ctx.matrices = transpose, matrix
-        return matrix(x.detach())
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        return _Multiply.apply(grad, *ctx.matrices), None, None
-
-
 def project(x: Tensor, weight: Tensor) -> Tensor:
     """Apply the kernel of every sample to every position.
 
@@ -220,7 +147,8 @@ class FoldedSampling(nn.Module):
     ``W (C, N * H)`` is the kernel of the convolution, ``A (V, T * N)`` are the sparse interpolation
     weights of the V valid cells, see :func:`~.sampling.interpolation_weights`. The work goes
     by chunks of the H channels, which enter the following 1x1 convolution at once. Autograd keeps
-    x, the weights and the activations after the ReLU.
+    x, the weights and the activations after the ReLU. The product with A and the size of the chunks
+    are chosen by the device, see :meth:`.FixedMatrix.plan`; all choices are equal up to rounding.
 
     The row V of the result is the value of every cell outside the video; :meth:`to_map` puts it
     there. Its samples are all zero, unless the weights have a row for them.
@@ -233,7 +161,10 @@ class FoldedSampling(nn.Module):
             source.
         temporal_dim: T.
         max_duration: D.
-        chunk: Channels H that are worked on at a time.
+        chunk: Channels H that are worked on at a time on a CPU.
+
+    Attributes:
+        plan: How to compute, whatever the device.
 
     Raises:
         ValueError: The weights have not one row for every valid cell (and one for the others).
@@ -266,12 +197,12 @@ class FoldedSampling(nn.Module):
             )
         matrix = hstack(weights, format='csr')
         matrix.resize(number + 1, matrix.shape[1])
-        self.combine = SparseMatrix(matrix)
-        self.spread = SparseMatrix(matrix.T.tocsr())
+        self.combine = FixedMatrix(matrix)
         cell_rows = np.full((max_duration, temporal_dim), number)
         cell_rows[duration, start] = np.arange(number)
         self.register_buffer('cell_rows', torch.from_numpy(cell_rows), persistent=False)
         self.chunk = chunk
+        self.plan: Plan | None = None
 
     def forward(
         self,
@@ -291,10 +222,13 @@ class FoldedSampling(nn.Module):
         Returns:
             ``(B, V + 1, K)``, or ``(B, V + 1, H)`` without ``pointwise``.
         """
-        # A file would hold the matrix once for every chunk.
-        size = len(bias) if torch.onnx.is_in_onnx_export() else self.chunk
+        product, size = self.plan or self.combine.plan(sources[0], len(bias), self.chunk)
+        if torch.onnx.is_in_onnx_export():
+            size = len(bias)  # a file would hold the matrix once for every chunk
         kernels = zip(*(weight.split(size) for weight in weights))
-        chunks = (self._active(sources, *chunk) for chunk in zip(kernels, bias.split(size)))
+        chunks = (
+            self._active(product, sources, *chunk) for chunk in zip(kernels, bias.split(size))
+        )
         if pointwise is None:
             return torch.cat(list(chunks), dim=2)
         parts = pointwise.split(size, dim=1)
@@ -302,13 +236,13 @@ class FoldedSampling(nn.Module):
             torch.add, (active @ part.t() for active, part in zip(chunks, parts))
         )
 
-    def _active(self, sources: Sequence[Tensor], kernels: Sequence[Tensor], bias: Tensor) -> Tensor:
+    def _active(
+        self, product: str, sources: Sequence[Tensor], kernels: Sequence[Tensor], bias: Tensor
+    ) -> Tensor:
         """Activations ``(B, V + 1, chunk)`` of one chunk of channels."""
         tables = [project(x, kernel) for x, kernel in zip(sources, kernels)]
         table = torch.cat(tables, dim=1) if len(tables) > 1 else tables[0]
-        if torch.onnx.is_in_onnx_export():  # which would look for the autograd function
-            return (self.combine(table) + bias).relu()
-        return _Multiply.apply(table, self.combine, self.spread).add_(bias).relu_()
+        return self.combine(table, product).add_(bias).relu_()
 
     def to_map(self, rows: Tensor) -> Tensor:
         """Lay the rows out as a map; cells outside the video get the last row.

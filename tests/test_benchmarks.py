@@ -7,7 +7,8 @@ import re
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_dataset
+from tests.studies.test_study import write_configs
 
 
 @pytest.fixture
@@ -166,6 +167,15 @@ def test_transform_features_prints_a_table(printed):
     """In processes of their own, which are small here; the bars are not for them."""
     output = printed('transform_features', '--hours', 0.005, '--repeats', 1, '--threads', 1)
     assert re.search(r'\| 0\.005 \| 56 \| 0 \| \d+ \| < 500 \| [\d.]+ \| [\d.]+ \|', output)
+
+
+@pytest.mark.slow
+def test_cluster_prints_a_table(printed, tmp_path):
+    pytest.importorskip('distributed', reason='dask is not installed')
+    write_configs(tmp_path, make_dataset(tmp_path / 'data'))
+    (tmp_path / 'tiny.py').write_text("head = 'head.py'\npretrain = 'pretrain.py'\nseeds = 1\n")
+    output = printed('cluster', '--study', tmp_path / 'tiny.py', '--jobs', 1, '--repeats', 1)
+    assert re.search(r'\| 1 \| [\d.]+ \| [\d.]+ \| [\d.]+× \| < 1\.1× \| \w+ \| equal \|', output)
 
 
 def test_onnx_files_prints_a_table(printed):

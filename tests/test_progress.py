@@ -43,7 +43,7 @@ def test_a_bar_has_rate_and_remaining_time(monkeypatch):
         for done in range(1, 6):
             time.sleep(0.01)
             show('v', done, 10)
-    last = stream.getvalue()
+    last = re.sub(r'\x1b\[[\d;?]*\w', '', stream.getvalue())
     assert '5/10' in last and re.search(r'[\d.]+ a (second|minute)', last)
     assert re.search(r'\d:\d\d:\d\d .*\d:\d\d:\d\d', last)  # elapsed, remaining
 

@@ -71,6 +71,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     with temporary_file(path) as (descriptor, temporary):
         with (
             naming_file(path),
+            _naming_torn_array(path),
             os.fdopen(descriptor, mode, encoding=encoding, errors=errors) as file,
         ):
             yield file
@@ -81,6 +82,19 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _naming_torn_array(path: Path) -> Iterator[None]:
+    """Say what NumPy does not where an array does not fit: it gives two numbers of bytes only."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None and 'requested and' in str(error):
+            raise OSError(
+                errno.EIO, f'{error}, perhaps as the disk is full', os.fspath(path)
+            ) from error
+        raise
 
 
 def read_bytes(path: str | os.PathLike, max_bytes: int = -1) -> bytes:

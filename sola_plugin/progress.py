@@ -13,10 +13,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 #: How every long job tells how far it is: ``show(what, done, total)``.
 Show = Callable[[str, int, int], None]
@@ -47,6 +50,7 @@ def show_progress(name: str, transient: bool = True) -> Iterator[Show]:
         TextColumn('{task.description:<24}'),
         BarColumn(),
         MofNCompleteColumn(),
+        _RateColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -137,6 +141,14 @@ class ProgressLines:
         if what:
             text += f' ({what})'
         print(text, file=self._stream or sys.stderr, flush=True)
+
+
+class _RateColumn(ProgressColumn):
+    """How fast the bar goes, as :class:`ProgressLines` say it."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(_rate(speed) if speed else '', style='progress.data.speed')
 
 
 def _rate(per_second: float) -> str:

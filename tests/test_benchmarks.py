@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 import pytest
 import torch
@@ -101,7 +102,7 @@ def test_gpu_counts_operations(printed):
         as_on_a_cpu, *as_on_a_gpu = map(int, counts)
         assert max(as_on_a_gpu) <= as_on_a_cpu, name
         if name.startswith('BMN'):  # the same for every batch
-            assert as_on_a_gpu == ([33, 31] if name.endswith("8") else [32, 31])
+            assert as_on_a_gpu == ([33, 31] if name.endswith('8') else [32, 31])
 
 
 def test_the_table_of_a_gpu_needs_one_unless_it_is_tiny(run_script):
@@ -183,3 +184,14 @@ def test_onnx_files_prints_a_table(printed):
     pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
     output = printed('onnx_files', '--rows', 'SoLa', '--repeats', 1, '--threads', 1)
     assert re.search(r'\| SoLa \| 2048 × 2304 \| \d+ \| [\d,.]+ \| [\d,.]+ \| [\d.]+× \|', output)
+
+
+def test_rows_of_scale(monkeypatch):
+    """Without the processes of their own, which take seconds to begin."""
+    monkeypatch.syspath_prepend(ROOT / 'benchmarks')
+    scale = runpy.run_path(str(ROOT / 'benchmarks/scale.py'), run_name='scale')
+    small, large = scale['Measured'](1.0, 1.0, 100.0), scale['Measured'](61.0, 2.0, 110.0)
+    line = scale['row']('check_dataset.py', 'what', small, large)
+    assert line.endswith('| 2.00× | 1.10× | < 60 s, memory ≤ 1.25× | NO |')
+    line = scale['row']('evaluate.py', 'what', small, large)
+    assert line.endswith('| < 1,000 MB, CPU ≤ 2.2× | yes |')

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.fileio import dump
 
@@ -156,3 +157,76 @@ def test_tools_name_the_file(folder, tmp_path, tool):
     (line,) = result.stderr.splitlines()
     assert result.code == 1 and line == f"error: [Errno 27] File too large: '{out}'"
     assert not out.exists()
+
+
+#: Tools that write features, networks and folders: the arguments, and what the message names.
+WRITERS = {
+    'folder': (
+        *('transform_features', 'sola.pth', 'data/features', 'out', '--layout', 'TC'),
+        'out.parts/',
+    ),
+    'archive': (
+        *('transform_features', 'sola.pth', 'data/features', 'out.h5', '--layout', 'TC'),
+        'out.h5',
+    ),
+    'packed': (
+        *('transform_features', 'sola.pth', 'data/features', 'out', '--format', 'packed'),
+        *('--layout', 'TC', 'out'),
+    ),
+    'extraction': (
+        *('extract_features', 'videos', 'out', '--length', 4),
+        *('--encoder', 'brightness_of_full_disks:Brightness', 'out/'),
+    ),
+    'packing': ('pack_features', 'data/features', 'out', '--layout', 'TC', 'out.partial'),
+    'weights': ('convert_checkpoint', 'theirs.pth', 'out.pth', 'out.pth'),
+    'example': ('new_dataset', 'out', 'out/'),
+    'export': ('export', 'sola.pth', 'out.onnx', 'out.onnx'),
+    'detections': (
+        *('localize', 'train.py', 'epoch_1.pth', 'data/features/v_04.npy', '--out', 'out'),
+        'out/',
+    ),
+}
+#: Of the files that fit: configs are copied before anything is written.
+SIZES = dict(detections=8000)
+
+
+@pytest.fixture(scope='module')
+def inputs(folder) -> Path:
+    """What the tools read, beside the data."""
+    from tests.commands.localizers import save_random
+    from tests.make_videos import write_video
+
+    neck = SoLa(CHANNELS, 64)
+    save_sola(folder / 'sola.pth', neck)
+    theirs = {f'module.{key}': value for key, value in neck.state_dict().items()}
+    torch.save(dict(state_dict=theirs), folder / 'theirs.pth')
+    save_random(Config.fromfile(folder / 'train.py'), folder / 'epoch_1.pth')
+    (folder / 'videos').mkdir()
+    write_video(folder / 'videos/v_1.mp4', [50] * 400, fps=10)
+    (folder / 'brightness_of_full_disks.py').write_text(
+        'class Brightness:\n'
+        '    def __call__(self, snippets):\n'
+        '        return snippets[..., 0].flatten(1).float().mean(1, keepdim=True)\n'
+    )
+    return folder
+
+
+@pytest.mark.parametrize('what', WRITERS)
+def test_writers_name_the_file(inputs, tmp_path, monkeypatch, what):
+    """One line; an output that is not whole is not there, and the same command goes on later."""
+    tool, *arguments, named = WRITERS[what]
+    for path in inputs.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(inputs)
+    result = run_tool(tool, *arguments, size=SIZES.get(what, 300))
+    assert result.code == 1 and 'Traceback' not in result.stderr, result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith('error: ') and named in last, last
+    assert 'File too large' in last or 'perhaps as the disk is full' in last
+    assert not [path for path in tmp_path.rglob('*.tmp') if not path.is_symlink()]
+    if what == 'example':  # asks for a new folder
+        return
+    again = run_tool(tool, *arguments)
+    assert again.code == 0, again.stderr
+    assert list(tmp_path.glob('out*'))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 
 import pytest
 from rich.console import Console
@@ -31,6 +33,19 @@ def test_what_was_done_before_is_no_work():
 def test_a_part_of_its_own_rate():
     states = [('fit', 10, 10), ('write', 1, 60), ('write', 31, 60)]
     assert lines([10, 20, 50], *states) == ['job: 31 of 60, 1 a second, 29 s left (write)']
+
+
+def test_a_bar_has_rate_and_remaining_time(monkeypatch):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=120)
+    monkeypatch.setattr(progress, 'Console', lambda **_: console)
+    with show_progress('pack', transient=False) as show:
+        for done in range(1, 6):
+            time.sleep(0.01)
+            show('v', done, 10)
+    last = re.sub(r'\x1b\[[\d;?]*\w', '', stream.getvalue())
+    assert '5/10' in last and re.search(r'[\d.]+ a (second|minute)', last)
+    assert re.search(r'\d:\d\d:\d\d .*\d:\d\d:\d\d', last)  # elapsed, remaining
 
 
 def test_short_jobs_are_silent_and_long_ones_tell_their_end():

@@ -100,7 +100,7 @@ def test_gpu_counts_operations(printed):
         as_on_a_cpu, *as_on_a_gpu = map(int, counts)
         assert max(as_on_a_gpu) <= as_on_a_cpu, name
         if name.startswith('BMN'):  # the same for every batch
-            assert as_on_a_gpu == ([33, 31] if name.endswith("8") else [32, 31])
+            assert as_on_a_gpu == ([33, 31] if name.endswith('8') else [32, 31])
 
 
 def test_the_table_of_a_gpu_needs_one_unless_it_is_tiny(run_script):

@@ -6,12 +6,14 @@ from .progress_bar import ProgressBarHook
 from .random_state import RandomStateHook
 from .run import pretrain, pretraining_config
 from .runs import name_run, newest_checkpoint, resume_from_newest, resume_run
+from .tf32 import TF32Hook
 
 __all__ = [
     'LinearProbeHook',
     'ProgressBarHook',
     'RandomStateHook',
     'SoLaPretrainHook',
+    'TF32Hook',
     'name_run',
     'newest_checkpoint',
     'pretrain',

@@ -5,6 +5,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    tf32=dict(type='TF32Hook'),  # enabled=False: float32 exactly, slower on a GPU
 )
 custom_hooks = [dict(type='ProgressBarHook')]
 

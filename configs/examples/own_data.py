@@ -70,6 +70,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20),
     checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    tf32=dict(type='TF32Hook'),
 )
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 env_cfg = dict(

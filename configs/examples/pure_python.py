@@ -12,7 +12,7 @@ from sola_plugin.datasets import TALFeatureDataset
 from sola_plugin.evaluation.tal_metric import TALMetric
 from sola_plugin.heads import ActionFormer
 from sola_plugin.necks import SoLa
-from sola_plugin.pretraining import SoLaPretrainHook
+from sola_plugin.pretraining import SoLaPretrainHook, TF32Hook
 from sola_plugin.pretraining.progress_bar import ProgressBarHook
 
 custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)
@@ -69,6 +69,7 @@ default_hooks = dict(
     logger=dict(type=LoggerHook, interval=20),
     checkpoint=dict(type=CheckpointHook, interval=20, max_keep_ckpts=2),
     sampler_seed=dict(type=DistSamplerSeedHook),
+    tf32=dict(type=TF32Hook),
 )
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
 env_cfg = dict(

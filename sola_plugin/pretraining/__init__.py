@@ -6,6 +6,7 @@ from .progress_bar import ProgressBarHook
 from .random_state import RandomStateHook
 from .run import pretrain, pretraining_config
 from .runs import name_run, newest_checkpoint, resume_from_newest, resume_run
+from .tf32 import TF32Hook
 from .warmup import NeckWarmupHook
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     'ProgressBarHook',
     'RandomStateHook',
     'SoLaPretrainHook',
+    'TF32Hook',
     'name_run',
     'newest_checkpoint',
     'pretrain',

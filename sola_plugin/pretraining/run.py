@@ -94,6 +94,7 @@ def pretraining_config(
             default_hooks=dict(
                 logger=dict(type='LoggerHook', interval=50),
                 checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+                tf32=dict(type='TF32Hook'),
             ),
             custom_hooks=[dict(type='ProgressBarHook')],
             randomness=dict(seed=seed),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.processes import environment
 
 
@@ -29,3 +31,18 @@ print(len(detect(np.array([[0., 2.]]), np.array([[0.9, 0.1]]), DetectionSettings
         [sys.executable, '-c', code], text=True, capture_output=True, env=environment()
     )
     assert done.stdout.split() == ['3', '2'], done.stderr
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'from sola_plugin.heads import GTAD',
+        'from sola_plugin.heads.shared.map_targets import map_targets',
+    ],
+)
+def test_any_head_can_be_imported_first(line):
+    """Whose import brings mmaction2's models, whose import brings all heads."""
+    done = subprocess.run(
+        [sys.executable, '-c', line], text=True, capture_output=True, env=environment()
+    )
+    assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 # length: change max_epochs, end and T_max.
 train_cfg = dict(by_epoch=True, max_epochs=35)
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=1.0),
     paramwise_cfg=dict(flat_decay_mult=0.0),
 )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmaction.models.localizers.utils import temporal_iop, temporal_iou
 from torch import Tensor
 
 
@@ -36,6 +35,9 @@ def map_targets(
 
 def _of_video(segments: np.ndarray, size: int, max_duration: int) -> list[np.ndarray]:
     """Targets ``(D, T)``, ``(T,)`` and ``(T,)`` of the segments ``(G, 2)``."""
+    # Here: mmaction2's models, once imported, import the heads, which import this file.
+    from mmaction.models.localizers.utils import temporal_iop, temporal_iou
+
     cell = 1.0 / size
     index = np.arange(size)
     first = cell * index

@@ -1,4 +1,4 @@
-"""Random input by hypothesis: a few examples in every run of the tests, twenty times as many in the
+"""Random input by hypothesis: a few examples in every run of the tests, thirty times as many in the
 slow set; always the same ones."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 #: For ``parametrize('examples', ...)``: how many, in the quick set and in the slow one.
-EXAMPLES = (10, pytest.param(200, marks=pytest.mark.slow))
+EXAMPLES = (7, pytest.param(200, marks=pytest.mark.slow))
 
 #: Texts that somebody may take for something else than text.
 HOSTILE = (

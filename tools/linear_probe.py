@@ -29,6 +29,7 @@ from sola_plugin.commands.shipped import config_path
 from sola_plugin.evaluation.probe.linear_probe import DEFAULT_C, UNITS
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
+from sola_plugin.progress import show_progress
 from sola_plugin.visualization import to_text
 
 
@@ -107,17 +108,19 @@ def run(args: argparse.Namespace) -> None:
             args.annotations, args.features, args.train_subset, args.test_subset, **args.dataset
         )
     )
-    comparison = compare_methods(
-        train,
-        test,
-        args.sola,
-        args.neck,
-        range(args.seeds),
-        args.edges,
-        args.unit,
-        args.C,
-        args.balanced,
-    )
+    with show_progress('linear probe') as show:
+        comparison = compare_methods(
+            train,
+            test,
+            args.sola,
+            args.neck,
+            range(args.seeds),
+            args.edges,
+            args.unit,
+            args.C,
+            args.balanced,
+            show,
+        )
     for part, sizes in comparison.data.items():
         print(
             f'{part}: {sizes["videos"]} videos, {sizes["snippets"]} snippets, '

@@ -29,6 +29,7 @@ from sola_plugin.commands.localization.inputs import (
 )
 from sola_plugin.commands.localization.localizing import load_localizer, reading_options
 from sola_plugin.messages import printable
+from sola_plugin.progress import counted, show_progress
 
 #: What messages about features name → the option.
 OPTIONS = dict(
@@ -64,24 +65,25 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     for note in filter(None, [*notes, doubt]):
         print(f'note: {printable(note)}', file=sys.stderr)
     done = 0
-    for item in items:
-        try:
-            check_outputs(args.out, item)
-            found, duration = localize_input(
-                model,
-                item,
-                classifier,
-                stride=args.feature_stride,
-                offset=args.feature_offset,
-                duration=args.duration,
-            )
-        except (ValueError, OSError) as error:
-            skipped[item.name] = str(error)
-            continue
-        found = select_detections(found, args.threshold, args.top_k, args.classes)
-        write_localized(args.out, item, found, duration, model, args.threshold)
-        print(f'{printable(item.name)}: {len(found)} detections')
-        done += 1
+    with show_progress('localize') as show:
+        for item in counted(items, show, 'videos'):
+            try:
+                check_outputs(args.out, item)
+                found, duration = localize_input(
+                    model,
+                    item,
+                    classifier,
+                    stride=args.feature_stride,
+                    offset=args.feature_offset,
+                    duration=args.duration,
+                )
+            except (ValueError, OSError) as error:
+                skipped[item.name] = str(error)
+                continue
+            found = select_detections(found, args.threshold, args.top_k, args.classes)
+            write_localized(args.out, item, found, duration, model, args.threshold)
+            print(f'{printable(item.name)}: {len(found)} detections')
+            done += 1
     print(f'{args.out}: .json, .csv, .srt and .html of {done} videos')
     return skipped
 

@@ -152,7 +152,11 @@ def test_augmentation_of_the_training_pipeline_is_not_used(setting):
         dict(type='CropFeatures', max_length=8),
         dict(type='PackTALInputs'),
     ]
-    again = compare_methods(train, test, seeds=[0], edges=EDGES)
+    told = []
+    again = compare_methods(
+        train, test, seeds=[0], edges=EDGES, show=lambda *progress: told.append(progress)
+    )
+    assert told == [('features probed', 1, 1)]
     assert again.data == comparison.data
     assert again.methods['raw features'].all_videos == comparison.methods['raw features'].all_videos
 

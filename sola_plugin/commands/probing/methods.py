@@ -30,6 +30,7 @@ from sola_plugin.evaluation.probe.linear_probe import (
 from sola_plugin.necks import build_sola
 from sola_plugin.pretraining.probe import build_probe_dataset, check_channels, read_probe_data
 from sola_plugin.pretraining.provenance import warn_of_other_features
+from sola_plugin.progress import Show, counted
 from sola_plugin.visualization import Cell, Difference
 
 #: The method that differences are taken to.
@@ -104,6 +105,7 @@ def compare_methods(
     unit: str = 'snippets',
     C: float = DEFAULT_C,
     balanced: bool = False,
+    show: Show | None = None,
 ) -> Comparison:
     """Probe the raw features, necks that need no training, and trained SoLa necks.
 
@@ -117,6 +119,7 @@ def compare_methods(
         unit: Of ``edges``, ``'snippets'`` or ``'seconds'``.
         C: Inverse of the probe's regularisation, scikit-learn's.
         balanced: See :func:`~sola_plugin.evaluation.probe.linear_probe.linear_probe`.
+        show: Is told after each method, see :func:`~sola_plugin.progress.show_progress`.
 
     Returns:
         See :class:`Comparison`.
@@ -141,7 +144,7 @@ def compare_methods(
         methods[name] = fitted_neck(kind, datasets[0])
     methods.update(loaded)
     probes, data = {}, {}
-    for name, module in methods.items():
+    for name, module in counted(methods.items(), show, 'features probed'):
         parts = [read_probe_data(dataset, module, unit) for dataset in datasets]
         probes[name] = probe_over_seeds(parts[0], parts[1], seeds, edges, C, balanced)
         data = dict(train=probe_sizes(parts[0]), test=probe_sizes(parts[1]))

@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
-# Only what `make test` leaves out: processes that are killed, random input in numbers.
+# Only what `make test` leaves out: kills, random input in numbers, the tutorial, the benchmarks.
 test-slow: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses $(JOBS) --dist worksteal tests
 

@@ -25,6 +25,7 @@ def printed(run_script, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_features_prints_a_table(printed):
     output = printed('features', '--videos', 3, '--channels', 8, '--repeats', 10)
     assert '3 videos of 100 to 1000 snippets; median of 10 windows' in output
@@ -40,6 +41,7 @@ def test_features_prints_a_table(printed):
         )
 
 
+@pytest.mark.slow
 def test_heads_prints_a_table(printed):
     output = printed('heads', '--rows', 'label', 'checkpoint', '--repeats', 1, '--threads', 1)
     assert 'OMP_WAIT_POLICY=passive; median of 1, interleaved' in output
@@ -57,6 +59,7 @@ def test_similarity_matching_prints_a_table(printed):
         assert re.search(rf'\| {name} \| [\d.]+ \| [\d.]+× \|', output)
 
 
+@pytest.mark.slow
 def test_pretraining_prints_a_table(printed):
     sizes = dict(videos=6, channels=8, hidden=4, batch=4, iterations=3, threads=1)
     options = (word for name, size in sizes.items() for word in (f'--{name}', size))
@@ -69,6 +72,7 @@ def test_pretraining_prints_a_table(printed):
             )
 
 
+@pytest.mark.slow
 def test_sampling_prints_a_table(printed):
     sizes = dict(size=9, channels=4, hidden=128, samples=3, repeats=2, threads=1, batch=2)
     output = printed('sampling', *(word for name, n in sizes.items() for word in (f'--{name}', n)))
@@ -77,6 +81,7 @@ def test_sampling_prints_a_table(printed):
         assert re.search(rf'\| 2 \| {re.escape(how)} \| [\d.]+ \| [\d.]+ \| \d+ \|', output)
 
 
+@pytest.mark.slow
 def test_gpu_prints_its_tables_in_a_tiny_form(printed):
     output = printed('gpu', '--tiny', '--repeats', 2)
     number, small = r'[\d,.]+', r'\de-\d\d'
@@ -130,6 +135,7 @@ def test_operations_are_counted_without_views(monkeypatch):
     assert seen == dict(clone=1, add=1, relu_=1)
 
 
+@pytest.mark.slow
 def test_evaluation_prints_a_table(printed):
     output = printed('evaluation', '--videos', 40, '--repeats', 1)
     assert 'median of 1, interleaved; 361 detections, 40 videos' in output
@@ -164,6 +170,7 @@ def test_result_file_prints_a_table(printed):
         assert re.search(rf'\| {name} \| \d+ MB \| [\d.]+ s \|', output)
 
 
+@pytest.mark.slow
 def test_transform_features_prints_a_table(printed):
     """In processes of their own, which are small here; the bars are not for them."""
     output = printed('transform_features', '--hours', 0.005, '--repeats', 1, '--threads', 1)
@@ -179,6 +186,7 @@ def test_cluster_prints_a_table(printed, tmp_path):
     assert re.search(r'\| 1 \| [\d.]+ \| [\d.]+ \| [\d.]+× \| < 1\.1× \| \w+ \| equal \|', output)
 
 
+@pytest.mark.slow
 def test_onnx_files_prints_a_table(printed):
     pytest.importorskip('onnx', reason="onnx is not installed: pip install 'sola_plugin[onnx]'")
     pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')

@@ -110,6 +110,7 @@ def test_it_holds_what_a_user_needs(wheel):
     assert not [name for name in names if name.startswith(('tests', 'configs', 'tools', 'docs'))]
 
 
+@pytest.mark.slow
 def test_pretrain_train_test_in_an_empty_folder(environment, tmp_path):
     """The commands and the configs by name, on data of the user's."""
     where = run(

@@ -123,6 +123,7 @@ def test_the_page_has_all_the_steps():
         assert old in PAGE
 
 
+@pytest.mark.slow
 def test_the_commands_print_what_the_page_shows(printed):
     for block in blocks('text'):
         for line in block.splitlines():
@@ -132,6 +133,7 @@ def test_the_commands_print_what_the_page_shows(printed):
     assert 'segments not found' in printed
 
 
+@pytest.mark.slow
 def test_the_figures_are_written(project, printed):
     work = project / 'work_dirs/my_actionformer'
     figures = json.loads((work / 'metrics.json').read_text())
@@ -144,6 +146,7 @@ def test_the_figures_are_written(project, printed):
     ).read_text()
 
 
+@pytest.mark.slow
 def test_the_new_video_is_localized(project, printed):
     found = project / 'found'
     assert sorted(path.name for path in found.iterdir()) == [

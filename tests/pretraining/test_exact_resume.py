@@ -240,6 +240,7 @@ def test_a_checkpoint_without_random_states_is_resumed_with_a_warning(root, tmp_
     assert 'random states of 0 ranks, the run has 1' in log
 
 
+@pytest.mark.slow
 def test_the_tool_killed(tmp_path):
     """``tools/train.py`` with SIGKILL, then ``--resume``; a config without hooks."""
     root = make_dataset(tmp_path / 'data')

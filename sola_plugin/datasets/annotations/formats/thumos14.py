@@ -155,9 +155,12 @@ def _parse(row: tuple[str, str, str], where: str) -> tuple[dict, dict[str, Any]]
 
 
 def _word(video_id: str) -> str:
-    # At the start of a file '\ufeff' is a byte-order mark.
-    if not video_id or video_id.split() != [video_id] or video_id.startswith('\ufeff'):
-        raise AnnotationError(f"{video_id!r}: THUMOS14's files cannot hold ids with blanks")
+    # At the start of a file '\ufeff' is a byte-order mark, and a NUL near it looks like UTF-16.
+    is_word = video_id.split() == [video_id]
+    if not is_word or video_id.startswith('\ufeff') or '\0' in video_id:
+        raise AnnotationError(
+            f"{video_id!r}: THUMOS14's files cannot hold ids with blanks or NUL characters"
+        )
     return video_id
 
 

@@ -85,7 +85,7 @@ def pool(
 
 
 def summary_tables(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Table]:
-    """One table for each of the study's summaries, and one of the headline comparisons.
+    """One table for each summary of several groups, and one of the headline comparisons.
 
     Args:
         study: The study.
@@ -96,7 +96,12 @@ def summary_tables(study: Study, outcomes: Sequence[Outcome]) -> dict[str, Table
     """
     groups, baseline = study_groups(study, outcomes), baseline_row(study)
     found = {title: pool(groups, baseline, pattern) for title, pattern in study.summaries.items()}
-    tables = {title: _table(rows, baseline) for title, rows in found.items() if rows}
+    # Of a single group its own table says as much.
+    tables = {
+        title: _table(rows, baseline)
+        for title, rows in found.items()
+        if rows and len(next(iter(rows.values())).values) > 1
+    }
     if study.headline:
         table = headline_table(groups, study.summaries, **study.headline)
         if table.rows:

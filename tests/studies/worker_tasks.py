@@ -28,5 +28,6 @@ def sleep_noted(path: Path, seconds: float) -> None:
 
 
 def note_place(path: Path) -> None:
-    """Its process, threads and working directory."""
-    note(path, f'{os.getpid()} {os.environ["OMP_NUM_THREADS"]} {os.getcwd()}')
+    """Its process, threads, whether memory is given back at once, and working directory."""
+    trims = 'MALLOC_TRIM_THRESHOLD_' in os.environ
+    note(path, f'{os.getpid()} {os.environ["OMP_NUM_THREADS"]} {trims} {os.getcwd()}')

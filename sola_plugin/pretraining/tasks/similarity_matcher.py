@@ -100,8 +100,6 @@ class SimilarityMatcher(Pretext):
                 f'positions {start}, ..., {last} of step={step} must lie inside a window '
                 f'of {window} snippets: change window, start, step or num_positions'
             )
-        if target not in ('interval', 'measured'):
-            raise ValueError(f"target={target!r}: expected 'interval' or 'measured'")
         self.start = start
         self.step = self.steps[0]
         self.num_positions = num_positions
@@ -109,24 +107,24 @@ class SimilarityMatcher(Pretext):
         self.stop_gradient = stop_gradient
         self._how = dict(as_matmul=True) if as_matmul else {}
         self.predictor = (
-            None
-            if predictor_channels is None
-            else nn.Sequential(
-                nn.Linear(self.channels, predictor_channels),
-                nn.ReLU(inplace=True),
-                nn.Linear(predictor_channels, self.channels),
-            )
+            None if predictor_channels is None else _predictor(self.channels, predictor_channels)
         )
         self.negatives = negatives
         self.besides = nn.ModuleList(self._companion(task) for task in besides)
         self.any_layout = as_matmul and all(task.any_layout for task in self.besides)
+        self._add_targets(target)
+
+    def _add_targets(self, kind: str) -> None:
+        if kind not in ('interval', 'measured'):
+            raise ValueError(f"target={kind!r}: expected 'interval' or 'measured'")
         by_interval = [
-            interval_target(num_positions, k * (self.step / each) ** 2) for each in self.steps
+            interval_target(self.num_positions, self.k * (self.step / each) ** 2)
+            for each in self.steps
         ]
         self.register_buffer('targets', torch.stack(by_interval), persistent=False)
-        if target == 'measured':
+        if kind == 'measured':
             # Sums over the windows so far, and their number: kept, so that a run can be resumed.
-            sums = torch.zeros(len(self.steps), num_positions + 1, dtype=torch.float64)
+            sums = torch.zeros(len(self.steps), self.num_positions + 1, dtype=torch.float64)
             self.register_buffer('measured', sums)
 
     def _companion(self, config: dict) -> Pretext:
@@ -210,3 +208,11 @@ class SimilarityMatcher(Pretext):
                 sums[d] += tsm[interval == d].mean()
             sums[-1] += len(x)
             self.targets[number] = (sums[:-1] / sums[-1])[interval].to(self.targets.dtype)
+
+
+def _predictor(channels: int, hidden_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(channels, hidden_channels),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden_channels, channels),
+    )

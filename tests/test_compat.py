@@ -19,7 +19,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from sola_plugin._compat import imports, running
+from sola_plugin._compat import configs, imports
 from tests.conftest import ROOT
 
 
@@ -111,8 +111,8 @@ def package_utils(monkeypatch):
 
     copy = types.ModuleType('package_utils_copy')
     exec(compile(Path(original.__file__).read_text(), original.__file__, 'exec'), copy.__dict__)
-    monkeypatch.setattr(running, 'is_installed', lambda module: module != 'pkg_resources')
-    running.pkg_resources_gone(copy)
+    monkeypatch.setattr(configs, 'is_installed', lambda module: module != 'pkg_resources')
+    configs.pkg_resources_gone(copy)
     monkeypatch.setitem(sys.modules, 'pkg_resources', None)  # importing it fails
     return copy
 
@@ -168,10 +168,10 @@ def test_metafile_with_a_list_of_configs(tmp_path, monkeypatch):
     )
     before = copy._get_cfg_metainfo.__code__
     monkeypatch.setattr(metadata, 'version', lambda _: '1.2.0')
-    running.list_in_metafile(copy)
+    configs.list_in_metafile(copy)
     assert copy._get_cfg_metainfo.__code__ is before
     monkeypatch.setattr(metadata, 'version', lambda _: '1.1.0')
-    running.list_in_metafile(copy)
+    configs.list_in_metafile(copy)
     (tmp_path / '.mim').mkdir()
     (tmp_path / '.mim/model-index.yml').write_text('Import:\n- a.yml\n')
     (tmp_path / '.mim/a.yml').write_text(
@@ -194,6 +194,21 @@ def test_stock_config_of_the_installed_package_is_read(tmp_path):
     assert Config.fromfile(tmp_path / 'config.py').model.type == 'BMN'
 
 
+@pytest.mark.parametrize('size', [0, 1000])
+def test_torn_grammars_of_yapf_are_made_again(tmp_path, monkeypatch, size):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    python('import mmengine.config')
+    files = sorted(tmp_path.rglob('*.pickle'))
+    assert len(files) == 2
+    for file in files:
+        file.write_bytes(file.read_bytes()[:size])
+    code = 'import mmengine.config; print("ok")'
+    with pytest.raises(subprocess.CalledProcessError):
+        python(code)
+    assert python(f'import sola_plugin; {code}') == 'ok'
+    assert python(code) == 'ok'
+
+
 class TestRepeatedLayout:
     """The text of a config is laid out once, as mmengine does it."""
 
@@ -205,7 +220,7 @@ class TestRepeatedLayout:
             return f'{text} {style_config} {verify}', True
 
         module = types.SimpleNamespace(FormatCode=lay_out)
-        running.repeated_layout(module)
+        configs.repeated_layout(module)
         assert [
             module.FormatCode(text, style_config=dict(based_on_style='pep8')) for text in 'aba'
         ] == [(f"{text} {{'based_on_style': 'pep8'}} False", True) for text in 'aba']
@@ -221,7 +236,7 @@ class TestRepeatedLayout:
 
         # The tests of this project do without a layout, see conftest.py.
         monkeypatch.setattr(config, 'FormatCode', FormatCode)
-        running.repeated_layout(config)
+        configs.repeated_layout(config)
         cfg = Config(dict(model=dict(type='BMN', path='a' * 60, sizes=[1, 2]), names=['x', 'y z']))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(config, 'FormatCode', FormatCode)
@@ -235,7 +250,7 @@ class TestRepeatedLayout:
 
     def test_an_mmengine_without_layout_is_left_alone(self):
         module = types.SimpleNamespace()
-        running.repeated_layout(module)
+        configs.repeated_layout(module)
         assert vars(module) == {}
 
 

@@ -9,6 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .configs import (
+    config_copies,
+    list_in_metafile,
+    pkg_resources_gone,
+    repeated_layout,
+    torn_grammars,
+    unknown_package,
+)
 from .imports import (
     distutils,
     importlib_metadata,
@@ -19,14 +27,9 @@ from .imports import (
 )
 from .running import (
     checkpoints_do_not_act,
-    config_copies,
     figures_of_one_rank,
-    list_in_metafile,
     log_errors,
     numpy_trapz,
-    pkg_resources_gone,
-    repeated_layout,
-    unknown_package,
     weights_only_checkpoints,
     whole_files,
 )
@@ -48,6 +51,7 @@ AT_ONCE: tuple[Callable[[], bool | None], ...] = (
 
 #: Module of the stack, and the mend that is applied when it is imported.
 AFTER_IMPORT: tuple[tuple[str, Callable[..., bool]], ...] = (
+    ('yapf_third_party._ylib2to3.pgen2.driver', torn_grammars),
     ('mmaction', numpy_trapz),
     ('mmengine.utils.package_utils', pkg_resources_gone),
     ('mmengine.config.config', repeated_layout),

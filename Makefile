@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 SEEDS ?= 3
+# All heads instead of BMN alone: make demo FULL=1
+FULL ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -12,8 +14,8 @@ SHELL := /bin/bash -o pipefail
 comma := ,
 
 demo: $(INSTALLED)
-	$(BIN)/python tools/ablate.py configs/studies/demo.py --work-dir work_dirs/demo --jobs $(JOBS) \
-		--seeds $$(seq 0 $$(($(SEEDS) - 1)))
+	$(BIN)/python tools/ablate.py configs/studies/demo$(if $(FULL),_full).py --work-dir work_dirs/demo \
+		--jobs $(JOBS) --seeds $$(seq 0 $$(($(SEEDS) - 1)))
 
 # One thread a process: workers must not take the cores from each other. A worker begins with a run of
 # whole files, so that what the tests of a file share is made once.

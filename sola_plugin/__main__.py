@@ -95,13 +95,16 @@ def _configs(words: Sequence[str]) -> None:
 
 def _demo(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser('sola demo', description=_OTHERS['demo'])
-    parser.add_argument('--quick', action='store_true', help='BMN alone, once: about a minute')
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument('--quick', action='store_true', help='three rows, once: a minute or two')
+    size.add_argument('--full', action='store_true', help='all heads instead of BMN alone')
     parser.add_argument('--seeds', type=int, help='how often with different random numbers')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='default: all cores')
     parser.add_argument('--work-dir', help='default: work_dirs/demo')
     args = parser.parse_args(words)
-    study = 'demo_quick' if args.quick else 'demo'
-    arguments = ['--work-dir', args.work_dir or f'work_dirs/{study}', '--jobs', str(args.jobs)]
+    study = 'demo_quick' if args.quick else 'demo_full' if args.full else 'demo'
+    folder = args.work_dir or f'work_dirs/{study.removesuffix("_full")}'
+    arguments = ['--work-dir', folder, '--jobs', str(args.jobs)]
     if args.seeds is not None:
         arguments += ['--seeds', *map(str, range(args.seeds))]
     _run_tool(shipped.tool_names()['ablate'], 'ablate', [study, *arguments])

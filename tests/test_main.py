@@ -39,6 +39,7 @@ def write_stock_config(root: Path, folder: Path) -> Path:
     return folder / 'stock.py'
 
 
+@pytest.mark.slow
 def test_mmaction2s_own_script_without_pkg_resources(data_root, tmp_path):
     """As with setuptools 82, mmengine cannot read the config before it is mended."""
     config = write_stock_config(data_root, tmp_path)
@@ -168,7 +169,9 @@ class TestConfigs:
         code, _, errors = sola('configs', name, '--copy', tmp_path / 'mine')
         assert code == 1 and 'already there: copy into another folder' in errors
 
-    @pytest.mark.parametrize('name', ['demo', 'pretexts', 'transfer', 'real_video'])
+    @pytest.mark.parametrize(
+        'name', ['demo', 'pretexts', 'transfer', pytest.param('real_video', marks=pytest.mark.slow)]
+    )
     def test_a_study_is_copied_with_the_configs_that_it_names(self, sola, tmp_path, name):
         first = sola('configs', name, '--copy', tmp_path)[1].split()[0]
         study = load_study(first)
@@ -176,6 +179,7 @@ class TestConfigs:
         for path in filter(None, named):
             assert tmp_path in path.parents and Config.fromfile(path)
 
+    @pytest.mark.slow
     def test_they_are_inherited_from_elsewhere(self, tmp_path, recwarn):
         (tmp_path / 'mine.py').write_text(
             "_base_ = 'sola_plugin::localization/bmn_watch.py'\nmodel = dict(temporal_dim=64)"
@@ -200,12 +204,16 @@ def test_the_demo_is_the_study(monkeypatch):
     """What it runs; the quick one has the cells of the demo, once, with one head."""
     seen = []
     monkeypatch.setattr(command, '_run_tool', lambda script, name, words: seen.append(words))
-    for words in (['--quick'], ['--seeds', '2', '--jobs', '1', '--work-dir', 'w']):
+    for words in (['--quick'], ['--seeds', '2', '--jobs', '1', '--work-dir', 'w'], ['--full']):
         monkeypatch.setattr(sys, 'argv', ['sola', 'demo', *words])
         command.main()
     assert seen[0][:3] == ['demo_quick', '--work-dir', 'work_dirs/demo_quick']
     assert seen[1] == ['demo', '--work-dir', 'w', '--jobs', '1', '--seeds', '0', '1']
-    quick, demo = (load_study(shipped.config_path(name)) for name in ('demo_quick', 'demo'))
+    assert seen[2][:3] == ['demo_full', '--work-dir', 'work_dirs/demo']
+    quick, demo, full = (
+        load_study(shipped.config_path(name)) for name in ('demo_quick', 'demo', 'demo_full')
+    )
     assert len(quick.cells) == 3 and len(quick.seeds) == 1
-    levels = [cell.levels for cell in demo.cells]
-    assert all(cell.levels in levels for cell in quick.cells)
+    for small, large in ((quick, demo), (demo, full)):
+        levels = [cell.levels for cell in large.cells]
+        assert all(cell.levels in levels for cell in small.cells)

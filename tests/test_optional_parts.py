@@ -251,6 +251,7 @@ def test_an_import_that_failed_before_the_plugin(run):
     assert output[-1:] == ['sola_plugin.heads.bmn.localizer'], output
 
 
+@pytest.mark.slow
 def test_broken_packages_that_mmengine_looks_for(tmp_path):
     """A fresh interpreter: mmengine looks while it is imported, and when it lists versions."""
     (tmp_path / 'transformers.py').write_text("raise RuntimeError('needs libcuda.so.99')\n")

@@ -30,9 +30,14 @@ SMALL = {
     'gtad': dict(HIDDEN, groups=4, num_samples=4, num_context_samples=4),
     'actionformer': dict(pyramid=dict(channels=16, num_heads=2)),
 }
+#: One of each head, and one of each data set, at every run of the tests.
+ALWAYS = ('bmn_activitynet', 'gtad_hacs', 'actionformer_thumos14')
 
 
-@pytest.mark.parametrize('name', DATA)
+@pytest.mark.parametrize(
+    'name',
+    [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in DATA],
+)
 def test_trains_and_tests(tmp_path, monkeypatch, name):
     data, length = DATA[name]
     monkeypatch.setattr(test_configs, 'LENGTH', length)

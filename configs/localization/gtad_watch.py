@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/gtad_watch.py',
     '../_base_/datasets/watch.py',
-    '../_base_/schedules/onecycle_60e.py',
+    '../_base_/schedules/onecycle_90e.py',
     '../_base_/default_runtime.py',
 ]
-default_hooks = dict(checkpoint=dict(interval=20))
+default_hooks = dict(checkpoint=dict(interval=30))

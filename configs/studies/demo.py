@@ -1,20 +1,3 @@
-# What `make demo` runs: heads with and without SoLa.
-_base_ = 'heads.py'
-title = 'SoLa on the embedded data'
-factors = dict(
-    method=dict(
-        _delete_=True,
-        **{
-            name: _base_._methods[name]
-            for name in (
-                'raw features',
-                'standardised',
-                'SoLa, frozen',
-                'SoLa, fine-tuned',
-                'std + SoLa, unified',
-                'std + SoLa, fine-tuned',
-            )
-        },
-    )
-)
-seeds = 3
+# What `make demo` runs: BMN with and without SoLa. demo_full.py has all heads.
+_base_ = 'demo_full.py'
+factors = dict(head=dict(_delete_=True, BMN=dict(head='../localization/bmn_watch.py')))

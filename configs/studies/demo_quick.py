@@ -2,7 +2,6 @@
 _base_ = 'demo.py'
 title = 'SoLa on the embedded data, a first look'
 factors = dict(
-    head=dict(_delete_=True, BMN=dict(head='../localization/bmn_watch.py')),
     method=dict(
         _delete_=True,
         **{

@@ -11,7 +11,7 @@ factors = dict(
         str(epochs): dict(
             head_options={'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
         )
-        for epochs in (60, 90, 135, 200, 300, 450)
+        for epochs in (60, 90, 135, 200)
     },
 )
 baseline = dict(epochs='60')

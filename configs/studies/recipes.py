@@ -21,18 +21,14 @@ factors = dict(
                 head=f'../localization/{config}_watch.py',
                 pretrain='../pretrain/sola_watch.py',
                 seeds=2,
-                embedded=dict(
-                    split='time', encoder_classes=['IR', 'ER', 'TRAP'], validation=True, **changes
-                ),
-                head_options={
-                    'train_cfg.max_epochs': epochs,
-                    'param_scheduler.total_steps': epochs,
+                embedded={
+                    **_base_._few_labels,
+                    **_base_._regimes[name].get('embedded', {}),
+                    'validation': True,
                 },
+                head_options=_base_._regimes[name].get('head_options', {}),
             )
-            for name, changes, epochs in (
-                ('few labels', dict(labelled=14), 240),
-                ('all labels', dict(labelled=56), 60),
-            )
+            for name in ('few labels', 'all labels')
             for head, config in (
                 ('BMN', 'bmn'),
                 ('G-TAD', 'gtad'),

@@ -103,7 +103,7 @@ def run_study(
 _DELAY = 90
 
 #: A stage by the cell and seed that need it, and its place among that cell's stages.
-_Task = tuple[Condition, int, Path, int]
+_Task = tuple[Condition, int, int]
 
 
 def _layers(
@@ -112,7 +112,7 @@ def _layers(
     """Stages that need nothing, then those that need only these, ...; none after a failed one."""
     for place in range(max(len(stages) for _, _, stages in plan)):
         yield {
-            stages[place].folder: (cell, seed, stages[place].folder.parent, place)
+            stages[place].folder: (cell, seed, place)
             for cell, seed, stages in plan
             if place < len(stages) and not any(stage.folder in errors for stage in stages[:place])
         }
@@ -123,7 +123,7 @@ def _run_layer(layer: dict[Path, _Task], pool: Pool) -> Iterator[tuple[Path, str
     todo = {}
     for folder, task in layer.items():
         if finished_stage(folder) is None:
-            todo[folder] = functools.partial(_work, *task)
+            todo[folder] = functools.partial(_work, folder, *task)
         else:
             yield folder, ''
     for folder, error in pool.run(todo):
@@ -140,12 +140,21 @@ def _unseen(folder: Path) -> str:
     return ''
 
 
-def _work(cell: Condition, seed: int, work_dir: Path, place: int) -> None:
-    """Run one stage in a process of its own; its log goes to a file."""
+def _work(folder: Path, cell: Condition, seed: int, place: int) -> None:
+    """Run one stage in a process of its own; its log goes to a file.
+
+    Raises:
+        RuntimeError: It is another stage than it was when the study was read.
+    """
     import torch
 
     torch.set_num_threads(1)
-    stage = cell_stages(cell, seed, work_dir)[place]
+    stage = cell_stages(cell, seed, folder.parent)[place]
+    if stage.folder != folder:
+        raise RuntimeError(
+            f'the config {cell.head} or {cell.pretrain}, or one that they inherit, was changed '
+            'while the study ran: the same command begins with the changes'
+        )
 
     def say(holder: str) -> None:
         print(f'{stage.name}: {holder} is doing it; waiting', file=sys.stderr, flush=True)

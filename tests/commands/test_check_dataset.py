@@ -479,7 +479,7 @@ def test_activitynet_like_with_100_cells(annotation_file):
     ],
     ids=['thumos14-like', 'thumos14'],
 )
-@pytest.mark.parametrize('name', ['bmn', 'actionformer'])
+@pytest.mark.parametrize('name', ['bmn', pytest.param('actionformer', marks=pytest.mark.slow)])
 def test_public_configs_with_annotations_only(annotation_file, name, annotations, segments, least):
     """THUMOS14's windows and points, from the config; one error says that there are no features."""
     cfg = Config.fromfile(ROOT / f'configs/localization/{name}_thumos14.py')

@@ -63,7 +63,11 @@ def test_kind_of_mmcv(installed, kind):
 @pytest.mark.parametrize(
     ('broken', 'words'),
     [
-        ({'mmcv/__init__.py': "__version__ = '2.2.0'\n"}, 'MMCV==2.2.0 is used but incompatible'),
+        pytest.param(
+            {'mmcv/__init__.py': "__version__ = '2.2.0'\n"},
+            'MMCV==2.2.0 is used but incompatible',
+            marks=pytest.mark.slow,
+        ),
         ({'torch/__init__.py': "raise OSError('libcudart.so.99')\n"}, 'OSError: libcudart.so.99'),
         ({'mmaction/__init__.py': 'raise SystemExit(3)\n'}, 'SystemExit: 3'),
         ({'wrapt.py': "raise ImportError('no wrapt')\n"}, "cannot be imported: ImportError('no"),

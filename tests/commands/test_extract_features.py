@@ -247,6 +247,7 @@ def test_a_video_whose_name_leaves_no_room_for_its_record_is_skipped(tool, folde
     assert list(read_json(folder / 'out/features.json')['failed']) == [name]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tool, folder):
     arguments = ('videos', 'out', '--length', 4)
     process = subprocess.Popen(
@@ -293,6 +294,7 @@ def test_what_a_kill_left_is_removed(tool, folder):
     assert not list(folder.rglob('*.tmp'))
 
 
+@pytest.mark.slow
 def test_two_ranks_share_the_work(tool, folder):
     """Two processes in the environment that torchrun makes."""
     (folder / 'videos/empty.mp4').write_bytes(b'')

@@ -106,6 +106,7 @@ def test_stopped_while_it_works(case, number, tmp_path):
     assert output == ('clean\n' if case == 'cleans-up' else '')
 
 
+@pytest.mark.slow
 def test_stopped_while_it_waits_for_another_rank(tmp_path):
     """No handler of Python's runs there; torchrun would kill it after half a minute."""
     ranks = [

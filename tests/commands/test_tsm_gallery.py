@@ -217,6 +217,7 @@ def tool(run, tmp_path, monkeypatch):
 class TestTool:
     """``tools/plot_tsm.py`` on the tiny data."""
 
+    @pytest.mark.slow
     def test_pictures_and_animation(self, run, tool, tmp_path, capsys):
         tool('--sola', run / 'work/sola.pth', '--epochs', run / 'work')
         output = capsys.readouterr().out

@@ -437,6 +437,7 @@ def test_runner_builds_a_loader(root, workers):
     ] == ['v_a', 'v_b', 'v_d']
 
 
+@pytest.mark.slow
 def test_registration_waits_for_mmaction_and_needs_no_torch_until_then():
     code = """
 import sys

@@ -69,6 +69,7 @@ def test_batches_order_and_repeated_videos_do_not_matter():
     assert evaluate([*videos, videos[3], videos[3]], batch_size=4) == expected
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
     ranks = [

@@ -154,6 +154,7 @@ def test_equals_the_naive_map_with_gradients(sources, fused, chunk, product, bat
         torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('product', 'batch'), [('items', 1), ('batch', 2), ('dense', 2)])
 def test_gradcheck(product, batch):
     xs, weights, bias, pointwise = make_inputs(2, batch)

@@ -33,6 +33,7 @@ print(len(detect(np.array([[0., 2.]]), np.array([[0.9, 0.1]]), DetectionSettings
     assert done.stdout.split() == ['3', '2'], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'line',
     [

@@ -217,7 +217,11 @@ class CountingArray:
             ),
             3 * 10 + 20 + 2,
         ),
-        (lambda **neck: build_actionformer(windows=dict(length=128), **neck), 128 + 2),
+        pytest.param(
+            lambda **neck: build_actionformer(windows=dict(length=128), **neck),
+            128 + 2,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_long_video_is_read_window_by_window(build, most):

@@ -111,6 +111,7 @@ def assert_equal(one: Path, other: Path) -> None:
     assert all(torch.equal(one_state[key], other_state[key]) for key in one_state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('persistent', [False, True], ids=['workers', 'persistent workers'])
 def test_with_workers(root, tmp_path, monkeypatch, persistent):
     # How long torch waits for each persistent worker of a run that an exception ended.
@@ -295,6 +296,7 @@ def _rank(rank: int, root: Path, folder: Path, port: int) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_ranks_of_which_one_has_no_video_to_match(root, tmp_path):
     lengths = [len(np.load(path)) for path in sorted((root / 'features').glob('*.npy'))[:4]]
     assert min(lengths) < 31 <= max(lengths)

@@ -65,7 +65,12 @@ def test_settings_rebuild_the_task(name):
 
 
 @pytest.mark.parametrize(
-    'name', ['BoundarySensitive', 'PseudoActionLocalization', 'TemporallySensitive']
+    'name',
+    [
+        'BoundarySensitive',
+        pytest.param('PseudoActionLocalization', marks=pytest.mark.slow),
+        pytest.param('TemporallySensitive', marks=pytest.mark.slow),
+    ],
 )
 def test_can_be_learnt(name):
     """Windows of four videos that differ, with a pattern inside: the loss falls well below

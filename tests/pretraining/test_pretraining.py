@@ -128,6 +128,7 @@ class Stopping(Hook):
 """
 
 
+@pytest.mark.slow
 def test_tool_killed_and_resumed_ends_with_the_same_loss(tmp_path, monkeypatch, run_script):
     """``tools/pretrain_sola.py`` with SIGKILL in the middle, then ``--resume``."""
     root = make_dataset(tmp_path / 'data')
@@ -409,6 +410,7 @@ class TestFoundNeck:
         shutil.rmtree(work / 'sola')
         assert trained(hook_config(data_root, work)).neck.frozen
 
+    @pytest.mark.slow
     def test_of_other_settings_is_refused(self, data_root, work):
         for change, message in (
             (dict(max_epochs=3), 'max_epochs=2, now 3'),
@@ -443,6 +445,7 @@ class TestFoundNeck:
         assert trained(hook_config(data_root, work)).neck.frozen
 
 
+@pytest.mark.slow
 def test_hook_on_two_processes(tmp_path, on_cpu):
     """Frozen after it was wrapped: DistributedDataParallel must not wait for the neck's
     gradients."""

@@ -85,6 +85,7 @@ def test_sola_counts_what_stays():
     assert cost.batch_size == 3 and cost.step_seconds > 0
 
 
+@pytest.mark.slow
 def test_memory_of_a_step():
     """Gradients, AdamW's two moments and the output of the neck, in float32; convolutions may copy
     it."""
@@ -149,6 +150,7 @@ def test_published_bmn(name, channels):
     assert batch_size == 16
 
 
+@pytest.mark.slow
 def test_pretext_tasks_on_equal_terms():
     """Equal in everything but the task; every neck sees sequences of 23 snippets."""
     names = ('sola', 'boundary', 'pseudo', 'temporally')
@@ -169,7 +171,16 @@ def test_pretext_tasks_on_equal_terms():
     )
 
 
-@pytest.mark.parametrize('head', ['bmn_watch', 'gtad_watch', 'actionformer_watch', 'bmn_thumos14'])
+@pytest.mark.parametrize(
+    'head',
+    [
+        'bmn_watch',
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ('gtad_watch', 'actionformer_watch', 'bmn_thumos14')
+        ),
+    ],
+)
 def test_every_head_can_be_measured(head):
     model, _ = read_model(CONFIGS / f'localization/{head}_sola.py')
     cost = measure_complexity(model, batch_size=1, steps=1)

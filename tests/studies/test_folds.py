@@ -171,6 +171,7 @@ def tool(run_script, tmp_path, monkeypatch):
     return partial(run_script, 'tools/ablate.py', cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_run_choose_and_look_from_another_baseline(run_once, tool, tmp_path):
     path = run_once / 'study.py'
     shutil.copytree(run_once / 'work', tmp_path / 'work')

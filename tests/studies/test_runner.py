@@ -35,6 +35,7 @@ def study(tmp_path, data_root) -> Study:
     return load_study(tmp_path / 'study.py')
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_killed(study, tmp_path):
     reports: list[tuple[int, int]] = []
     outcome = run_study(study, tmp_path / 'work', report=lambda _, *state: reports.append(state))[0]
@@ -44,10 +45,20 @@ def test_a_stage_that_is_killed(study, tmp_path):
     assert reports == [(1, 2), (2, 2)]  # the head cannot be done, and is told of all the same
 
 
+def test_a_config_that_is_changed_while_the_study_runs(study, tmp_path):
+    """The stage would be another one, and nobody would find its result."""
+    stage = cell_stages(study.cells[0], 0, tmp_path / 'work')[0]
+    text = (tmp_path / 'pretrain.py').read_text()
+    (tmp_path / 'pretrain.py').write_text(f'{text}\nmore = 1\n')
+    with pytest.raises(RuntimeError, match=r'head\.py or .*pretrain\.py, .* was changed while'):
+        _work(stage.folder, study.cells[0], 0, 0)
+    assert not stage.folder.exists()
+
+
 def test_a_stage_that_another_run_is_doing_is_waited_for(study, tmp_path, capfd):
     """Another run ends it meanwhile, so that there is nothing left to do."""
     stage = cell_stages(study.cells[0], 0, tmp_path / 'work')[0]
-    worker = threading.Thread(target=_work, args=(study.cells[0], 0, tmp_path / 'work', 0))
+    worker = threading.Thread(target=_work, args=(stage.folder, study.cells[0], 0, 0))
     with hold_lock(stage.folder):
         worker.start()
         said, end = '', time.monotonic() + 30

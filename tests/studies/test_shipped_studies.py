@@ -177,9 +177,9 @@ def write_real_like(root, name: str) -> None:
     ('name', 'head'),
     [
         ('50 Salads', 'BMN'),
-        ('GTEA', 'G-TAD'),
-        ('UR Fall', 'BMN'),
-        ('UTKinect', 'ActionFormer'),
+        pytest.param('GTEA', 'G-TAD', marks=pytest.mark.slow),
+        pytest.param('UR Fall', 'BMN', marks=pytest.mark.slow),
+        pytest.param('UTKinect', 'ActionFormer', marks=pytest.mark.slow),
     ],
 )
 def test_real_video_runs_on_small_sets_of_the_same_shape(tmp_path, name, head):

@@ -44,6 +44,7 @@ def test_frames_durations_and_loop(tmp_path):
         assert np.abs(difference).max() <= 8
 
 
+@pytest.mark.slow
 def test_one_palette_for_all_frames(tmp_path):
     """What does not change from frame to frame keeps its colours, the rare ones of the colour bar
     too."""

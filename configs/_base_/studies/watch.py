@@ -1,6 +1,7 @@
 # What the studies on the embedded data share: few labels, BMN, SoLa by the authors' geometry. Paths
 # are relative to the study, in configs/studies/.
-embedded = dict(split='time', labelled=14, encoder_classes=['IR', 'ER', 'TRAP'])
+_few_labels = dict(split='time', labelled=14, encoder_classes=['IR', 'ER', 'TRAP'])
+embedded = _few_labels
 head = '../localization/bmn_watch_sola.py'
 pretrain = '../pretrain/sola_watch.py'
 seeds = 5

@@ -44,14 +44,12 @@ def test_import_needs_no_torch_and_evaluation_numpy_only():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'first',
     [
         'import sola_plugin',
-        pytest.param(
-            'import torch, mmengine.runner, sola_plugin\nfrom mmaction.datasets import *',
-            marks=pytest.mark.slow,
-        ),
+        'import torch, mmengine.runner, sola_plugin\nfrom mmaction.datasets import *',
     ],
 )
 def test_importing_registers_everything_in_any_order(first):

@@ -292,7 +292,13 @@ def check_all_ended(ended: list[Rank], failing: int, message: str) -> None:
     assert max(rank.end for rank in ended) - min(rank.end for rank in ended) < 10
 
 
-@pytest.mark.parametrize('place', PLACES)
+@pytest.mark.parametrize(
+    'place',
+    [
+        place if place in ('forward', 'figures') else pytest.param(place, marks=pytest.mark.slow)
+        for place in PLACES
+    ],
+)
 def test_a_rank_that_fails_ends_all(source, tmp_path, place):
     failing = 0 if place in ('figures', 'checkpoint') else 1  # what rank 0 alone does
     calls = 1 if place in ('loader', 'forward', 'windows', 'pretext') else 0
@@ -315,6 +321,7 @@ def test_a_worker_of_a_loader_fails(source, tmp_path):
     check_all_ended(ended, 1, 'the loader of this rank is broken')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['extraction', 'transformation'])
 def test_a_rank_that_fails_at_its_share_ends_all(source, runs, tmp_path, name):
     """What is left undone is done by the same command."""

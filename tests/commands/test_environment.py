@@ -69,7 +69,11 @@ def test_kind_of_mmcv(installed, kind):
             marks=pytest.mark.slow,
         ),
         ({'torch/__init__.py': "raise OSError('libcudart.so.99')\n"}, 'OSError: libcudart.so.99'),
-        ({'mmaction/__init__.py': 'raise SystemExit(3)\n'}, 'SystemExit: 3'),
+        pytest.param(
+            {'mmaction/__init__.py': 'raise SystemExit(3)\n'},
+            'SystemExit: 3',
+            marks=pytest.mark.slow,
+        ),
         ({'wrapt.py': "raise ImportError('no wrapt')\n"}, "cannot be imported: ImportError('no"),
     ],
     ids=['mmcv', 'torch', 'mmaction', 'wrapt'],

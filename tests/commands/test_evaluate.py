@@ -88,7 +88,10 @@ def found(write) -> Path:
     return write('found.json', {'results': FOUND})
 
 
-@pytest.fixture(scope='module', params=ACTIVITYNET_CASES)
+@pytest.fixture(
+    scope='module',
+    params=[ACTIVITYNET_CASES[0], pytest.param(ACTIVITYNET_CASES[1], marks=pytest.mark.slow)],
+)
 def activitynet(request, annotation_file, tmp_path_factory) -> tuple[str, Path, Path]:
     """Name of the case, annotations, and the detections of the expected figures as a file."""
     case, _, detections = load_case('map', request.param)

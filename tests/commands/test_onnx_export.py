@@ -97,6 +97,7 @@ def samples(length: int) -> list:
 
 
 @needs_onnx
+@pytest.mark.slow
 @pytest.mark.parametrize('name', HEADS)
 def test_detections_without_torch_are_those_of_the_localizer(tmp_path, name):
     """By the code in docs/deploy.md, in a process that cannot import torch."""

@@ -41,6 +41,7 @@ def test_equals_the_official_evaluator(load_reference, name):
     assert result.average == pytest.approx(expected['avg'], abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', PUBLIC_CASES)
 def test_the_plain_implementation_is_the_official_one(load_reference, name):
     expected, ground_truth, detections = load_reference('map', name)

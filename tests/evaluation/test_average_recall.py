@@ -35,7 +35,8 @@ def test_equals_the_official_evaluator(load_reference, name):
     assert 100 * result.auc == pytest.approx(expected['auc_percent'], abs=1e-9)
 
 
-@pytest.mark.parametrize('name', PUBLIC_CASES[1:])  # the other takes seconds
+@pytest.mark.slow
+@pytest.mark.parametrize('name', PUBLIC_CASES)
 def test_the_plain_implementation_is_the_official_one(load_reference, name):
     expected, truth, proposals = load_reference('recall', name)
     figures = expected_recall(truth, proposals, expected['max_avg_nr_proposals'])

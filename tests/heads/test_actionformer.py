@@ -138,6 +138,7 @@ def test_empty_truth_and_no_positive_point():
         assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_a_class_that_never_occurs_is_pushed_down():
     model = MODELS.build({**TINY, 'classes': ('jump', 'run', 'swim'), 'prior': 0.5}).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)

@@ -67,6 +67,7 @@ def test_every_place_trains_the_same_neck(packed, tmp_path, as_matmul):
         assert_equal(before, pretrain(config(packed, tmp_path / f'{number}', pretext, **options)))
 
 
+@pytest.mark.slow
 def test_a_rival_trains_the_same_neck(data_root, tmp_path):
     features = feature_dataset(data_root, subset='training')
     before = pretrain(one_by_one(config(features, tmp_path / 'before', TEMPORALLY)))

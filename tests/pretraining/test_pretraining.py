@@ -238,6 +238,7 @@ class TestHook:
         assert not (tmp_path / 'work/sola/sola.pth').exists()  # not trained again
         assert after != before and abs(after - before) < 0.02  # one epoch further
 
+    @pytest.mark.slow
     def test_killed_during_similarity_matching(self, data_root, tmp_path, monkeypatch):
         from sola_plugin.pretraining import run as pretraining
 

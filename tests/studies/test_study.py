@@ -216,9 +216,11 @@ def run_once(tmp_path_factory) -> tuple:
     write_configs(folder, make_dataset(folder / 'data'))
     reports: list[tuple] = []
     study = load_study(write(folder / 'study.py', HALF_BAD))
-    outcomes = run_study(
-        study, folder / 'work', jobs=2, report=lambda *state: reports.append(state)
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, '_CONTEXT', multiprocessing.get_context(START_METHOD))
+        outcomes = run_study(
+            study, folder / 'work', jobs=2, report=lambda *state: reports.append(state)
+        )
     return study, outcomes, reports, folder / 'work'
 
 
@@ -233,8 +235,8 @@ def finished(run_once, tmp_path) -> tuple:
 def tool(run_script, tmp_path, monkeypatch):
     """The tool in ``tmp_path``: function of its arguments.
 
-    Its processes are forks where they can be, which need not import torch and mmaction2 again;
-    those of ``run_once`` are as a user has them.
+    Its processes, and those of ``run_once``, are forks where they can be, which need not import
+    torch and mmaction2 again.
     """
     monkeypatch.setattr(workers, '_CONTEXT', multiprocessing.get_context(START_METHOD))
     return partial(run_script, 'tools/ablate.py', cwd=tmp_path)

@@ -96,7 +96,11 @@ if __name__ == '__main__':
 
 @pytest.mark.parametrize(
     ('number', 'code'),
-    [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)],
+    [
+        (signal.SIGKILL, -9),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
     ids=['kill', 'term', 'int'],
 )
 def test_workers_end_with_their_parent(tmp_path, number, code):

@@ -185,9 +185,14 @@ WRITERS = {
         *('localize', 'train.py', 'epoch_1.pth', 'data/features/v_04.npy', '--out', 'out'),
         'out/',
     ),
+    'pictures': ('plot_tsm', 'train.py', '--sola', 'sola.pth', '--out', 'out', 'out/'),
+    'probe': ('linear_probe', 'train.py', '--seeds', 1, '--report', 'out.html', 'out.html'),
+    'advice': ('recommend', 'train.py', '--report', 'out.html', 'out.html'),
+    'embedded data': ('prepare_watch', 'out', 'out/'),
+    'study': ('ablate', 'study.py', '--work-dir', 'out', 'out/'),
 }
 #: Of the files that fit: configs are copied before anything is written.
-SIZES = dict(detections=8000)
+SIZES = dict.fromkeys(('detections', 'pictures', 'probe', 'advice', 'study'), 8000)
 
 
 @pytest.fixture(scope='module')
@@ -201,6 +206,7 @@ def inputs(folder) -> Path:
     theirs = {f'module.{key}': value for key, value in neck.state_dict().items()}
     torch.save(dict(state_dict=theirs), folder / 'theirs.pth')
     save_random(Config.fromfile(folder / 'train.py'), folder / 'epoch_1.pth')
+    (folder / 'study.py').write_text("head = 'train.py'\nseeds = 1\n")
     (folder / 'videos').mkdir()
     write_video(folder / 'videos/v_1.mp4', [50] * 400, fps=10)
     (folder / 'brightness_of_full_disks.py').write_text(
@@ -211,7 +217,13 @@ def inputs(folder) -> Path:
     return folder
 
 
-@pytest.mark.parametrize('what', WRITERS)
+@pytest.mark.parametrize(
+    'what',
+    [
+        pytest.param(what, marks=pytest.mark.slow) if what in ('embedded data', 'study') else what
+        for what in WRITERS
+    ],
+)
 def test_writers_name_the_file(inputs, tmp_path, monkeypatch, what):
     """One line; an output that is not whole is not there, and the same command goes on later."""
     tool, *arguments, named = WRITERS[what]

@@ -13,9 +13,16 @@ import threading
 import time
 
 import pytest
+from mmengine.config import Config
 
 from sola_plugin.locking import BusyError, hold_lock
-from tests.conftest import ROOT
+from sola_plugin.necks import SoLa, save_sola
+from tests.conftest import CHANNELS, ROOT, localization_config, make_dataset
+from tests.forked_tools import run_tool
+from tests.pretraining.test_pretraining import tiny_pretraining
+
+#: Processes are forked.
+ON_CPU = True
 
 HOLDER = """
 import sys, time
@@ -112,3 +119,45 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         hold_lock(tmp_path / 'out'),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ('tool', 'arguments', 'inside'),
+    [
+        ('train', ['train.py', '--work-dir', 'out'], True),
+        ('train', ['train.py', '--work-dir', 'out', '--resume'], True),
+        ('pretrain_sola', ['pretrain.py', '--work-dir', 'out'], True),
+        ('prepare_watch', ['out'], True),
+        ('pack_features', ['data/features', 'out', '--layout', 'TC'], False),
+        (
+            'transform_features',
+            ['sola.pth', 'data/features', 'out', '--layout', 'TC'],
+            False,
+        ),
+    ],
+    ids=[
+        'training',
+        'resumed training',
+        'pretraining',
+        'embedded data',
+        'packing',
+        'transformation',
+    ],
+)
+def test_a_tool_whose_output_another_one_writes(tmp_path, monkeypatch, tool, arguments, inside):
+    """It says who does, in one line, and touches nothing."""
+    monkeypatch.chdir(tmp_path)
+    root = make_dataset(tmp_path / 'data')
+    Config(localization_config(root, tmp_path / 'unused')).dump('train.py')
+    cfg = tiny_pretraining(root, tmp_path / 'unused')
+    cfg.custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)
+    cfg.dump('pretrain.py')
+    save_sola('sola.pth', SoLa(CHANNELS, 4))
+    held = 'out.parts' if tool == 'transform_features' else 'out'
+    with hold_lock(held, inside=inside):
+        before = sorted(tmp_path.rglob('*'))
+        result = run_tool(tool, *arguments)
+        left = [path for path in sorted(tmp_path.rglob('*')) if path not in before]
+    (line,) = result.stderr.splitlines()
+    assert result.code == 1 and f'process {os.getpid()} on ' in line and 'is writing to it' in line
+    assert not [path for path in left if path.is_file()], left

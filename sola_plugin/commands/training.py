@@ -15,7 +15,7 @@ from sola_plugin.pretraining.agreement import FiniteHook, TrainingRecordHook
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.rank_means import RankMeanHook
-from sola_plugin.pretraining.runs import build_runner, resume_run, run_training
+from sola_plugin.pretraining.runs import build_runner, refuse_busy, resume_run, run_training
 from sola_plugin.pretraining.schedule import ScheduleHook
 
 #: Of a training that ended because the disk takes no more.
@@ -58,6 +58,7 @@ def train_localizer(cfg: Config, new_schedule: bool = False) -> Runner:
     Raises:
         BusyError: Another process trains in this work dir.
     """
+    refuse_busy(cfg.work_dir)
     resume_run(cfg)
     with naming_file(cfg.work_dir):
         runner = build_runner(cfg)

@@ -26,7 +26,7 @@ from .placement import settle_loader
 from .provenance import features_of, schedule_of
 from .random_state import RandomStateHook, keep_random_state
 from .rank_means import RankMeanHook
-from .runs import name_run, prepare_determinism, resume_run, run_training
+from .runs import name_run, prepare_determinism, refuse_busy, resume_run, run_training
 from .tasks import Pretext
 
 _RECORD = 'features of similarity matching'
@@ -131,6 +131,7 @@ def pretrain(cfg: Config) -> Path:
     """
     task_of(cfg.model.type)
     path = Path(cfg.work_dir) / 'sola.pth'
+    refuse_busy(cfg.work_dir)
     resume_run(cfg)
     name_run(cfg)
     prepare_determinism(cfg)

@@ -21,6 +21,7 @@ from mmengine.dist import get_dist_info, is_distributed, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from sola_plugin.io import naming_file
 from sola_plugin.locking import hold_lock
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 from sola_plugin.temporary_files import remove_abandoned
@@ -274,6 +275,18 @@ def _newest_first(work_dir: str | os.PathLike) -> list[Path]:
         reverse=True,
     )
     return [path for found in newest_kind for _, path in found]
+
+
+def refuse_busy(work_dir: str | os.PathLike) -> None:
+    """See whether a training may write to a work dir, before a Runner puts its config there.
+
+    Raises:
+        BusyError: Another process trains there. Of several ranks the first raises it.
+    """
+    # The ranks have not met yet: is_main_process() would be true of all.
+    if is_main_process() if is_distributed() else os.environ.get('RANK', '0') == '0':
+        with naming_file(work_dir), hold_lock(work_dir, inside=True):
+            pass
 
 
 def run_training(runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""Mends of calls, configs, files and checkpoints, see :mod:`sola_plugin._compat`."""
+"""Mends of calls, files and checkpoints, see :mod:`sola_plugin._compat`."""
 
 from __future__ import annotations
 

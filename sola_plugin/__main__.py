@@ -96,7 +96,7 @@ def _configs(words: Sequence[str]) -> None:
 def _demo(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser('sola demo', description=_OTHERS['demo'])
     size = parser.add_mutually_exclusive_group()
-    size.add_argument('--quick', action='store_true', help='three rows, once: a minute or two')
+    size.add_argument('--quick', action='store_true', help='three rows, once: two or three minutes')
     size.add_argument('--full', action='store_true', help='all heads instead of BMN alone')
     parser.add_argument('--seeds', type=int, help='how often with different random numbers')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='default: all cores')

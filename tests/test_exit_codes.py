@@ -81,6 +81,8 @@ def test_signals(number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs, and so the tests in one, are born ignoring it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None and process.stdout.readline() == 'begun\n'
     time.sleep(0.05)

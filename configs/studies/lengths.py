@@ -8,10 +8,7 @@ _heads = {'BMN': 'bmn', 'G-TAD': 'gtad', 'ActionFormer': 'actionformer'}
 factors = dict(
     head={name: dict(head=f'../localization/{config}_watch.py') for name, config in _heads.items()},
     epochs={
-        str(epochs): dict(
-            head_options={'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
-        )
-        for epochs in (60, 90, 135, 200)
+        name: dict(head_options=_base_._schedules[name]) for name in ('60', '90', '135', '200')
     },
 )
 baseline = dict(epochs='60')

@@ -5,12 +5,7 @@ embedded = dict(labelled=56)
 factors = dict(
     epochs=dict(
         _delete_=True,
-        **{
-            str(epochs): dict(
-                head_options={'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
-            )
-            for epochs in (40, 60, 90)
-        },
+        **{name: dict(head_options=_base_._schedules[name]) for name in ('40', '60', '90')},
     )
 )
 baseline = dict(epochs='40')

@@ -4,15 +4,7 @@ title = 'Longer training of the head'
 head = '../localization/bmn_watch.py'
 
 factors = dict(
-    epochs={
-        str(number): dict(
-            head_options={
-                'train_cfg.max_epochs': number,
-                'param_scheduler.total_steps': number,
-            }
-        )
-        for number in (60, 240)
-    },
+    epochs={name: dict(head_options=_base_._schedules[name]) for name in ('60', '240')},
     method={
         **{
             name: _base_._methods[name]

@@ -283,8 +283,9 @@ def refuse_busy(work_dir: str | os.PathLike) -> None:
     Raises:
         BusyError: Another process trains there. Of several ranks the first raises it.
     """
-    # The ranks have not met yet: is_main_process() would be true of all.
-    if is_main_process() if is_distributed() else os.environ.get('RANK', '0') == '0':
+    # Ranks that have not met yet would all be the main process.
+    is_first = is_main_process() if is_distributed() else os.environ.get('RANK', '0') == '0'
+    if is_first:
         with naming_file(work_dir), hold_lock(work_dir, inside=True):
             pass
 

@@ -151,9 +151,10 @@ def _work(folder: Path, cell: Condition, seed: int, place: int) -> None:
     torch.set_num_threads(1)
     stage = cell_stages(cell, seed, folder.parent)[place]
     if stage.folder != folder:
+        configs = ' or '.join(str(path) for path in (cell.head, cell.pretrain) if path)
         raise RuntimeError(
-            f'the config {cell.head} or {cell.pretrain}, or one that they inherit, was changed '
-            'while the study ran: the same command begins with the changes'
+            f'{configs}, or a config that it inherits, was changed while the study ran: run the '
+            'same command again, which begins with the changes'
         )
 
     def say(holder: str) -> None:

@@ -267,7 +267,6 @@ def test_without_dask(folder, monkeypatch):
         ClusterPool('tcp://127.0.0.1:9', folder).__enter__()
 
 
-@pytest.mark.slow
 def test_a_stage_that_is_not_seen_here(folder, monkeypatch):
     monkeypatch.setattr(runner, '_DELAY', 0)
     assert 'is the folder shared?' in runner._unseen(folder / 'head-1')

@@ -50,7 +50,9 @@ def test_a_config_that_is_changed_while_the_study_runs(study, tmp_path):
     stage = cell_stages(study.cells[0], 0, tmp_path / 'work')[0]
     text = (tmp_path / 'pretrain.py').read_text()
     (tmp_path / 'pretrain.py').write_text(f'{text}\nmore = 1\n')
-    with pytest.raises(RuntimeError, match=r'head\.py or .*pretrain\.py, .* was changed while'):
+    with pytest.raises(
+        RuntimeError, match=r'head\.py or .*pretrain\.py, .* was changed while .* run the'
+    ):
         _work(stage.folder, study.cells[0], 0, 0)
     assert not stage.folder.exists()
 

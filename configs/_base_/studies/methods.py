@@ -26,7 +26,7 @@ _regimes = {
     # Four times the iterations of an epoch: fewer of these.
     'all labels': dict(
         embedded=dict(labelled=56),
-        head_options={'train_cfg.max_epochs': 60, 'param_scheduler.total_steps': 60},
+        head_options=_base_._schedules['60'],
     ),
     'few labels, other subjects in the test': dict(embedded=dict(split='subject')),
     'few labels, encoder knows the actions': dict(

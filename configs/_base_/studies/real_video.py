@@ -105,13 +105,6 @@ _folds = {
     for use, of_sets in _parts.items()
 }
 
-# Number of epochs → the options that make a schedule of it.
-_epochs = (60, 90, 135)
-_schedules = {
-    str(epochs): {'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
-    for epochs in _epochs
-}
-
 # Groups that are looked at together: those of a head, of a set, and all.
 _of_heads = {head: f'*, {head}' for head in ('BMN', 'G-TAD', 'ActionFormer')}
 _of_sets = {name: f'{name}, *' for name in _sets}

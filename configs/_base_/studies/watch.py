@@ -5,3 +5,9 @@ embedded = _few_labels
 head = '../localization/bmn_watch_sola.py'
 pretrain = '../pretrain/sola_watch.py'
 seeds = 5
+
+# Number of epochs → the options that make a schedule of it.
+_schedules = {
+    str(epochs): {'train_cfg.max_epochs': epochs, 'param_scheduler.total_steps': epochs}
+    for epochs in (40, 60, 90, 135, 200, 240)
+}

@@ -37,7 +37,7 @@ def test_features_prints_a_table(printed):
         'in a batch of 256, float16, one by one',
     ):
         assert re.search(
-            rf'\| 8 channels: .*{name} \| [\d.]+ µs \| [\d,.]+ µs \| [\d.]+× \|', output
+            rf'\| 8 channels: .*{name} \| [\d,.]+ µs \| [\d,.]+ µs \| [\d.]+× \|', output
         )
 
 

@@ -50,9 +50,9 @@ def unallocated(path: Path) -> None:
         file.create_dataset('v_x', (10**10, 64), 'f4', chunks=(1024, 64))
 
 
-def packed_torch(path: Path) -> None:
+def packed_torch(path: Path, value: object) -> None:
     """A ``.pt`` file that is compressed as torch does not, but reads."""
-    torch.save(torch.zeros(1 << 20), path)
+    torch.save(value, path)
     with zipfile.ZipFile(path) as plain:
         members = {info.filename: plain.read(info) for info in plain.infolist()}
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
@@ -60,6 +60,7 @@ def packed_torch(path: Path) -> None:
             archive.writestr(name, content)
 
 
+BYTES = Call(bytearray, 10**10)
 ASKS = 'got a file that asks for a bytearray'
 
 
@@ -68,6 +69,16 @@ def disguised(path: Path) -> None:
     torch.save(Call(bytearray, 10**9), path, _use_new_zipfile_serialization=False)
     with zipfile.ZipFile(path, 'a') as archive:
         archive.writestr('x', '')
+
+
+def wrong_checksum(path: Path) -> None:
+    """``torch.load`` does not look at checksums."""
+    torch.save(BYTES, path)
+    with zipfile.ZipFile(path) as archive:
+        (checksum,) = (info.CRC for info in archive.infolist() if info.filename.endswith('.pkl'))
+    content = path.read_bytes()
+    assert checksum.to_bytes(4, 'little') in content
+    path.write_bytes(content.replace(checksum.to_bytes(4, 'little'), b'sola'))
 
 
 CLAIMS: dict[str, tuple[str, Callable[[Path], object], str]] = {
@@ -96,21 +107,25 @@ CLAIMS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda path: torch.save({'x': torch.zeros(64).expand(10**10, 64)}, path),
         r'tensor of shape \(10000000000, 64\): expected at most',
     ),
-    'pt of zeros': ('.pt', packed_torch, r"'\w+/data/0' in it: expected at most"),
+    'pt of zeros': (
+        '.pt',
+        lambda path: packed_torch(path, torch.zeros(1 << 20)),
+        r"'\w+/data/0' in it: expected at most",
+    ),
     'pickled bytes': (
         '.pkl',
         lambda path: path.write_bytes(pickle.dumps(Call(bytearray, 10**13))),
         'refused to unpickle bytearray of int',
     ),
-    'torch bytes': ('.pt', lambda path: torch.save(Call(bytearray, 10**10), path), ASKS),
+    'torch bytes': ('.pt', lambda path: torch.save(BYTES, path), ASKS),
     'torch bytes, old': (
         '.pt',
-        lambda path: torch.save(
-            {'x': Call(bytearray, 10**10)}, path, _use_new_zipfile_serialization=False
-        ),
+        lambda path: torch.save({'x': BYTES}, path, _use_new_zipfile_serialization=False),
         ASKS,
     ),
     'torch bytes, disguised': ('.pt', disguised, ASKS),
+    'torch bytes, wrong checksum': ('.pt', wrong_checksum, ASKS),
+    'torch bytes, compressed': ('.pt', lambda path: packed_torch(path, BYTES), ASKS),
     'pt of nothing': (
         '.pt',
         lambda path: torch.save(Call(torch.FloatTensor, 1 << 20, 64), path),
@@ -146,12 +161,12 @@ def test_archives_that_claim_too_much(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize('new', [True, False], ids=['zip', 'old'])
 def test_checkpoints_that_claim_too_much(tmp_path, monkeypatch, new):
     path = tmp_path / 'sola.pth'
-    state = dict(state_dict={'alpha': torch.zeros(1)}, meta=Call(bytearray, 10**10))
+    state = dict(state_dict={'alpha': torch.zeros(1)}, meta=BYTES)
     torch.save(state, path, _use_new_zipfile_serialization=new)
     with pytest.raises(ValueError, match=f'cannot read the SoLa checkpoint {path}: .*{ASKS}'):
         read_sola(path)
     monkeypatch.setenv(VARIABLE, str(1 << 20))
-    packed_torch(path)
+    packed_torch(path, torch.zeros(1 << 20))
     with pytest.raises(ValueError, match=r"'\w+/data/0' in it: expected at most"):
         read_sola(path)
 

@@ -119,6 +119,15 @@ def _garbage_waits():
 
 
 @pytest.fixture(autouse=True, scope='session')
+def _no_figures():
+    """mmengine makes a figure for each run, which takes longer than tiny runs; nobody draws."""
+    with mock.patch(
+        'mmengine.visualization.Visualizer._initialize_fig', lambda *_: [mock.Mock()] * 3
+    ):
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
 def _unformatted_configs():
     """mmengine formats the text of each config for its log, which takes longer than tiny runs."""
     with mock.patch('mmengine.config.config.FormatCode', lambda text, **_: (text, True)):

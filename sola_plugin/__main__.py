@@ -126,7 +126,7 @@ def _run(words: Sequence[str]) -> None:
     sys.path[0] = str(script.parent)  # as `python SCRIPT` has it
     runpy.run_path(str(script), run_name='__main__')
     if 'torch' in sys.modules:
-        from sola_plugin.pretraining.runs import leave_group
+        from sola_plugin.pretraining.ranks import leave_group
 
         leave_group()
 

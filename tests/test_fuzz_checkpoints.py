@@ -15,7 +15,7 @@ from sola_plugin.commands.published import convert_checkpoint
 from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.evaluation.score_files import ScoreFile
 from sola_plugin.necks import SoLa, build_sola, read_sola, save_sola
-from sola_plugin.pretraining.runs import newest_checkpoint
+from sola_plugin.pretraining.checkpoint_files import newest_checkpoint
 from tests.commands.localizers import save_random
 from tests.conftest import CHANNELS, localization_config
 from tests.fuzzing import (

@@ -15,7 +15,7 @@ from sola_plugin.commands.extraction.encoder_options import add_encoder_argument
 from sola_plugin.commands.extraction.extract import extract_features, find_videos, passed_over
 from sola_plugin.commands.extraction.folder import ExtractionResult
 from sola_plugin.messages import printable
-from sola_plugin.pretraining.runs import divide_among_ranks
+from sola_plugin.pretraining.ranks import divide_among_ranks
 from sola_plugin.progress import show_progress
 
 #: Exit code when some videos were skipped.

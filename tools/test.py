@@ -16,7 +16,7 @@ from sola_plugin.commands.arguments import add_checkpoint_classes
 from sola_plugin.commands.cli import add_runner_arguments, load_config
 from sola_plugin.commands.testing import test_localizer
 from sola_plugin.evaluation.score_files import TRANSFORMS
-from sola_plugin.pretraining.runs import checkpoint_path
+from sola_plugin.pretraining.checkpoint_files import checkpoint_path
 
 
 def main() -> None:

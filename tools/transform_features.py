@@ -16,7 +16,7 @@ from sola_plugin.commands.arguments import FEATURE_OPTIONS, add_feature_options,
 from sola_plugin.commands.transformation.form import FORMATS
 from sola_plugin.commands.transformation.transform import TransformationResult, transform_features
 from sola_plugin.messages import printable
-from sola_plugin.pretraining.runs import divide_among_ranks
+from sola_plugin.pretraining.ranks import divide_among_ranks
 from sola_plugin.progress import show_progress
 
 #: Exit code when some videos were skipped.

@@ -13,7 +13,7 @@ factors = dict(
         for name, of_set in _base_._sets.items()
         for head, config in of_set['heads'].items()
     },
-    epochs={name: dict(head_options=_base_._schedules[name]) for name in ('60', '90', '135')},
+    epochs={name: dict(head_options=_base_._schedules[name]) for name in ('60', '90')},
 )
 baseline = dict(_delete_=True, epochs='60')
 summaries = _base_._of_heads

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from sola_plugin import lazy_names
 from sola_plugin.messages import first_few
-from sola_plugin.pretraining.runs import leave_group_at_exit, prepare_cpu_ranks
+from sola_plugin.pretraining.ranks import leave_group_at_exit, prepare_cpu_ranks
 
 from .shipped import config_path
 

@@ -23,7 +23,8 @@ from sola_plugin.necks.checkpoint import (
     read_checkpoint,
     weights_of,
 )
-from sola_plugin.pretraining.agreement import check_agreement, check_finite, take_classes
+from sola_plugin.pretraining.agreement import check_agreement, take_classes
+from sola_plugin.pretraining.finiteness import check_finite
 from sola_plugin.pretraining.runs import build_runner, run_test
 
 

@@ -164,7 +164,7 @@ def data_errors(advice: str = '') -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        from sola_plugin.pretraining.runs import abandon_group
+        from sola_plugin.pretraining.ranks import abandon_group
 
         abandon_group()
         if isinstance(error, _one_line_errors()):

@@ -11,11 +11,13 @@ from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.evaluation.metrics.columns import no_segments, segment_column
 from sola_plugin.evaluation.tal_metric import TALMetric
 from sola_plugin.io import naming_file
-from sola_plugin.pretraining.agreement import FiniteHook, TrainingRecordHook
+from sola_plugin.pretraining.agreement import TrainingRecordHook
+from sola_plugin.pretraining.finiteness import FiniteHook
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.rank_means import RankMeanHook
-from sola_plugin.pretraining.runs import build_runner, refuse_busy, resume_run, run_training
+from sola_plugin.pretraining.resuming import resume_run
+from sola_plugin.pretraining.runs import build_runner, refuse_busy, run_training
 from sola_plugin.pretraining.schedule import ScheduleHook
 
 #: Of a training that ended because the disk takes no more.

@@ -1,11 +1,13 @@
 """Training a neck before the head: pretext tasks, the run, hooks; importing it registers them."""
 
+from .checkpoint_files import newest_checkpoint
 from .hook import SoLaPretrainHook
 from .probe import LinearProbeHook
 from .progress_bar import ProgressBarHook
 from .random_state import RandomStateHook
+from .resuming import resume_from_newest, resume_run
 from .run import pretrain, pretraining_config
-from .runs import name_run, newest_checkpoint, resume_from_newest, resume_run
+from .runs import name_run
 from .tf32 import TF32Hook
 from .warmup import NeckWarmupHook
 

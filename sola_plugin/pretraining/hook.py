@@ -20,10 +20,11 @@ from sola_plugin.necks import Neck, load_sola_weights, read_sola
 from sola_plugin.necks.checkpoint import read_checkpoint, weights_of
 from sola_plugin.necks.neck import constructor_arguments
 
+from .checkpoint_files import newest_checkpoint
 from .probe import LinearProbeHook
 from .provenance import changes_since
+from .ranks import prepare_cpu_ranks
 from .run import SCHEDULE, nested_run, pretrain, pretraining_config, task_of
-from .runs import newest_checkpoint, prepare_cpu_ranks
 
 
 @HOOKS.register_module()

@@ -21,12 +21,13 @@ from mmengine.visualization import Visualizer
 from sola_plugin.io import naming_file
 from sola_plugin.necks import save_sola
 
-from .agreement import FiniteHook
+from .finiteness import FiniteHook
 from .placement import settle_loader
 from .provenance import features_of, schedule_of
 from .random_state import RandomStateHook, keep_random_state
 from .rank_means import RankMeanHook
-from .runs import name_run, prepare_determinism, refuse_busy, resume_run, run_training
+from .resuming import resume_run
+from .runs import name_run, prepare_determinism, refuse_busy, run_training
 from .tasks import Pretext
 
 _RECORD = 'features of similarity matching'

@@ -25,8 +25,8 @@ def choose(study: Study, outcomes: Sequence[Outcome]) -> dict[str, str]:
 
     ``'worst case'``: the row whose smallest mean difference to the baseline, over the groups of the
     summary, is the largest. ``'long enough'``: rows are lengths in ascending order; the first one
-    that the next does not differ from by a standard error of the paired difference; the last one
-    where all do.
+    that the next is not better than by a standard error of the paired difference; the last one
+    where each is better than the one before.
 
     Args:
         study: Whose folds test on validation videos.
@@ -66,7 +66,7 @@ def _long_enough(rows: Mapping[str, tuple[float, np.ndarray]]) -> str:
     names = list(rows)
     for name, longer in zip(names, names[1:]):
         change = rows[longer][1] - rows[name][1]
-        if abs(change.mean()) < change.std(ddof=1) / np.sqrt(len(change)):
+        if change.mean() < change.std(ddof=1) / np.sqrt(len(change)):
             return name
     return names[-1]
 

@@ -25,7 +25,7 @@ from sola_plugin.datasets.windows import fitting_geometry
 from sola_plugin.necks import SoLa
 from sola_plugin.necks.checkpoint import CheckpointError, read_checkpoint
 from sola_plugin.pretraining import agreement
-from sola_plugin.pretraining.agreement import FiniteHook, NotFiniteError
+from sola_plugin.pretraining.finiteness import FiniteHook, NotFiniteError
 from sola_plugin.pretraining.losses import similarity_matching_loss
 from sola_plugin.pretraining.run import pretrain
 from sola_plugin.pretraining.tasks import SimilarityMatcher

@@ -27,7 +27,7 @@ from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.writers import Array, write_array
 from sola_plugin.locking import BusyError, hold_lock
 from sola_plugin.necks import SoLa, TemporalSmoothing, save_sola
-from sola_plugin.pretraining.runs import leave_group
+from sola_plugin.pretraining.ranks import leave_group
 from tests.conftest import CHANNELS, ROOT, TINY_BMN
 from tests.processes import START_METHOD
 

@@ -15,9 +15,9 @@ from mmengine.registry import HOOKS
 from sola_plugin.commands import train_localizer
 from sola_plugin.necks import SoLa, load_sola_weights, save_sola
 from sola_plugin.pretraining import NeckWarmupHook
+from sola_plugin.pretraining.checkpoint_files import newest_checkpoint
 from sola_plugin.pretraining.losses import interval_target, similarity_matching_loss
 from sola_plugin.pretraining.run import pretrain, pretraining_config
-from sola_plugin.pretraining.runs import newest_checkpoint
 from sola_plugin.pretraining.tasks import SimilarityMatcher
 from tests.conftest import CHANNELS, feature_dataset, localization_config
 

@@ -23,9 +23,11 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from sola_plugin.commands import train_localizer
-from sola_plugin.pretraining import runs as resume_module
+from sola_plugin.pretraining import resuming as resume_module
+from sola_plugin.pretraining.checkpoint_files import newest_checkpoint
 from sola_plugin.pretraining.random_state import seed_by_epoch
-from sola_plugin.pretraining.runs import newest_checkpoint, prepare_cpu_ranks, resume_from_newest
+from sola_plugin.pretraining.ranks import prepare_cpu_ranks
+from sola_plugin.pretraining.resuming import resume_from_newest
 from tests.conftest import ROOT, TINY_MATCHER, localization_config, make_dataset
 from tests.processes import START_METHOD
 

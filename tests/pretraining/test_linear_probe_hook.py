@@ -26,8 +26,9 @@ from sola_plugin.pretraining.probe import (
     check_channels,
     read_probe_data,
 )
+from sola_plugin.pretraining.ranks import prepare_cpu_ranks
 from sola_plugin.pretraining.run import pretrain, pretraining_config
-from sola_plugin.pretraining.runs import name_run, prepare_cpu_ranks
+from sola_plugin.pretraining.runs import name_run
 from tests.conftest import (
     CHANNELS,
     STRIDE,

@@ -20,9 +20,9 @@ from mmengine.logging import MessageHub, MMLogger
 
 from sola_plugin.commands import train_localizer
 from sola_plugin.necks import build_sola, read_sola
+from sola_plugin.pretraining.checkpoint_files import newest_checkpoint
 from sola_plugin.pretraining.hook import SoLaPretrainHook
 from sola_plugin.pretraining.run import SCHEDULE, pretrain, pretraining_config
-from sola_plugin.pretraining.runs import newest_checkpoint
 from tests.conftest import (
     CHANNELS,
     ROOT,

@@ -11,7 +11,7 @@ import torch
 from sola_plugin.commands.cli import load_config
 from sola_plugin.commands.tool import data_errors
 from sola_plugin.datasets.features.readers import FeatureError
-from sola_plugin.pretraining.runs import leave_group
+from sola_plugin.pretraining.ranks import leave_group
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ class TestRules:
         ('second', 'third', 'expected'),
         [
             ((0.02, -0.02), (0.3, 0.3), '60'),  # no change by 90, whatever comes later
+            ((-0.10, -0.11), (0.3, 0.3), '60'),  # worse: it learns the training videos by heart
             ((0.10, 0.11), (0.09, 0.12), '90'),
             ((0.10, 0.11), (0.20, 0.21), '135'),
         ],

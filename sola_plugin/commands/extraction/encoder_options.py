@@ -9,7 +9,7 @@ from typing import Any
 
 from sola_plugin.encoders import FrameTransform, center_view
 from sola_plugin.necks.checkpoint import weights_hash
-from sola_plugin.pretraining.runs import own_device
+from sola_plugin.pretraining.ranks import own_device
 
 from .encoding import Encoder, SnippetSampling, build_encoder, build_recognizer_encoder
 

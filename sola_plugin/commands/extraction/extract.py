@@ -15,7 +15,7 @@ from sola_plugin.datasets.video import VIDEO_SUFFIXES, VideoError
 from sola_plugin.file_names import FileNameError
 from sola_plugin.locking import hold_lock
 from sola_plugin.messages import first_few
-from sola_plugin.pretraining.runs import divide_among_ranks
+from sola_plugin.pretraining.ranks import divide_among_ranks
 from sola_plugin.progress import Show
 
 from .encoding import Encoder, SnippetSampling, encode_video

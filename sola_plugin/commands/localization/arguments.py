@@ -18,7 +18,7 @@ from sola_plugin.commands.shipped import config_path
 from sola_plugin.datasets.features.open import describe_source
 from sola_plugin.evaluation.classifiers import StoredClassifier
 from sola_plugin.evaluation.score_files import TRANSFORMS, ScoreFile
-from sola_plugin.pretraining.runs import checkpoint_path
+from sola_plugin.pretraining.checkpoint_files import checkpoint_path
 
 from .localizing import class_names, find_classifier
 from .video_features import dataset_options, features_of

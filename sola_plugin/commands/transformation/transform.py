@@ -28,7 +28,7 @@ from sola_plugin.necks import Neck, build_sola
 from sola_plugin.necks.checkpoint import weights_hash
 from sola_plugin.necks.context import apply_in_context
 from sola_plugin.pretraining.provenance import warn_of_other_features
-from sola_plugin.pretraining.runs import divide_among_ranks, own_device
+from sola_plugin.pretraining.ranks import divide_among_ranks, own_device
 from sola_plugin.progress import Show
 
 from .form import OutputForm, array_name, output_form, output_names

@@ -17,14 +17,17 @@ demo: $(INSTALLED)
 	$(BIN)/python tools/ablate.py configs/studies/demo$(if $(FULL),_full).py --work-dir work_dirs/demo \
 		--jobs $(JOBS) --seeds $$(seq 0 $$(($(SEEDS) - 1)))
 
-# One thread a process: workers must not take the cores from each other. A worker begins with a run of
-# whole files, so that what the tests of a file share is made once.
+# One thread a process: workers must not take the cores from each other. Bytecode is kept: tests start
+# many processes. A worker begins with a run of whole files, so that what the tests of a file share is
+# made once.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+	$(PYTEST) --numprocesses $(JOBS) --dist worksteal
 
 # Only what `make test` leaves out: kills, random input in numbers, the tutorial, the benchmarks.
 test-slow: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses $(JOBS) --dist worksteal tests
+	$(PYTEST) -m slow --numprocesses $(JOBS) --dist worksteal tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

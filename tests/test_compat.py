@@ -70,6 +70,7 @@ print('ok')
     assert python(code).endswith('ok')
 
 
+@pytest.mark.slow
 def test_custom_imports_is_enough(tmp_path):
     (tmp_path / 'config.py').write_text(
         "custom_imports = dict(imports=['sola_plugin'], allow_failed_imports=False)\n"

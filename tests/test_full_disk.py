@@ -192,6 +192,8 @@ WRITERS = {
     'study': ('ablate', 'study.py', '--work-dir', 'out', 'out/'),
 }
 #: Of the files that fit: configs are copied before anything is written.
+#: Seconds each: they draw, or train.
+SLOW_WRITERS = ('embedded data', 'study', 'pictures', 'probe', 'advice')
 SIZES = dict.fromkeys(('detections', 'pictures', 'probe', 'advice', 'study'), 8000)
 
 
@@ -220,7 +222,7 @@ def inputs(folder) -> Path:
 @pytest.mark.parametrize(
     'what',
     [
-        pytest.param(what, marks=pytest.mark.slow) if what in ('embedded data', 'study') else what
+        pytest.param(what, marks=pytest.mark.slow) if what in SLOW_WRITERS else what
         for what in WRITERS
     ],
 )

@@ -177,6 +177,7 @@ def logged(folder: Path, name: str) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_pretraining_has_the_losses_of_one_process(runs):
     one, two = (read_sola(runs[ranks] / 'pretrained/sola.pth') for ranks in (1, 2))
     assert one['meta']['iterations'] == two['meta']['iterations'] == 9
@@ -311,6 +312,7 @@ def test_a_rank_that_fails_ends_all(source, tmp_path, place):
     check_all_ended(ended, failing, f'the {place} of this rank is broken')
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_loader_fails(source, tmp_path):
     ended = run_ranks(
         tmp_path,

@@ -73,6 +73,7 @@ def test_by_this_process(tmp_path):
     assert names(tmp_path) == ['a'] and (tmp_path / 'a').read_text() == 'whole'
 
 
+@pytest.mark.slow
 def test_writers_and_cleaners_at_the_same_time(tmp_path):
     ended = threading.Event()
 

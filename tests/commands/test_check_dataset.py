@@ -443,6 +443,7 @@ def test_features_of_other_size_in_one_part(data_root):
 # --- whole annotation sets ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_activitynet_with_100_cells(annotation_file):
     """Figures of docs/evaluation.md; the file holds the validation videos that features exist
     for."""

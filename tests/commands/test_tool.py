@@ -47,7 +47,14 @@ def start(arguments: list, **options) -> subprocess.Popen:
     )
 
 
-@pytest.mark.parametrize('path', TOOLS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'path',
+    [
+        path if index < 4 else pytest.param(path, marks=pytest.mark.slow)
+        for index, path in enumerate(TOOLS)
+    ],
+    ids=lambda path: path.stem,
+)
 def test_every_tool_is_stopped_while_it_imports(path, tmp_path):
     name = 'SIGTERM' if TOOLS.index(path) % 2 else 'SIGINT'
     (tmp_path / 'sitecustomize.py').write_text(SITE.format(name=name))

@@ -257,14 +257,9 @@ except ValueError as error:
 
 @pytest.mark.parametrize(
     'way',
-    [
-        'window',
-        *(
-            pytest.param(way, marks=pytest.mark.slow)
-            for way in ('load', 'stored', 'batch', 'unguarded')
-        ),
-    ],
+    ['window', 'load', 'stored', 'batch', 'unguarded'],
 )
+@pytest.mark.slow
 def test_a_file_that_is_cut_while_it_is_mapped(tmp_path, way):
     """An error; and not SIGBUS, as it would be unguarded."""
     (tmp_path / 'raw').mkdir()

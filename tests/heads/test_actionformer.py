@@ -291,6 +291,7 @@ def test_published_size():
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 
+@pytest.mark.slow
 def test_learns_its_training_videos_by_heart(data_root, tmp_path):
     cfg = Config(localization_config(data_root, tmp_path / 'work'))
     cfg.model = dict(TINY, neck=SOLA)

@@ -97,6 +97,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_fails_fails_alone(pair, folder):
     """In processes of one thread that are kept, and in the working directory of this one."""
     tasks = {
@@ -267,6 +268,7 @@ def test_without_dask(folder, monkeypatch):
         ClusterPool('tcp://127.0.0.1:9', folder).__enter__()
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_not_seen_here(folder, monkeypatch):
     monkeypatch.setattr(runner, '_DELAY', 0)
     assert 'is the folder shared?' in runner._unseen(folder / 'head-1')

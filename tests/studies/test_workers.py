@@ -29,6 +29,7 @@ def test_a_worker_does_several_tasks_and_is_kept(tmp_path):
     assert not any(is_running(int(process)) for process in processes.values())
 
 
+@pytest.mark.slow
 def test_what_fails_fails_alone(tmp_path):
     tasks = {
         'raises': fail,

@@ -191,9 +191,10 @@ WRITERS = {
     'embedded data': ('prepare_watch', 'out', 'out/'),
     'study': ('ablate', 'study.py', '--work-dir', 'out', 'out/'),
 }
-#: Of the files that fit: configs are copied before anything is written.
 #: Seconds each: they draw, or train.
 SLOW_WRITERS = ('embedded data', 'study', 'pictures', 'probe', 'advice')
+
+#: Of the files that fit: configs are copied before anything is written.
 SIZES = dict.fromkeys(('detections', 'pictures', 'probe', 'advice', 'study'), 8000)
 
 

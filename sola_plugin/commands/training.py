@@ -13,6 +13,7 @@ from sola_plugin.evaluation.tal_metric import TALMetric
 from sola_plugin.io import naming_file
 from sola_plugin.pretraining.agreement import TrainingRecordHook
 from sola_plugin.pretraining.finiteness import FiniteHook
+from sola_plugin.pretraining.one_cycle import warn_of_lost_multipliers
 from sola_plugin.pretraining.provenance import warn_of_pretrained_neck
 from sola_plugin.pretraining.random_state import RandomStateHook
 from sola_plugin.pretraining.rank_means import RankMeanHook
@@ -74,6 +75,7 @@ def train_localizer(cfg: Config, new_schedule: bool = False) -> Runner:
         for hook in hooks:
             runner.register_hook(hook)
         warn_of_pretrained_neck(cfg)
+        warn_of_lost_multipliers(cfg)
         _check_validation(runner)
         run_training(runner)
     return runner

@@ -2,6 +2,7 @@
 
 from .checkpoint_files import newest_checkpoint
 from .hook import SoLaPretrainHook
+from .one_cycle import ProportionalOneCycleLR
 from .probe import LinearProbeHook
 from .progress_bar import ProgressBarHook
 from .random_state import RandomStateHook
@@ -15,6 +16,7 @@ __all__ = [
     'LinearProbeHook',
     'NeckWarmupHook',
     'ProgressBarHook',
+    'ProportionalOneCycleLR',
     'RandomStateHook',
     'SoLaPretrainHook',
     'TF32Hook',

@@ -73,6 +73,8 @@ class ScheduleHook(Hook):
                 'resume the run with its own, or begin a new run with its weights (load_from, '
                 'without --resume)'
             )
+        else:
+            _move_end(runner, checkpoint)
 
 
 def _changes(runner: Runner, states: list[dict]) -> list[str]:
@@ -87,9 +89,22 @@ def _changes(runner: Runner, states: list[dict]) -> list[str]:
             for key in sorted(now.keys() & before.keys() - _COUNTERS)
             if not key.startswith('_') and now[key] != before[key]
         ]
-        # Steps that go on as before: more epochs of the same.
-        state['end'] = now.get('end', state.get('end'))
     return changes
+
+
+def _move_end(runner: Runner, checkpoint: dict) -> None:
+    """Go on where the run has more epochs of the same schedule, or fewer, than it had.
+
+    mmengine's schedulers leave out the last step of a run: without it, what follows would be one
+    step late. Those that look at validation figures, which are gone, cannot be stepped again.
+    """
+    pairs = list(zip(checkpoint['param_schedulers'], runner.param_schedulers))
+    if all(state.get('end') == scheduler.end for state, scheduler in pairs):
+        return
+    if not any(getattr(scheduler, 'need_val_args', False) for _, scheduler in pairs):
+        _begin_schedule(runner, checkpoint)
+    for state, scheduler in pairs:
+        state['end'] = scheduler.end
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 _base_ = 'real_video.py'
 
 _reset = dict(_base_._pretrained, reset_gate=True)
-_slow = {'optim_wrapper.paramwise_cfg': dict(custom_keys=dict(neck=dict(lr_mult=0.1)))}
+_slow = {
+    'optim_wrapper.paramwise_cfg': dict(custom_keys=dict(neck=dict(lr_mult=0.1))),
+    'param_scheduler.type': 'ProportionalOneCycleLR',
+}
 
 
 def _fine_tuned(neck=_base_._pretrained, options=(), matching=()):

@@ -17,10 +17,9 @@ demo: $(INSTALLED)
 	$(BIN)/python tools/ablate.py configs/studies/demo$(if $(FULL),_full).py --work-dir work_dirs/demo \
 		--jobs $(JOBS) --seeds $$(seq 0 $$(($(SEEDS) - 1)))
 
-# One thread a process: workers must not take the cores from each other. Bytecode is kept: tests start
-# many processes. A worker begins with a run of whole files, so that what the tests of a file share is
-# made once.
-PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+# One thread a process: workers must not take the cores from each other. A worker begins with a run of
+# whole files, so that what the tests of a file share is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: $(INSTALLED)
 	$(PYTEST) --numprocesses $(JOBS) --dist worksteal

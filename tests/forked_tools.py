@@ -22,10 +22,13 @@ def room(size: int):
     """No file can grow beyond some bytes, as on a full disk."""
     assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN  # Python's: an error, not a kill
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writes_none = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # Python 3.11 does not see that a file of it was cut
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_none
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 

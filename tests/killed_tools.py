@@ -130,6 +130,7 @@ def _run(folder: Path, command: list[object], moment: Moment | None, log: Path |
         # The system kills who writes beyond it, with what fits in the file.
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        sys.dont_write_bytecode = True  # Python 3.11 does not see that a file of it was cut
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(moment.value), resource.RLIM_INFINITY))
     runpy.run_path(str(ROOT / sys.argv[0]), run_name='__main__')
 

@@ -40,7 +40,8 @@ def tool(run_script):
 def test_on_a_disk_that_is_full_for_a_time(tool, root):
     """A limit on the size of files stands for the disk."""
     code = (
-        'import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); '
+        'import resource, runpy, sys; sys.dont_write_bytecode = True; '
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); '
         'sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")'
     )
     arguments = ['tools/pack_features.py', root / 'features', root / 'packed', '--layout', 'TC']

@@ -13,13 +13,14 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from sola_plugin.commands import train_localizer
-from sola_plugin.necks import SoLa, load_sola_weights, save_sola
+from sola_plugin.necks import SoLa, load_sola_weights, read_sola, save_sola
 from sola_plugin.pretraining import NeckWarmupHook
 from sola_plugin.pretraining.checkpoint_files import newest_checkpoint
 from sola_plugin.pretraining.losses import interval_target, similarity_matching_loss
 from sola_plugin.pretraining.run import pretrain, pretraining_config
 from sola_plugin.pretraining.tasks import SimilarityMatcher
 from tests.conftest import CHANNELS, feature_dataset, localization_config
+from tests.pretraining.test_pretraining import tiny_pretraining
 
 SMALL = dict(window=12, start=2, step=1, num_positions=4, predictor_channels=5)
 
@@ -156,6 +157,15 @@ class TestBesides:
         assert not [key for key in matcher.state_dict() if '.neck.' in key]
         twin = copy.deepcopy(matcher)
         assert twin.besides[0].neck is twin.neck is not matcher.neck
+
+    def test_a_neck_that_a_config_trained_can_be_read(self, data_root, tmp_path):
+        """mmengine hands over its own kind of dict, which no checkpoint may hold."""
+        cfg = tiny_pretraining(data_root, tmp_path)
+        cfg.model.window = cfg.train_dataloader.dataset.window = 12
+        cfg.model.besides = [self.TASK]
+        cfg.train_cfg.max_epochs = 1
+        record = read_sola(pretrain(cfg))['meta']['pretext']
+        assert record['besides'] == [self.TASK]
 
     def test_settings_rebuild_it(self):
         settings = SimilarityMatcher(small_neck(), besides=[self.TASK], **SMALL).settings

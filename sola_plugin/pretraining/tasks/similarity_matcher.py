@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
+from sola_plugin.necks.neck import plain_value
 from sola_plugin.pretraining.losses import (
     interval_target,
     similarity_matching_loss,
@@ -79,7 +80,7 @@ class SimilarityMatcher(Pretext):
         beyond_paper = dict(
             [('target', target)] * (target != 'interval')
             + [('negatives', negatives)] * bool(negatives)
-            + [('besides', list(besides))] * bool(besides)
+            + [('besides', list(plain_value(besides, 'besides')))] * bool(besides)
         )
         super().__init__(
             neck,

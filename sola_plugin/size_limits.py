@@ -124,7 +124,9 @@ def _stored_bytes(file: IO[bytes], info: zipfile.ZipInfo) -> bytes:
         content = file.read(info.compress_size)
         if info.compress_type == zipfile.ZIP_STORED:
             return content
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, info.file_size)
+        # At least one: zlib takes 0 for no limit.
+        limit = max(info.file_size, 1)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, limit)
     except (struct.error, zlib.error):
         return b''
 

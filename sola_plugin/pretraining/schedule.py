@@ -101,10 +101,11 @@ def _move_end(runner: Runner, checkpoint: dict) -> None:
     pairs = list(zip(checkpoint['param_schedulers'], runner.param_schedulers))
     if all(state.get('end') == scheduler.end for state, scheduler in pairs):
         return
-    if not any(getattr(scheduler, 'need_val_args', False) for _, scheduler in pairs):
+    if any(getattr(scheduler, 'need_val_args', False) for _, scheduler in pairs):
+        for state, scheduler in pairs:
+            state['end'] = scheduler.end
+    else:
         _begin_schedule(runner, checkpoint)
-    for state, scheduler in pairs:
-        state['end'] = scheduler.end
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

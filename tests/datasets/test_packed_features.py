@@ -255,11 +255,8 @@ except ValueError as error:
 """
 
 
-@pytest.mark.parametrize(
-    'way',
-    ['window', 'load', 'stored', 'batch', 'unguarded'],
-)
 @pytest.mark.slow
+@pytest.mark.parametrize('way', ['window', 'load', 'stored', 'batch', 'unguarded'])
 def test_a_file_that_is_cut_while_it_is_mapped(tmp_path, way):
     """An error; and not SIGBUS, as it would be unguarded."""
     (tmp_path / 'raw').mkdir()

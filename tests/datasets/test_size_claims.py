@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from sola_plugin.datasets.features.safe_pickle import (
 )
 from sola_plugin.evaluation.classifiers import LinearModel
 from sola_plugin.necks import read_sola
-from sola_plugin.size_limits import VARIABLE
+from sola_plugin.size_limits import VARIABLE, check_torch_file
 from tests.datasets.test_safe_pickle import Call
 from tests.write_features import write
 
@@ -169,6 +170,20 @@ def test_checkpoints_that_claim_too_much(tmp_path, monkeypatch, new):
     packed_torch(path, torch.zeros(1 << 20))
     with pytest.raises(ValueError, match=r"'\w+/data/0' in it: expected at most"):
         read_sola(path)
+
+
+def test_a_pickle_that_claims_nothing_is_not_unpacked(tmp_path):
+    size = 32 << 20
+    with zipfile.ZipFile(tmp_path / 'x.pth', 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('x/data.pkl', bytes(size))
+    content = (tmp_path / 'x.pth').read_bytes()
+    assert content.count(size.to_bytes(4, 'little')) == 2
+    (tmp_path / 'x.pth').write_bytes(content.replace(size.to_bytes(4, 'little'), bytes(4)))
+    tracemalloc.start()
+    check_torch_file(tmp_path / 'x.pth')
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < size / 4
 
 
 def test_limit_can_be_raised(tmp_path, monkeypatch):

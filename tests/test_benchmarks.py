@@ -151,6 +151,7 @@ def test_evaluation_prints_a_table(printed):
     )
 
 
+@pytest.mark.slow
 def test_long_video_measures_a_row(tmp_path, monkeypatch, capsys):
     """In this process, which has grown already: the row is there, its memory says nothing."""
     monkeypatch.syspath_prepend(ROOT / 'benchmarks')
@@ -163,6 +164,7 @@ def test_long_video_measures_a_row(tmp_path, monkeypatch, capsys):
     assert loaded > 100 and above >= 0 and seconds > 0
 
 
+@pytest.mark.slow
 def test_result_file_prints_a_table(printed):
     output = printed('result_file', '--videos', 3, '--per-video', 5, '--repeats', 1)
     assert output.startswith('15 detections, 0.0 MB; median of 1, interleaved\n')

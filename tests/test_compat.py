@@ -197,6 +197,7 @@ def test_stock_config_of_the_installed_package_is_read(tmp_path):
     assert Config.fromfile(tmp_path / 'config.py').model.type == 'BMN'
 
 
+@pytest.mark.slow
 def test_torn_grammars_of_yapf_are_made_again(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     python('import mmengine.config')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 import torch
 from mmaction.registry import MODELS
@@ -63,6 +65,15 @@ TASKS = {
 }
 
 
+#: Layouts of a head beside its plain one and the one with a neck.
+LAYOUTS = ('ActionFormer-local', 'ActionFormer-positions', 'ActionFormer-windows')
+
+
+def cases(names: Iterable[str]) -> list:
+    """Parameters of a test, of which layouts are slow."""
+    return [pytest.param(x, marks=pytest.mark.slow) if x in LAYOUTS else x for x in names]
+
+
 @pytest.fixture(params=['elsewhere', 'cuda'])
 def other(request, monkeypatch):
     """A device that is not the CPU."""
@@ -105,7 +116,7 @@ def losses_of(model, data) -> dict[str, torch.Tensor]:
     return seeded(model, **model.data_preprocessor(data, True), mode='loss')
 
 
-@pytest.mark.parametrize('name', LOCALIZERS)
+@pytest.mark.parametrize('name', cases(LOCALIZERS))
 def test_a_localizer_trains_and_predicts_on_another_device(name, other):
     model = seeded(MODELS.build, LOCALIZERS[name])
     expected = losses_of(model, videos())
@@ -153,7 +164,7 @@ def test_a_pretext_task_trains_on_another_device(name, other):
     assert task.neck.alpha.grad.device.type == other.type
 
 
-@pytest.mark.parametrize('name', [name for name in LOCALIZERS if name != 'TEM'])
+@pytest.mark.parametrize('name', cases(name for name in LOCALIZERS if name != 'TEM'))
 def test_a_localizer_trains_in_bfloat16(name):
     """Twenty steps under autocast: losses in float32, finite, and near those without it."""
     model = seeded(MODELS.build, LOCALIZERS[name])

@@ -57,7 +57,7 @@ def files(tmp_path: Path) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize('encoding', ['ascii', 'utf-8'])
+@pytest.mark.parametrize('encoding', ['ascii', pytest.param('utf-8', marks=pytest.mark.slow)])
 def test_evaluate_on_any_terminal(files, encoding):
     done = run('evaluate', *files, '--per-class', encoding=encoding)
     assert done.returncode == 0, done.stderr

@@ -187,6 +187,7 @@ def test_pretraining_has_the_losses_of_one_process(runs):
         torch.testing.assert_close(two['state_dict'][key], value, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['trained', 'hooked'])
 def test_head_training_has_the_losses_and_figures_of_one_process(runs, name):
     one, two = (logged(runs[ranks], name) for ranks in (1, 2))
@@ -198,6 +199,7 @@ def test_head_training_has_the_losses_and_figures_of_one_process(runs, name):
             assert b[key] == pytest.approx(a[key], rel=0, abs=atol), key
 
 
+@pytest.mark.slow
 def test_the_hook_pretrains_once_over_all_ranks(runs):
     one, two = (read_sola(runs[ranks] / 'hooked/sola/sola.pth')['meta'] for ranks in (1, 2))
     assert one['iterations'] == two['iterations'] == 2
@@ -206,6 +208,7 @@ def test_the_hook_pretrains_once_over_all_ranks(runs):
     assert log.read_text().count('SimilarityMatcher ended with loss') == 1
 
 
+@pytest.mark.slow
 def test_testing_has_the_figures_of_one_process(runs):
     one, two = (json.loads((runs[n] / 'trained/metrics.json').read_text()) for n in (1, 2))
     assert one['mAP'] == two['mAP'] and one['AR'] == two['AR']
@@ -213,6 +216,7 @@ def test_testing_has_the_figures_of_one_process(runs):
     assert printed[0].count('TAL/mAP@0.5') == printed[1].count('TAL/mAP@0.5')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['extracted', 'transformed'])
 def test_features_are_those_of_one_process(runs, name):
     one, two = (
@@ -224,6 +228,7 @@ def test_features_are_those_of_one_process(runs, name):
         np.testing.assert_allclose(two[key], values, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_rank_0_alone_writes(runs):
     """But for the videos of a rank, and what mmengine gathers results through."""
     for line in (runs[2] / 'writes1').read_text().splitlines():

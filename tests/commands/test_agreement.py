@@ -201,18 +201,24 @@ class TestResume:
             lambda epochs: [
                 dict(type='OneCycleLR', eta_max=1e-3, total_steps=2 * epochs, by_epoch=False)
             ],
-            lambda epochs: [
-                dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=3),
-                dict(type='MultiStepLR', milestones=[1, epochs - 1], by_epoch=True),
-            ],
-            lambda epochs: [
-                dict(
-                    type='CosineAnnealingLR',
-                    T_max=epochs,
-                    by_epoch=True,
-                    convert_to_iter_based=True,
-                )
-            ],
+            pytest.param(
+                lambda epochs: [
+                    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=3),
+                    dict(type='MultiStepLR', milestones=[1, epochs - 1], by_epoch=True),
+                ],
+                marks=pytest.mark.slow,
+            ),
+            pytest.param(
+                lambda epochs: [
+                    dict(
+                        type='CosineAnnealingLR',
+                        T_max=epochs,
+                        by_epoch=True,
+                        convert_to_iter_based=True,
+                    )
+                ],
+                marks=pytest.mark.slow,
+            ),
         ],
     )
     def test_into_a_new_schedule(self, trained, tmp_path, monkeypatch, schedule):

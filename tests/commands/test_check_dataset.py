@@ -476,7 +476,7 @@ def test_activitynet_like_with_100_cells(annotation_file):
     ('annotations', 'segments', 'least'),
     [
         ('thumos14-like', dict(train=933, test=766), 0.96),
-        ('thumos14', dict(train=3007, test=3311), 0.97),
+        pytest.param('thumos14', dict(train=3007, test=3311), 0.97, marks=pytest.mark.slow),
     ],
     ids=['thumos14-like', 'thumos14'],
 )

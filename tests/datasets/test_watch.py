@@ -323,6 +323,7 @@ def test_tool(tmp_path, tool, capsys):
         tool(tmp_path, '--labelled', 5, '--validation')
 
 
+@pytest.mark.slow
 def test_tool_with_two_streams_and_foreign_streams(tmp_path, tool, capsys):
     tool(tmp_path, '--two-stream', '--foreign', 2)
     printed = capsys.readouterr().out

@@ -90,7 +90,10 @@ def test_files_of_two_streams(full):
 
 @pytest.mark.parametrize(
     ('sensor', 'changed'),
-    [(slice(0, 3), 'features_accelerometer'), (slice(3, 6), 'features_gyroscope')],
+    [
+        (slice(0, 3), 'features_accelerometer'),
+        pytest.param(slice(3, 6), 'features_gyroscope', marks=pytest.mark.slow),
+    ],
 )
 def test_an_encoder_sees_its_sensor_only(tmp_path, monkeypatch, full, sensor, changed):
     def other_signals(path):

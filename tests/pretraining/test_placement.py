@@ -57,7 +57,7 @@ def packed(data_root) -> dict:
     return dict(root=str(data_root / 'packed'))
 
 
-@pytest.mark.parametrize('as_matmul', [False, True])
+@pytest.mark.parametrize('as_matmul', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_place_trains_the_same_neck(packed, tmp_path, as_matmul):
     pretext = dict(TINY_MATCHER, as_matmul=as_matmul)
     before = pretrain(one_by_one(config(packed, tmp_path / 'before', pretext)))

@@ -119,6 +119,7 @@ def test_what_fails_fails_alone(pair, folder):
     assert not list(folder.glob('.run-*'))
 
 
+@pytest.mark.slow
 def test_what_nobody_waits_for_is_ended(pair, folder):
     with pytest.raises(RuntimeError), ClusterPool(str(pair.file), folder) as pool:
         for _ in pool.run(

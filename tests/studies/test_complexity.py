@@ -122,6 +122,7 @@ def test_localizer_with_and_without_a_neck_differ_by_the_neck(raw):
     assert cost.macs - raw.macs == sola_macs(CHANNELS, 4, 5, 1, 30)
 
 
+@pytest.mark.slow
 def test_what_is_trained_and_what_stays(raw):
     frozen = measure_complexity(
         localizer(neck=dict(NECK, frozen=True)), batch_size=2, snippets=30, steps=1
@@ -246,6 +247,7 @@ def tool(monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_tool(tool, tmp_path, capsys):
     """Two files of one name are told apart."""
     copy = Path(shutil.copytree(CONFIGS, tmp_path / 'configs')) / 'pretrain/sola_watch.py'

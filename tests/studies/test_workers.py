@@ -51,7 +51,11 @@ def test_what_fails_fails_alone(tmp_path):
     assert (tmp_path / 'good').is_file()
 
 
-@pytest.mark.parametrize('is_ending', [False, True], ids=['dead', 'ending'])
+@pytest.mark.parametrize(
+    'is_ending',
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=['dead', 'ending'],
+)
 def test_an_idle_worker_that_was_killed_is_replaced(tmp_path, monkeypatch, is_ending):
     """Also while one of its threads still ends: until then the system counts it as alive."""
     if is_ending:

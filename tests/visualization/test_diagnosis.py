@@ -87,7 +87,14 @@ def test_coverage_is_in_percent_and_empty_buckets_have_a_dash():
     assert bucket_table(diagnosis).rows[-1][3:] == ('0', '–', '–')
 
 
-@pytest.mark.parametrize('plot', [plot_false_positives, plot_sensitivity, plot_false_negatives])
+@pytest.mark.parametrize(
+    'plot',
+    [
+        plot_false_positives,
+        pytest.param(plot_sensitivity, marks=pytest.mark.slow),
+        pytest.param(plot_false_negatives, marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_detected_is_drawn_too(plot):
     assert encode_figure(plot(make_diagnosis(0))).data
 

@@ -174,6 +174,7 @@ def test_segments_beyond_the_video_and_without_length(page):
     assert (percent(second, 'left'), percent(second, 'width')) == (100, 0)
 
 
+@pytest.mark.slow
 def test_many_detections(page):
     starts = np.linspace(0, 3500, MAX_SHOWN + 5)
     found = page(

@@ -119,6 +119,13 @@ def _garbage_waits():
 
 
 @pytest.fixture(autouse=True, scope='session')
+def _written_is_written():
+    """Only a power failure tells a file on the disk from one in memory, and nobody waits for it."""
+    with mock.patch('os.fsync', lambda descriptor: None):
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
 def _no_figures():
     """mmengine makes a figure for each run, which takes longer than tiny runs; nobody draws."""
     with mock.patch(

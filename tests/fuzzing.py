@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -88,12 +87,6 @@ def search(strategy: st.SearchStrategy, check: Callable[[Any], None], examples: 
         check(value)
 
     run()
-
-
-@pytest.fixture
-def without_sync(monkeypatch) -> None:
-    """Files need not outlive a power cut here; to wait for the disk takes most of the time."""
-    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)
 
 
 @st.composite

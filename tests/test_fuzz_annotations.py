@@ -31,14 +31,9 @@ from tests.fuzzing import (
     changed_text,
     search,
     texts,
-    without_sync,
 )
 
-pytestmark = [
-    pytest.mark.usefixtures('without_sync'),
-    pytest.mark.parametrize('examples', EXAMPLES),
-]
-assert without_sync
+pytestmark = pytest.mark.parametrize('examples', EXAMPLES)
 
 MINUTE = Options(durations=lambda video_id: 60.0, fps=lambda video_id: 10.0)
 

@@ -22,14 +22,10 @@ from sola_plugin.datasets.features.readers import NAMED_SUFFIXES, SUFFIXES, Feat
 from sola_plugin.datasets.features.writers import Array, write_archive, write_array
 from sola_plugin.file_names import FileNameError, check_file_names, file_name
 from sola_plugin.necks import SoLa, save_sola
-from tests.fuzzing import EXAMPLES, changed_bytes, search, texts, without_sync
+from tests.fuzzing import EXAMPLES, changed_bytes, search, texts
 from tests.write_features import write
 
-pytestmark = [
-    pytest.mark.usefixtures('without_sync'),
-    pytest.mark.parametrize('examples', EXAMPLES),
-]
-assert without_sync
+pytestmark = pytest.mark.parametrize('examples', EXAMPLES)
 
 FORMATS = SUFFIXES + NAMED_SUFFIXES
 GOOD = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)

@@ -27,14 +27,9 @@ from tests.fuzzing import (
     search,
     texts,
     values,
-    without_sync,
 )
 
-pytestmark = [
-    pytest.mark.usefixtures('without_sync'),
-    pytest.mark.parametrize('examples', EXAMPLES),
-]
-assert without_sync
+pytestmark = pytest.mark.parametrize('examples', EXAMPLES)
 
 TRUTH = {
     'database': {

@@ -98,7 +98,10 @@ def run(tmp_path):
     return run_code
 
 
-@pytest.mark.parametrize('crowd', CROWDS)
+@pytest.mark.parametrize(
+    'crowd',
+    [pytest.param(x, marks=pytest.mark.slow) if x.startswith('mm') else x for x in CROWDS],
+)
 def test_localizers_are_built(run, crowd):
     files, parts = CROWDS[crowd]
     code, output = run(

@@ -222,7 +222,7 @@ def load_study(
                 f'{path}: has no data_root that {data_root} could stand for; of own data the '
                 'configs say where they lie'
             )
-        shared['data_root'] = (content['data_root'], os.fspath(data_root))
+        shared['data_root'] = (content['data_root'], os.path.abspath(data_root))
     shared['seeds'] = content.get('seeds', 5)
     cells = tuple(
         _cell(path, shared, factors or {}, levels, embedded or {}, seeds)

@@ -117,7 +117,7 @@ def test_parts_of_a_study(configs):
         study.only([], ['9'])
 
 
-def test_where_the_data_lie(configs, data_root, tmp_path):
+def test_where_the_data_lie(configs, data_root, tmp_path, monkeypatch):
     """Only what begins with the study's data_root is moved."""
     text = f'{STUDY}\ndata_root = {str(data_root.parent)!r}\n'
     path = write(configs / 'study.py', text)
@@ -126,6 +126,10 @@ def test_where_the_data_lie(configs, data_root, tmp_path):
     dataset = stages[0].settings, stages[1].settings
     assert all('"data_root": "/elsewhere/data"' in settings for settings in dataset)
     assert str(data_root) not in ''.join(dataset)
+    monkeypatch.chdir('/')
+    by_another_name = load_study(path, data_root='elsewhere').cells[1].runs()[0]
+    again = cell_stages(by_another_name, 0, tmp_path)
+    assert [stage.folder for stage in again] == [stage.folder for stage in stages]  # is done
     plain = cell_stages(load_study(path).cells[1].runs()[0], 0, tmp_path)
     assert str(data_root) in plain[0].settings
     with pytest.raises(StudyError, match='has no data_root that /elsewhere could stand for'):

@@ -187,7 +187,7 @@ def test_real_video_runs_on_small_sets_of_the_same_shape(tmp_path, name, head):
     write_real_like(tmp_path / 'real', name)
     study = load_study(ROOT / 'configs/studies/real_video.py', data_root=tmp_path / 'real')
     part = study.only(
-        [('experiment', f'{name}, {head}'), ('method', 'std + SoLa, fine-tuned')],
+        [('experiment', f'{name}, {head}'), ('method', study.headline['row'])],
         ['testing' if name == 'UR Fall' else '2'],
     )
     (run,) = part.cells[0].runs()

@@ -375,6 +375,7 @@ def mpi(rank: int, world_size: int, port: int) -> dict[str, str]:
 SCONTROL = '#!/bin/sh\n[ "$*" = "show hostnames node[1-2]" ] && echo 127.0.0.1 && echo node2\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('variables', [slurm, mpi], ids=['slurm', 'mpi'])
 def test_launchers(source, runs, tmp_path, monkeypatch, variables):
     monkeypatch.chdir(tmp_path)

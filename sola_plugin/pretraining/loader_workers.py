@@ -91,7 +91,7 @@ def _number(index: Any) -> int:
 
 
 class LoaderHook(Hook):
-    """Notes what workers read, and lets none of them be waited for without an end."""
+    """Notes what workers read, waits for none without an end, and leaves none when all is over."""
 
     # After whatever seeds workers anew.
     priority = 'LOWEST'
@@ -108,6 +108,11 @@ class LoaderHook(Hook):
         """Look after the workers of the test."""
         watch_workers(runner.test_dataloader)
 
+    def after_train(self, runner: Runner) -> None:
+        """End the workers of the training and of its validation."""
+        for loop in (runner._train_loop, runner._val_loop):
+            end_workers(getattr(loop, 'dataloader', None))
+
 
 def watch_workers(loader: DataLoader) -> None:
     """Note what the workers of a loader read.
@@ -120,6 +125,19 @@ def watch_workers(loader: DataLoader) -> None:
         return
     loader.worker_init_fn = WorkerNotes(loader.worker_init_fn, loader.num_workers)
     loader.timeout = loader.timeout or TIMEOUT
+
+
+def end_workers(loader: Any) -> None:
+    """End the workers that a loader keeps for its next epoch.
+
+    Those of a loader that is collected as a part of a cycle, as a runner is, may be told so by
+    queues that are collected already: torch then waits 5 s for each and kills it.
+
+    Args:
+        loader: Starts others if it is read again. What is no ``DataLoader`` is left alone.
+    """
+    if isinstance(loader, DataLoader):
+        loader._iterator = None
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ _PATIENCE = 10
 
 #: Question to an idle worker, and its answer.
 _ARE_YOU_THERE = 'are you there?'
+#: In place of a task: there is none any more.
+_END = 'end'
 
 
 class Pool(Protocol):
@@ -160,6 +162,9 @@ class _Worker:
         self._process.kill()
 
     def dismiss(self) -> None:
+        # The end of the connection alone does not reach a process that was forked: it holds a copy.
+        with contextlib.suppress(ConnectionError):  # it is dead
+            self._connection.send(_END)
         self._connection.close()
 
     def join(self) -> None:
@@ -198,6 +203,8 @@ def _serve(connection: Connection) -> None:
         try:
             task = connection.recv()
         except EOFError:
+            return
+        if task == _END:
             return
         if task == _ARE_YOU_THERE:
             connection.send(task)

@@ -135,6 +135,13 @@ class TestWindows:
         alone.train_dataloader.num_workers = 0
         assert first['meta']['losses'] == read_sola(pretrain(alone))['meta']['losses']
 
+    def test_none_is_left_when_it_is_over(self, data_root, tmp_path):
+        before = set(multiprocessing.active_children())
+        cfg = self.cfg(data_root, tmp_path)
+        cfg.train_dataloader.persistent_workers = True
+        pretrain(cfg)
+        assert set(multiprocessing.active_children()) <= before
+
 
 def test_other_errors_are_left_alone():
     assert explain_worker_error('CUDA out of memory', []) is None

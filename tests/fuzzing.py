@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 #: For ``parametrize('examples', ...)``: how many, in the quick set and in the slow one.
-EXAMPLES = (7, pytest.param(200, marks=pytest.mark.slow))
+EXAMPLES = (4, pytest.param(200, marks=pytest.mark.slow))
 
 #: Texts that somebody may take for something else than text.
 HOSTILE = (

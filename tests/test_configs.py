@@ -18,12 +18,17 @@ from sola_plugin.commands.cli import read_config
 from sola_plugin.necks import SoLa, save_sola
 from sola_plugin.pretraining.run import pretraining_config
 from tests.conftest import ROOT
+from tests.slow import slow_but
 
 CONFIGS = sorted(
     path
     for folder in ('examples', 'localization', 'pretrain')
     for path in (ROOT / 'configs' / folder).glob('*.py')
 )
+
+
+#: Those that are built in no time.
+SMALL = [path for path in CONFIGS if path.stem.endswith(('_sola', '_salads', 'watch', '_gtea'))]
 
 
 def load(path: Path) -> Config:
@@ -43,7 +48,7 @@ def _no_checkpoint(monkeypatch, tmp_path):
 
 
 @pytest.mark.filterwarnings('ignore:Detected call of `scheduler.step')
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', slow_but(SMALL, CONFIGS), ids=lambda path: path.stem)
 def test_config(path):
     cfg = load(path)
     assert cfg.custom_imports == dict(imports=['sola_plugin'], allow_failed_imports=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 import torch
 from mmaction.registry import MODELS
@@ -14,6 +12,7 @@ from sola_plugin.pretraining.tasks import Pretext
 from tests.conftest import CHANNELS, TINY_BMN, TINY_MATCHER
 from tests.elsewhere import ELSEWHERE, Elsewhere
 from tests.heads.pairs import make_sample, seeded
+from tests.slow import slow_but
 
 NECK = dict(type='SoLa', hidden_channels=4)
 PYRAMID = dict(channels=8, num_heads=2, num_levels=2, dropout=0.0)
@@ -65,13 +64,8 @@ TASKS = {
 }
 
 
-#: Layouts of a head beside its plain one and the one with a neck.
-LAYOUTS = ('ActionFormer-local', 'ActionFormer-positions', 'ActionFormer-windows')
-
-
-def cases(names: Iterable[str]) -> list:
-    """Parameters of a test, of which layouts are slow."""
-    return [pytest.param(x, marks=pytest.mark.slow) if x in LAYOUTS else x for x in names]
+#: Without the layouts of a head beside its plain one.
+PLAIN = [name for name in LOCALIZERS if not name.startswith('ActionFormer-')]
 
 
 @pytest.fixture(params=['elsewhere', 'cuda'])
@@ -116,7 +110,7 @@ def losses_of(model, data) -> dict[str, torch.Tensor]:
     return seeded(model, **model.data_preprocessor(data, True), mode='loss')
 
 
-@pytest.mark.parametrize('name', cases(LOCALIZERS))
+@pytest.mark.parametrize('name', slow_but(PLAIN, LOCALIZERS))
 def test_a_localizer_trains_and_predicts_on_another_device(name, other):
     model = seeded(MODELS.build, LOCALIZERS[name])
     expected = losses_of(model, videos())
@@ -164,7 +158,7 @@ def test_a_pretext_task_trains_on_another_device(name, other):
     assert task.neck.alpha.grad.device.type == other.type
 
 
-@pytest.mark.parametrize('name', cases(name for name in LOCALIZERS if name != 'TEM'))
+@pytest.mark.parametrize('name', slow_but(PLAIN, (name for name in LOCALIZERS if name != 'TEM')))
 def test_a_localizer_trains_in_bfloat16(name):
     """Twenty steps under autocast: losses in float32, finite, and near those without it."""
     model = seeded(MODELS.build, LOCALIZERS[name])

@@ -18,6 +18,7 @@ from sola_plugin import _compat
 from tests.conftest import TINY_BMN
 from tests.forked import run_forked
 from tests.processes import environment
+from tests.slow import slow_but
 
 MMACTION, MMCV = metadata.version('mmaction2'), importlib.import_module('mmcv').__version__
 
@@ -100,7 +101,7 @@ def run(tmp_path):
 
 @pytest.mark.parametrize(
     'crowd',
-    [pytest.param(x, marks=pytest.mark.slow) if x.startswith('mm') else x for x in CROWDS],
+    slow_but(('nothing', 'removed names', 'declared but broken'), CROWDS),
 )
 def test_localizers_are_built(run, crowd):
     files, parts = CROWDS[crowd]

@@ -36,6 +36,7 @@ from tests.conftest import (
 from tests.make_videos import write_video
 from tests.processes import environment
 from tests.ranks import Rank, run_ranks
+from tests.slow import slow_but
 
 ON_CPU = True
 CLASSES = ('jump', 'run')
@@ -300,10 +301,7 @@ def check_all_ended(ended: list[Rank], failing: int, message: str) -> None:
 
 @pytest.mark.parametrize(
     'place',
-    [
-        place if place in ('forward', 'figures') else pytest.param(place, marks=pytest.mark.slow)
-        for place in PLACES
-    ],
+    slow_but(('forward', 'figures'), PLACES),
 )
 def test_a_rank_that_fails_ends_all(source, tmp_path, place):
     failing = 0 if place in ('figures', 'checkpoint') else 1  # what rank 0 alone does

@@ -22,6 +22,7 @@ from tests import published_weights as published
 from tests.commands.localizers import config as runner_config
 from tests.conftest import TINY_BMN, make_dataset
 from tests.forked_tools import Result, run_tool
+from tests.slow import slow_but
 
 #: Processes are forked.
 ON_CPU = True
@@ -87,7 +88,7 @@ def convert(folder: Path, kind: str, out: Path, *words: object) -> Result:
     return run_tool('convert_checkpoint', folder / f'{kind}.pth.tar', out, *words)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', slow_but(('actionformer', 'gtad', 'bmn-opentad'), KINDS))
 def test_each_kind_is_converted_tested_and_localizes(folder, tmp_path, kind):
     out, config = tmp_path / 'ours.pth', folder / f'{kind}.py'
     result = convert(folder, kind, out, '--config', config)

@@ -25,6 +25,7 @@ from sola_plugin.commands.extraction.folder import ExtractionFolder
 from sola_plugin.segments import snippet_centers
 from tests.conftest import ROOT, TINY_BMN
 from tests.make_videos import SIZE, set_frame_times, write_video
+from tests.slow import slow_but
 from tests.tiny_recognizers import RECOGNIZERS, write_recognizer
 
 PAGE = (ROOT / 'docs/video.md').read_text(encoding='utf-8')
@@ -76,7 +77,7 @@ def by_mmaction(config, checkpoint, video, frame_numbers) -> tuple[np.ndarray, n
     return torch.cat(pooled, dim=1).mean(0).numpy(), model(inputs, stage='head')[0].numpy()
 
 
-@pytest.mark.parametrize('name', RECOGNIZERS)
+@pytest.mark.parametrize('name', slow_but(('TSN', 'SlowFast'), RECOGNIZERS))
 def test_features_are_what_the_classifier_of_mmaction_sees(tmp_path, video, name):
     config, checkpoint = write_recognizer(tmp_path, name)
     encoder = build_recognizer_encoder(config, checkpoint)
@@ -120,7 +121,7 @@ def test_batches_and_precision(tsn, video):
     assert 0 < np.abs(half - whole.features).max() < 0.05 * np.abs(whole.features).max()
 
 
-@pytest.mark.parametrize('name', RECOGNIZERS)
+@pytest.mark.parametrize('name', slow_but(('TSN', 'SlowFast'), RECOGNIZERS))
 def test_nothing_stays_on_the_cpu(tmp_path, name):
     """The device without memory refuses tensors of others, as a GPU does."""
     encoder = build_recognizer_encoder(*write_recognizer(tmp_path, name), device='meta')

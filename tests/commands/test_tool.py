@@ -15,6 +15,7 @@ import pytest
 from sola_plugin.commands import tool
 from tests.conftest import ROOT
 from tests.processes import environment
+from tests.slow import slow_but
 
 # Without the one that works where the package cannot be imported.
 TOOLS = sorted(path for path in (ROOT / 'tools').glob('*.py') if path.stem != 'check_environment')
@@ -49,10 +50,7 @@ def start(arguments: list, **options) -> subprocess.Popen:
 
 @pytest.mark.parametrize(
     'path',
-    [
-        path if index < 4 else pytest.param(path, marks=pytest.mark.slow)
-        for index, path in enumerate(TOOLS)
-    ],
+    slow_but(TOOLS[:4], TOOLS),
     ids=lambda path: path.stem,
 )
 def test_every_tool_is_stopped_while_it_imports(path, tmp_path):
@@ -99,7 +97,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['int', 'term'])
-@pytest.mark.parametrize('case', BODIES)
+@pytest.mark.parametrize('case', slow_but(('waits', 'swallows'), BODIES))
 def test_stopped_while_it_works(case, number, tmp_path):
     (tmp_path / 'script.py').write_text(SCRIPT.format(body=BODIES[case]))
     process = start([tmp_path / 'script.py'], env=environment())

@@ -22,11 +22,14 @@ from sola_plugin.datasets.annotations.formats import (
 )
 from sola_plugin.datasets.annotations.model import load_annotations
 from tests.reference import ALL_SETS
+from tests.slow import slow_but
 
 VERBS = Options(labels='verb')
 
 
-@pytest.fixture(scope='module', params=ALL_SETS)
+@pytest.fixture(
+    scope='module', params=slow_but(('activitynet-like', 'thumos14-like', 'thumos14'), ALL_SETS)
+)
 def real(request, annotation_file) -> dict[str, Video]:
     """Videos with actions: some formats cannot hold others. Of public sets, every eighth."""
     videos = load_annotations(annotation_file(request.param))

@@ -15,6 +15,7 @@ def recordings():
     return read_recordings(find_watch_file())
 
 
+@pytest.mark.slow
 def test_encoder_learns_trimmed_exercises(recordings):
     classes = ('IR', 'ER', 'TRAP')
     own = [r for r in recordings if r.subject in (2, 4, 10) and r.exercise in classes]

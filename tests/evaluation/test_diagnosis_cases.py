@@ -17,6 +17,7 @@ from sola_plugin.evaluation.diagnosis.diagnosis import diagnose
 from sola_plugin.evaluation.diagnosis.errors import KINDS, error_kinds, missed_segments
 from sola_plugin.evaluation.metrics.average_precision import match_detections
 from tests.reference import ALL_CASES, THUMOS14_CASES, database_of
+from tests.slow import slow_but
 
 KIND_COUNTS = {kind: 0 for kind in KINDS}
 
@@ -271,7 +272,9 @@ def test_more_buckets_than_names_are_numbered():
 # Whole annotation sets with generated detections.
 
 
-@pytest.fixture(scope='module', params=ALL_CASES)
+@pytest.fixture(
+    scope='module', params=slow_but(('anet_made', 'thumos_made', 'thumos_dev'), ALL_CASES)
+)
 def real(request, load_reference):
     expected, truth, found = load_reference('map', request.param)
     database = database_of(expected['annotations'])

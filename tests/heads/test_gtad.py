@@ -332,6 +332,7 @@ def test_learns_its_training_videos_by_heart(data_root, tmp_path):
 CONFIGS = sorted((ROOT / 'configs/localization').glob('gtad_*.py'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_configs_build(path):
     config = Config.fromfile(path)

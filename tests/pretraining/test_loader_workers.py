@@ -21,6 +21,7 @@ from tests.commands.localizers import save_random
 from tests.conftest import localization_config
 from tests.forked_tools import run_tool
 from tests.pretraining.test_pretraining import tiny_pretraining
+from tests.slow import slow_but
 
 #: Workers are forked.
 ON_CPU = True
@@ -66,7 +67,7 @@ def test_a_worker_dies_in_the_training(data_root, tmp_path, kind, persistent):
     assert '\n' not in text
 
 
-@pytest.mark.parametrize('kind', ['asleep', 'SIGSTOP'])
+@pytest.mark.parametrize('kind', slow_but(['asleep'], ['asleep', 'SIGSTOP']))
 def test_a_worker_is_stuck_in_the_test(data_root, tmp_path, kind):
     cfg = config(data_root, tmp_path, kind, 'v_05', 'test_dataloader', timeout=1)
     start = time.monotonic()

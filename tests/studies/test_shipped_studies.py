@@ -187,7 +187,7 @@ def test_real_video_runs_on_small_sets_of_the_same_shape(tmp_path, name, head):
     write_real_like(tmp_path / 'real', name)
     study = load_study(ROOT / 'configs/studies/real_video.py', data_root=tmp_path / 'real')
     part = study.only(
-        [('experiment', f'{name}, {head}'), ('method', study.headline['row'])],
+        [('experiment', f'{name}, {head}'), ('method', 'the paper: raw, frozen')],
         ['testing' if name == 'UR Fall' else '2'],
     )
     (run,) = part.cells[0].runs()
@@ -203,7 +203,7 @@ def test_real_video_runs_on_small_sets_of_the_same_shape(tmp_path, name, head):
     *_, figures = [stage.run() for stage in stages]
     assert 0 <= figures['mAP'] <= 1 and 0 < figures['probe_balanced'] <= 1
     neck = stages[-1].config.model.neck
-    assert neck.standardize and neck.in_channels == stages[-1].config.model.feat_dim
+    assert neck.frozen and neck.in_channels == stages[-1].config.model.feat_dim
 
 
 @pytest.mark.parametrize('name', REAL_SETS)

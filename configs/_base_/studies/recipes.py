@@ -3,6 +3,7 @@
 _base_ = 'real_video.py'
 
 _reset = dict(_base_._pretrained, reset_gate=True)
+_weak = dict(weight=0.1, predictor_channels=128)
 _slow = {
     'optim_wrapper.paramwise_cfg': dict(custom_keys=dict(neck=dict(lr_mult=0.1))),
     'param_scheduler.type': 'ProportionalOneCycleLR',
@@ -48,10 +49,13 @@ _recipes = {
         }
     ),
     'no predictor': _fine_tuned(matching={'model.predictor_channels': None}),
+    'raw, joint, weight 0.1': dict(
+        head_options={'model.neck': _base_._sola, 'model.similarity_matching': _weak}
+    ),
     'joint, weight 0.1': dict(
         head_options={
             'model.neck': dict(_base_._sola, standardize=True),
-            'model.similarity_matching': dict(weight=0.1, predictor_channels=128),
+            'model.similarity_matching': _weak,
         }
     ),
 }

@@ -5,8 +5,8 @@
 _base_ = ['../_base_/studies/recipes.py', '../_base_/studies/real_video_choices.py']
 title = 'Real video'
 
-# By the two rounds of recipes.py, see docs/studies.md.
-_recipe = 'joint, weight 0.1'
+# By the rounds of recipes.py, see docs/studies.md.
+_recipe = 'raw, gate reset'
 factors = dict(
     experiment={
         f'{name}, {head}': dict(
@@ -26,10 +26,10 @@ factors = dict(
             'mean of 3 snippets',
             'the paper: raw, frozen',
             _recipe,
-            'std + SoLa, unified',
+            'SoLa, unified',
         )
     },
 )
-baseline = dict(_delete_=True, method='std + SoLa, unified')
-headline = dict(row=_recipe, against=['raw features', 'mean of 3 snippets', 'std + SoLa, unified'])
+baseline = dict(_delete_=True, method='raw features')
+headline = dict(row=_recipe, against=['raw features', 'mean of 3 snippets', 'SoLa, unified'])
 summaries = {'all': '*', **_base_._of_sets, **_base_._of_heads}

@@ -131,11 +131,12 @@ def test_but_not_where_actions_have_three_snippets(advise):
     assert found['recipe'] == 'sola'
 
 
-def test_a_large_mean_is_taken_away(advise):
+def test_a_large_mean_is_a_reason_to_compare(advise):
     found = advise(lambda rng: white(rng, memory=12), offset=5.0)
     assert found['measures']['mean_share'] > 0.9
     assert found['by_topic']['standardization']['settings'] == dict(standardize=True)
-    assert 'SoLa' in found['text'] and 'standardize=True' in found['text']
+    assert 'compare standardised channels' in found['text'] and 'standardize=True' in found['text']
+    assert found['by_topic']['recipe']['settings']['neck'] == dict(type='SoLa')
     # The mean makes raw features alike at every interval; standardised ones show the time.
     similarity = found['measures']['similarity']
     assert min(similarity['raw']) > 0.8 and similarity['standardized'][40] < 0.2

@@ -65,7 +65,7 @@ def standardization_advice(statistics: FeatureStatistics) -> Advice:
     """Whether standardised channels are worth a try.
 
     Not more than that: behind them SoLa was worse than raw features on three of four sets of real
-    video whose mean is as large (docs/real_video.md).
+    video, two of them with such a mean (docs/real_video.md).
     """
     wanted = statistics.mean_share >= LARGE_MEAN or statistics.scale_ratio >= LARGE_RATIO
     why = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import multiprocessing.process
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from sola_plugin.studies import workers
 from sola_plugin.studies.workers import WorkerPool
 from tests.conftest import ROOT
 from tests.processes import environment
@@ -68,6 +70,15 @@ def test_an_idle_worker_that_was_killed_is_replaced(tmp_path, monkeypatch, is_en
         assert dict(pool.run({'b': functools.partial(note, tmp_path / 'b')})) == {'b': ''}
 
 
+def test_a_forked_worker_ends_when_it_is_told_to(tmp_path, monkeypatch):
+    """It holds a copy of its parent's end of the connection, which is never closed for it."""
+    monkeypatch.setattr(workers, '_CONTEXT', multiprocessing.get_context('fork'))
+    with WorkerPool(1) as pool:
+        assert dict(pool.run({'a': functools.partial(note, tmp_path / 'a')})) == {'a': ''}
+        (worker,) = pool._idle
+    assert worker._process.exitcode == 0  # or it was killed at last
+
+
 def test_what_is_running_ends_with_an_exception(tmp_path):
     tasks = {
         'slow': functools.partial(sleep_noted, tmp_path / 'slow', 60),
@@ -85,6 +96,7 @@ PARENT = """
 import functools, sys
 from pathlib import Path
 from sola_plugin.commands.tool import run_tool, stoppable
+from sola_plugin.studies import workers
 from sola_plugin.studies.workers import WorkerPool
 from tests.studies.worker_tasks import sleep_noted
 

@@ -109,7 +109,10 @@ def recipe_advice(similarity: Similarity, lengths: Lengths, standardize: bool) -
             f'{lengths.quantile(0.5):.1f} snippets: {seen}'
         )
         return Advice('recipe', 'info', text, why, _recipe('smoothing'))
-    text = 'SoLa that learns with the head; compare it with the raw features on validation data'
+    text = (
+        'SoLa that learns with the head, at once or after similarity matching; compare both with '
+        'the raw features on validation data'
+    )
     why = (
         f'{seen}; half of the difference is gone after {similarity.half_interval:.1f} snippets: '
         'there is a structure in time that the target can match'

@@ -17,7 +17,7 @@ import pytest
 from sola_plugin.studies import workers
 from sola_plugin.studies.workers import WorkerPool
 from tests.conftest import ROOT
-from tests.processes import environment
+from tests.processes import START_METHOD, environment
 from tests.studies.worker_tasks import die, fail, note, sleep_noted
 
 
@@ -72,7 +72,7 @@ def test_an_idle_worker_that_was_killed_is_replaced(tmp_path, monkeypatch, is_en
 
 def test_a_forked_worker_ends_when_it_is_told_to(tmp_path, monkeypatch):
     """It holds a copy of its parent's end of the connection, which is never closed for it."""
-    monkeypatch.setattr(workers, '_CONTEXT', multiprocessing.get_context('fork'))
+    monkeypatch.setattr(workers, '_CONTEXT', multiprocessing.get_context(START_METHOD))
     with WorkerPool(1) as pool:
         assert dict(pool.run({'a': functools.partial(note, tmp_path / 'a')})) == {'a': ''}
         (worker,) = pool._idle

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from sola_plugin.necks import Neck, load_sola_weights, read_sola
+from sola_plugin.necks import Neck, SoLa, load_sola_weights, read_sola
 from sola_plugin.necks.checkpoint import read_checkpoint, weights_of
 from sola_plugin.necks.neck import constructor_arguments
 
@@ -25,6 +25,14 @@ from .probe import LinearProbeHook
 from .provenance import changes_since
 from .ranks import prepare_cpu_ranks
 from .run import SCHEDULE, nested_run, pretrain, pretraining_config, task_of
+
+#: How a head takes over the neck: name → whether the neck is then kept fixed, and whether the head
+#: begins with what it would have without it.
+RECIPES = {
+    'paper': dict(freeze=True, reset_gate=False),
+    'finetune': dict(freeze=False, reset_gate=False),
+    'reset_gate': dict(freeze=False, reset_gate=True),
+}
 
 
 @HOOKS.register_module()
@@ -45,7 +53,10 @@ class SoLaPretrainHook(Hook):
         checkpoint: File of the trained neck; made if there is none. Default:
             ``<work_dir>/sola/sola.pth``.
         freeze: Keep the neck fixed while the head is trained ("separate"). ``False``: it goes on
-            learning ("finetune").
+            learning ("finetune"). Default: as the recipe says; without one, yes.
+        recipe: ``'paper'``: frozen, the default; ``'finetune'``: not frozen; ``'reset_gate'``: not
+            frozen, and the gate of SoLa is set to zero when the head's training begins, so that the
+            head starts with the features as they are. Instead of ``freeze``.
         features: Source of windows, see ``SoLaWindowDataset``. Default: the training set.
         pretext: The task, without the neck: ``dict(type='SimilarityMatcher', ...)`` or one of its
             rivals; ``type`` may be left out.
@@ -68,18 +79,30 @@ class SoLaPretrainHook(Hook):
     def __init__(
         self,
         checkpoint: str | None = None,
-        freeze: bool = True,
+        freeze: bool | None = None,
         features: dict | None = None,
         pretext: dict | None = None,
         probe: dict | None = None,
+        recipe: str | None = None,
         **schedule,
     ) -> None:
+        if recipe is not None and recipe not in RECIPES:
+            raise ValueError(
+                f'SoLaPretrainHook: unknown recipe {recipe!r}, expected one of {", ".join(RECIPES)}'
+            )
+        if recipe is not None and freeze is not None:
+            raise ValueError(
+                f'SoLaPretrainHook: recipe={recipe!r} says whether the neck is frozen: '
+                f'leave freeze={freeze} out'
+            )
         _check_keys(schedule, type(self), 'SoLaPretrainHook', SCHEDULE)
         task = task_of((pretext or {}).get('type', 'SimilarityMatcher'))
         _check_keys(pretext, task, 'pretext of SoLaPretrainHook', ('type',), ('neck',))
         _check_keys(probe, LinearProbeHook, 'probe of SoLaPretrainHook')
         self.checkpoint = checkpoint
-        self.freeze = freeze
+        self.freeze, self.reset_gate = RECIPES[recipe or 'paper'].values()
+        if freeze is not None:
+            self.freeze = freeze
         self.features = features
         self.pretext = dict(pretext or {})
         self.probe = probe
@@ -99,6 +122,8 @@ class SoLaPretrainHook(Hook):
                 "SoLaPretrainHook needs a model with a SoLa neck: add neck=dict(type='SoLa') "
                 f'to model (the neck is {type(neck).__name__})'
             )
+        if self.reset_gate:
+            _let_reset_gate(neck)
         if runner.iter == 0 and not self._came_with(runner):
             path = Path(self.checkpoint or os.path.join(runner.work_dir, 'sola', 'sola.pth'))
             cfg = self._config(runner, neck.settings, path)
@@ -138,9 +163,12 @@ class SoLaPretrainHook(Hook):
         features = self.features or runner.cfg.get('train_dataloader', {}).get('dataset')
         if not (self.features or isinstance(features, dict)):
             features = None  # a dataset that was built outside the config
-        return pretraining_config(
+        cfg = pretraining_config(
             neck, features, path.parent, pretext=self.pretext, seed=runner.seed, **self.schedule
         )
+        if self.probe is not None:
+            cfg.custom_hooks.append(dict(type='LinearProbeHook', **self.probe))
+        return cfg
 
     def _pretrain(self, runner: Runner, cfg: Config, path: Path) -> None:
         if cfg.train_dataloader.dataset.features is None:
@@ -148,8 +176,6 @@ class SoLaPretrainHook(Hook):
                 'SoLaPretrainHook cannot see the features of a dataset that was built outside '
                 'the config: give the hook features=dict(root=...)'
             )
-        if self.probe is not None:
-            cfg.custom_hooks.append(dict(type='LinearProbeHook', **self.probe))
         # A run that was killed during similarity matching left checkpoints there.
         cfg.resume = newest_checkpoint(path.parent) is not None
         cfg.launcher = runner._launcher
@@ -177,6 +203,17 @@ class SoLaPretrainHook(Hook):
                 f'neck: SoLaPretrainHook with checkpoint={str(path)!r}'
             )
         print_log(message, 'current', logging.WARNING)
+
+
+def _let_reset_gate(neck: Neck) -> None:
+    """Let a neck begin with a closed gate when it is given the weights of similarity matching."""
+    if not isinstance(neck, SoLa) or neck.frozen:
+        what = 'a frozen neck' if neck.frozen else f'{type(neck).__name__}, which has none'
+        raise ValueError(
+            "SoLaPretrainHook with recipe='reset_gate' sets the gate of a SoLa to zero, from where "
+            f'it goes on learning with the head: not of {what}'
+        )
+    neck.reset_gate = True
 
 
 def _check_keys(

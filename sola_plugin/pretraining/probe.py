@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +19,15 @@ from torch import nn
 
 from sola_plugin.datasets.tal_dataset import TALFeatureDataset
 from sola_plugin.datasets.transforms import LoadFeatures
-from sola_plugin.evaluation.probe.linear_probe import DEFAULT_C, ProbeData, VideoFeatures
+from sola_plugin.evaluation.probe.linear_probe import (
+    DEFAULT_C,
+    METRICS,
+    ProbeData,
+    VideoFeatures,
+)
 
 from .random_state import keep_random_state
+from .tasks import Pretext
 
 
 def build_probe_dataset(cfg: Mapping, part: str) -> TALFeatureDataset:
@@ -146,21 +154,37 @@ class LinearProbeHook(Hook):
         test: Config of the one that it is scored on.
         interval: Epochs between two probes.
         C: Inverse of the probe's regularisation, scikit-learn's.
+        keep_best: One of :data:`~sola_plugin.evaluation.probe.linear_probe.METRICS`: a pretext task
+            ends with the weights that the neck had where this figure was highest first, epoch 0
+            included (early stopping, for which ``test`` must not be what a result is scored on).
+            Labels then choose the epoch. Default: the last weights.
 
     Raises:
-        ValueError: ``interval`` is below 1. At the start of training: the model has no neck, a
-            dataset is of another type, its features have other channels than the neck, or it has
-            only foreground or only background.
+        ValueError: ``interval`` is below 1, or ``keep_best`` no figure of the probe. At the start
+            of training: the model has no neck, or with ``keep_best`` is no pretext task, a dataset
+            is of another type, its features have other channels than the neck, or it has only
+            foreground or only background.
     """
 
     def __init__(
-        self, train: Mapping, test: Mapping, interval: int = 5, C: float = DEFAULT_C
+        self,
+        train: Mapping,
+        test: Mapping,
+        interval: int = 5,
+        C: float = DEFAULT_C,
+        keep_best: str | None = None,
     ) -> None:
         if interval < 1:
             raise ValueError(f'LinearProbeHook: expected interval >= 1 epoch, got {interval}')
+        if keep_best not in (None, *METRICS):
+            raise ValueError(
+                f'LinearProbeHook: keep_best={keep_best!r}, expected one of {", ".join(METRICS)}'
+            )
         self.configs = dict(train=train, test=test)
         self.interval = interval
         self.C = C
+        self.keep_best = keep_best
+        self._best: dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Build the datasets, and probe the neck as it is before the first epoch.
@@ -168,6 +192,11 @@ class LinearProbeHook(Hook):
         Args:
             runner: Runner whose model has a neck.
         """
+        if self.keep_best is not None and not isinstance(self._model(runner), Pretext):
+            raise ValueError(
+                f'LinearProbeHook(keep_best={self.keep_best!r}) chooses the epoch of a pretext '
+                'task: a head has been trained behind the last weights of its neck'
+            )
         if not is_main_process():
             return
         neck = self._neck(runner)
@@ -188,6 +217,38 @@ class LinearProbeHook(Hook):
         if due and is_main_process():
             self._probe(runner, epoch=runner.epoch + 1)
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Store the best weights so far, so that a resumed run knows them.
+
+        Args:
+            runner: The runner.
+            checkpoint: What is written.
+        """
+        if self._best:
+            checkpoint['probe_best'] = self._best
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Read the best weights of the run that is resumed.
+
+        Args:
+            runner: The runner.
+            checkpoint: What was read.
+        """
+        self._best = checkpoint.get('probe_best', {})
+
+    def after_train(self, runner: Runner) -> None:
+        """Give the neck its best weights.
+
+        Args:
+            runner: The runner.
+        """
+        if self.keep_best is not None and self._best:
+            self._neck(runner).load_state_dict(self._best['weights'])
+            runner.logger.info(
+                f'the neck ends with its weights of epoch {self._best["epoch"]}, the best by the '
+                f'linear probe: {self.keep_best.replace("_", " ")} {self._best["value"]:.4f}'
+            )
+
     def _probe(self, runner: Runner, epoch: int) -> None:
         # scikit-learn takes most of a second to import, and most runs have no probe.
         from sola_plugin.evaluation.probe.linear_probe import linear_probe
@@ -197,6 +258,12 @@ class LinearProbeHook(Hook):
             train, test = (read_probe_data(dataset, neck) for dataset in self.datasets)
             scores = linear_probe(
                 train.features, train.labels, test.features, test.labels, C=self.C
+            )
+        if self.keep_best is not None and scores[self.keep_best] > self._best.get('value', -1.0):
+            self._best = dict(
+                value=float(scores[self.keep_best]),
+                epoch=epoch,
+                weights=copy.deepcopy(neck.state_dict()),
             )
         scalars = {f'probe/{metric}': value for metric, value in scores.items()}
         runner.message_hub.update_scalars(scalars)
@@ -209,8 +276,12 @@ class LinearProbeHook(Hook):
         )
 
     @staticmethod
-    def _neck(runner: Runner) -> nn.Module:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    def _model(runner: Runner) -> nn.Module:
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+    @classmethod
+    def _neck(cls, runner: Runner) -> nn.Module:
+        model = cls._model(runner)
         neck = getattr(model, 'neck', None)
         if neck is None:
             raise ValueError(

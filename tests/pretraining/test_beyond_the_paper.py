@@ -221,35 +221,6 @@ class TestResetGate:
         with pytest.raises(ValueError, match='SoLaPretrainHook needs freeze=False'):
             small_neck(reset_gate=True).freeze()
 
-    def test_behind_the_hook(self, data_root, tmp_path):
-        cfg = Config(localization_config(data_root, tmp_path / 'work'))
-        cfg.model.neck = dict(type='SoLa', hidden_channels=4, reset_gate=True)
-        cfg.custom_hooks = [
-            dict(
-                type='SoLaPretrainHook',
-                freeze=False,
-                batch_size=4,
-                max_epochs=1,
-                windows_per_video=8,
-                lr=1e-2,
-                pretext=SMALL,
-            ),
-            dict(type='RememberTheGate'),
-        ]
-        neck = train_localizer(cfg).model.neck
-        assert RememberTheGate.at_the_start == 0.0 and neck.alpha != 0
-
-
-@HOOKS.register_module()
-class RememberTheGate(Hook):
-    """Notes the gate of the neck as the head's training begins."""
-
-    at_the_start: float
-
-    def before_train_epoch(self, runner) -> None:
-        if runner.epoch == 0:
-            RememberTheGate.at_the_start = runner.model.neck.alpha.item()
-
 
 class TestWarmup:
     @pytest.mark.parametrize('epochs', [1, 5])
@@ -257,10 +228,7 @@ class TestWarmup:
         cfg = Config(localization_config(data_root, tmp_path / 'work'))
         cfg.train_cfg.max_epochs = 2
         cfg.model.neck = dict(type='SoLa', hidden_channels=4)
-        cfg.custom_hooks = [
-            dict(type='NeckWarmupHook', epochs=epochs),
-            dict(type='RememberTheGate'),
-        ]
+        cfg.custom_hooks = [dict(type='NeckWarmupHook', epochs=epochs)]
         runner = train_localizer(cfg)
         assert (runner.model.neck.alpha != 0) == (epochs == 1)
         assert all(

@@ -1,5 +1,6 @@
-# "separate": SoLa is first trained by similarity matching with the authors' schedule, then kept
-# fixed.
+# SoLa is first trained by similarity matching with the authors' schedule. Then its gate is set to
+# zero, so that the head begins with the features as they are, and it goes on learning with the head
+# (docs/real_video.md). recipe='paper' keeps it fixed as it was trained.
 _base_ = 'bmn_hacs.py'
 model = dict(neck=dict(type='SoLa'))
-custom_hooks = [dict(type='SoLaPretrainHook'), *_base_.custom_hooks]
+custom_hooks = [dict(type='SoLaPretrainHook', recipe='reset_gate'), *_base_.custom_hooks]

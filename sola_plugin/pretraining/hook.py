@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from sola_plugin.necks import Neck, SoLa, load_sola_weights, read_sola
 from sola_plugin.necks.checkpoint import read_checkpoint, weights_of
-from sola_plugin.necks.neck import constructor_arguments
+from sola_plugin.necks.record import constructor_arguments
 
 from .checkpoint_files import newest_checkpoint
 from .probe import LinearProbeHook

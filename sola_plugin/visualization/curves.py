@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .pictures import FULL_WIDTH, GRID, INK, MUTED, PALETTE, house_style, plain
-from .table import Values, bootstrap_interval
+from .spread import Values, bootstrap_interval
 
 
 @house_style()

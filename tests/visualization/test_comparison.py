@@ -7,7 +7,7 @@ import pytest
 
 from sola_plugin.visualization import encode_figure, plot_comparison
 from sola_plugin.visualization.pictures import MUTED, PALETTE
-from sola_plugin.visualization.table import bootstrap_interval
+from sola_plugin.visualization.spread import bootstrap_interval
 
 RESULTS = {
     'raw': [60.0, 62.0, 64.0],

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from sola_plugin.necks.neck import plain_value
+from sola_plugin.necks.record import plain_value
 from sola_plugin.pretraining.losses import (
     interval_target,
     similarity_matching_loss,

@@ -48,7 +48,7 @@ class TALFeatureDataset(BaseDataset):
             line or a JSON list.
         classes: Labels in the order of their numbers. ``None``: ``metainfo['classes']``, or else
             the sorted labels of the whole file, which are the same for every subset.
-        suffix: See :class:`~sola_plugin.datasets.features.open.FeatureFolder`, as for the next
+        suffix: See :class:`~sola_plugin.datasets.features.folder.FeatureFolder`, as for the next
             five. Fused sources may have their own.
         key: See there.
         layout: See there.

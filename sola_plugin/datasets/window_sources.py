@@ -15,9 +15,10 @@ from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 from torch import Tensor
 
+from sola_plugin.datasets.features.axes import channels_first
 from sola_plugin.datasets.features.open import is_source, open_features
 from sola_plugin.datasets.features.packed import PackedFeatures
-from sola_plugin.datasets.features.store import FeatureStore, channels_first
+from sola_plugin.datasets.features.store import FeatureStore
 
 from .gather import WindowGather, tensor_of
 from .tal_dataset import TALFeatureDataset

@@ -21,7 +21,7 @@ from sola_plugin.commands.checks.dataset import (
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
 from sola_plugin.datasets.annotations.model import load_annotations
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.findings import Finding
 from sola_plugin.heads import BMN
 from tests.conftest import CHANNELS, ROOT, STRIDE, TINY_BMN, localization_config

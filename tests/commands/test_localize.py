@@ -15,7 +15,7 @@ from sola_plugin.commands.localization import localizing, video_features
 from sola_plugin.commands.localization.localizing import class_names, find_classifier
 from sola_plugin.commands.localization.video_features import LazyFeatures, check_length, time_axis
 from sola_plugin.commands.testing import test_localizer as run_test
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.evaluation.classifiers import LinearClassifier, StoredClassifier
 from sola_plugin.evaluation.detection_files import read_detections

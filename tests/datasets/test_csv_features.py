@@ -11,7 +11,7 @@ from sola_plugin.commands import check_files
 from sola_plugin.datasets.features import csv_reader
 from sola_plugin.datasets.features.csv_reader import read_csv
 from sola_plugin.datasets.features.facts import describe
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 
 VALUES = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
 

@@ -18,7 +18,7 @@ from sola_plugin.datasets.features.checks import (
     summarize,
 )
 from sola_plugin.datasets.features.facts import describe, read_facts
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.readers import SUFFIXES, LayoutError
 from sola_plugin.datasets.findings import Finding
 from sola_plugin.segments import fits_duration

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.readers import SUFFIXES, FeatureError
 from tests.write_features import write
 
@@ -325,7 +325,7 @@ def test_what_to_do_about_more_axes(tmp_path, shape, hint):
 @pytest.mark.parametrize('suffix', ['.npy', '.h5', '.pkl', '.pt'])
 def test_axes_of_length_1_are_left_out(tmp_path, monkeypatch, shape, suffix):
     said: list[str] = []
-    monkeypatch.setattr('sola_plugin.datasets.features.store.say_once', said.append)
+    monkeypatch.setattr('sola_plugin.datasets.features.array_store.say_once', said.append)
     one = tuple(1 if size == 9 else size for size in shape)
     values = {'v_9': features(9).reshape(shape), 'v_1': features(1, 1).reshape(one)}
     for name, array in values.items():

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 from sola_plugin.datasets import SoLaWindowDataset
 from sola_plugin.datasets import tal_dataset as tal_feature_dataset
 from sola_plugin.datasets.features.archive import FeatureArchive
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.fused import FusedFeatures
-from sola_plugin.datasets.features.open import FeatureFolder, is_source, open_features, rooted
+from sola_plugin.datasets.features.open import is_source, open_features, rooted
 from sola_plugin.datasets.features.packed import DATA_NAME, PackedFeatures
 from sola_plugin.datasets.features.packing import pack_features
 from sola_plugin.datasets.features.readers import FeatureError

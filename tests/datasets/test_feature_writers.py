@@ -11,7 +11,7 @@ import torch
 from mmaction.registry import TRANSFORMS
 
 from sola_plugin.datasets.features.archive import FeatureArchive
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.readers import NAMED_SUFFIXES, ROWS, SUFFIXES
 from sola_plugin.datasets.features.writers import Array, write_archive, write_array
 

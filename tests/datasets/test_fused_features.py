@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from sola_plugin.datasets.features import fused as fused_features
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.fused import FusedFeatures, resized_window
-from sola_plugin.datasets.features.open import FeatureFolder
 from sola_plugin.datasets.features.packed import PackedFeatures
 from sola_plugin.datasets.features.packing import pack_features
 from sola_plugin.datasets.features.readers import FeatureError

@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sola_plugin.datasets import SoLaWindowDataset, WindowSampler
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.packed import DATA_NAME, DTYPES, INDEX_NAME, PackedFeatures
 from sola_plugin.datasets.features.packing import pack_features, verify_packed
 from sola_plugin.datasets.features.readers import FeatureError

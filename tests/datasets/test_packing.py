@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sola_plugin.datasets.features import packing
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.packed import DATA_NAME, INDEX_NAME, PackedFeatures
 from sola_plugin.datasets.features.packing import JOURNAL_NAME, pack_features, verify_packed
 from sola_plugin.datasets.features.readers import FeatureError
@@ -104,7 +104,7 @@ def test_a_kill(root, number):
 def test_a_real_kill_in_another_process(root):
     code = f"""
 import os, signal
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.packing import pack_features
 pack_features(FeatureFolder({str(root / 'features')!r}, layout='TC'), {str(root / 'packed')!r},
               progress=lambda what, done, total: done == 2 and os.kill(os.getpid(), signal.SIGKILL))

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from sola_plugin.datasets.features.archive import FeatureArchive
-from sola_plugin.datasets.features.open import FeatureFolder
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.packed import DATA_NAME, INDEX_NAME, PackedFeatures
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.safe_pickle import (
@@ -256,7 +256,7 @@ def test_running_out_of_memory_names_the_file(tmp_path, monkeypatch):
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr('sola_plugin.datasets.features.store.channels_first', full)
+    monkeypatch.setattr('sola_plugin.datasets.features.array_store.channels_first', full)
     with pytest.raises(FeatureError, match=r'v\.npy\): expected features that fit in memory'):
         store.load('v')
 

@@ -13,8 +13,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.lazy import LazyFeatures
-from sola_plugin.datasets.features.open import FeatureFolder, rooted, settle_time
+from sola_plugin.datasets.features.open import rooted, settle_time
 from sola_plugin.datasets.features.readers import NAMED_SUFFIXES, SUFFIXES, FeatureError
 from sola_plugin.datasets.features.store import FeatureStore
 
@@ -60,7 +61,7 @@ def open_feature_file(
     Args:
         path: ``.npy .npz .csv .txt .pt .pth .pkl .h5`` with the features of one video.
         reading: ``prefix``, ``key``, ``layout``, ``feat_dim``, ``crops``, ``crop_axis`` of
-            :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
+            :class:`~sola_plugin.datasets.features.folder.FeatureFolder`.
 
     Returns:
         A store that has it, and its id: the name of the file without ending and prefix.

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from sola_plugin.datasets.features.archive import FeatureArchive
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.fused import FusedFeatures
-from sola_plugin.datasets.features.open import FeatureFolder
 from sola_plugin.datasets.features.packed import PackedFeatures
 from sola_plugin.datasets.features.readers import ROWS, FeatureError, array_shapes
 from sola_plugin.datasets.features.store import FeatureStore

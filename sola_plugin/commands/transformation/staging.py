@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sola_plugin.commands.resuming import as_stored, refuse_other_settings, write_json
+from sola_plugin.datasets.features.folder import FeatureFolder
 from sola_plugin.datasets.features.lazy import stored_features
-from sola_plugin.datasets.features.open import FeatureFolder
 from sola_plugin.datasets.features.packing import pack_features
 from sola_plugin.datasets.features.readers import FeatureError
 from sola_plugin.datasets.features.store import DESCRIPTION_NAME, FeatureStore

@@ -14,6 +14,7 @@ import numpy as np
 
 from sola_plugin.messages import first_few
 
+from .array_store import ArrayStore
 from .axes import Crops
 from .readers import (
     FeatureError,
@@ -25,7 +26,6 @@ from .readers import (
     open_array,
     reading,
 )
-from .store import ArrayStore
 
 #: Formats of a dict of arrays, which is read at once.
 OBJECT_SUFFIXES = ('.pkl', '.pickle', '.pt', '.pth', '.npy')
@@ -57,7 +57,7 @@ class FeatureArchive(ArrayStore):
         key: Name of the array in the group of a video: the features of ``v_1`` are ``v_1/<key>``.
             ``None``: the arrays have the names of the videos, or each is alone in its video's group
             under the same name as all others.
-        layout: See :class:`~sola_plugin.datasets.features.open.FeatureFolder`.
+        layout: See :class:`~sola_plugin.datasets.features.folder.FeatureFolder`.
         feat_dim: See there.
         crops: See there.
         crop_axis: See there.

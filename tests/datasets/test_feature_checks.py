@@ -11,7 +11,6 @@ import pytest
 
 from sola_plugin.datasets.features.checks import (
     check_files,
-    check_lengths,
     check_missing,
     check_scale,
     check_unused,
@@ -19,6 +18,7 @@ from sola_plugin.datasets.features.checks import (
 )
 from sola_plugin.datasets.features.facts import describe, read_facts
 from sola_plugin.datasets.features.folder import FeatureFolder
+from sola_plugin.datasets.features.length_checks import check_lengths
 from sola_plugin.datasets.features.readers import SUFFIXES, LayoutError
 from sola_plugin.datasets.findings import Finding
 from sola_plugin.segments import fits_duration

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sola_plugin.datasets.features import packing
+from sola_plugin.datasets.features import journal
 from sola_plugin.datasets.features.folder import FeatureFolder
+from sola_plugin.datasets.features.journal import JOURNAL_NAME
 from sola_plugin.datasets.features.packed import DATA_NAME, INDEX_NAME, PackedFeatures
-from sola_plugin.datasets.features.packing import JOURNAL_NAME, pack_features, verify_packed
+from sola_plugin.datasets.features.packing import pack_features, verify_packed
 from sola_plugin.datasets.features.readers import FeatureError
 from tests.conftest import ROOT
 
@@ -318,7 +319,7 @@ def test_bad_arguments(root, options, message):
 
 
 def test_two_processes_that_write_the_same_folder(root, monkeypatch):
-    parse = packing._recover
+    parse = journal._recover
 
     def recover(*arguments):
         entries = parse(*arguments)
@@ -326,7 +327,7 @@ def test_two_processes_that_write_the_same_folder(root, monkeypatch):
             file.write(bytes(3 * C * 4))  # the other one's first video
         return entries
 
-    monkeypatch.setattr(packing, '_recover', recover)
+    monkeypatch.setattr(journal, '_recover', recover)
     with pytest.raises(
         FeatureError, match=f'{DATA_NAME}: expected 600 bytes as in {INDEX_NAME}, got 672'
     ):
@@ -339,7 +340,7 @@ def test_two_processes_that_write_the_same_folder(root, monkeypatch):
 
 
 def test_full_disk(root, monkeypatch):
-    write, room = packing._write, [400]
+    write, room = journal._write, [400]
 
     def limited(file, content):
         fits = memoryview(content).cast('B')[: room[0]]
@@ -348,7 +349,7 @@ def test_full_disk(root, monkeypatch):
         if len(fits) < memoryview(content).nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(packing, '_write', limited)
+    monkeypatch.setattr(journal, '_write', limited)
     with pytest.raises(
         OSError,
         match=(

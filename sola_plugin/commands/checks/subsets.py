@@ -12,13 +12,13 @@ from sola_plugin.datasets.annotations.checks import check_annotation_file, check
 from sola_plugin.datasets.annotations.model import AnnotationError, Video, choose_subset
 from sola_plugin.datasets.features.checks import (
     check_files,
-    check_lengths,
     check_missing,
     check_scale,
     check_unused,
     summarize,
 )
 from sola_plugin.datasets.features.facts import FeatureFacts, read_facts
+from sola_plugin.datasets.features.length_checks import check_lengths
 from sola_plugin.datasets.features.readers import FeatureError, LayoutError
 from sola_plugin.datasets.features.store import FeatureStore
 from sola_plugin.datasets.features.timestamps import check_timestamps

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import collections
-import contextlib
-import dataclasses
-import functools
 import json
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any
 
 from sola_plugin.io import atomic_write
 from sola_plugin.locking import hold_lock
@@ -22,12 +17,10 @@ from sola_plugin.messages import first_few
 from sola_plugin.progress import Show
 from sola_plugin.temporary_files import remove_abandoned
 
-from .lazy import stored_features
-from .packed import DATA_NAME, DTYPES, INDEX_NAME, VERSION, PackedFeatures, PackedIndex
+from .journal import JOURNAL_NAME, checksum, kept, stamps_of, tell, write_videos
+from .packed import DATA_NAME, DTYPES, INDEX_NAME, PackedFeatures, PackedIndex
 from .readers import FeatureError
 from .store import DESCRIPTION_NAME, FeatureStore
-
-JOURNAL_NAME = 'packed_features.journal'
 
 
 def pack_features(
@@ -92,8 +85,8 @@ def _pack(
     partial = partial_folder(out)
     partial.mkdir(parents=True, exist_ok=True)
     remove_abandoned(partial)
-    entries = _write_all(source, partial, ids, dtype, progress)
-    with _kept(partial, len(ids), len(ids)):
+    entries = write_videos(source, partial, ids, dtype, progress)
+    with kept(partial, len(ids), len(ids)):
         if description:
             with atomic_write(partial / DESCRIPTION_NAME) as file:
                 json.dump(dict(description, channels=source.channels, dtype=dtype), file, indent=1)
@@ -137,7 +130,7 @@ def verify_packed(root: str | os.PathLike, progress: Show | None = None) -> Pack
         ):
             if zlib.crc32(file.read(length * index.row_bytes)) != crc32:
                 wrong.append(name)
-            _tell(progress, done, len(index.ids))
+            tell(progress, done, len(index.ids))
     if wrong:
         raise FeatureError(
             f'{store.root / DATA_NAME}: the checksums of {len(wrong)} of {len(index.ids)} '
@@ -145,107 +138,6 @@ def verify_packed(root: str | os.PathLike, progress: Show | None = None) -> Pack
             'changed after packing; remove the folder and pack the features again'
         )
     return index
-
-
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-    """A line of the journal: one video that is in the file."""
-
-    id: str
-    length: int
-    crc32: int
-    stamps: list[list[int]]
-
-
-def _write_all(
-    source: FeatureStore, partial: Path, ids: list[str], dtype: str, progress: Show | None
-) -> list[_Entry]:
-    """Go on after what is there, until all videos are in the file."""
-    header = dict(version=VERSION, dtype=dtype, channels=source.channels)
-    data_path, journal_path = partial / DATA_NAME, partial / JOURNAL_NAME
-    # Without buffers: when the disk is full, nothing is left that would have to be written yet.
-    with (
-        data_path.open('ab+', buffering=0) as data,
-        journal_path.open('ab+', buffering=0) as journal,
-    ):
-        with _kept(partial, 0, len(ids)):
-            entries = _recover(source, header, ids, data, journal)
-        _tell(progress, len(entries), len(ids))
-        for video_id in ids[len(entries) :]:
-            stamps = _stamps(source, video_id)
-            length = crc32 = 0
-            for rows in _encode(source, video_id, dtype):
-                length, crc32 = length + len(rows), zlib.crc32(rows.data, crc32)
-                with _kept(partial, len(entries), len(ids)):
-                    _write(data, rows.data)
-            entry = _Entry(video_id, length, crc32, stamps)
-            with _kept(partial, len(entries), len(ids)):
-                _write(journal, _line(dataclasses.asdict(entry)))
-            entries.append(entry)
-            _tell(progress, len(entries), len(ids))
-        with _kept(partial, len(entries), len(ids)):
-            os.fsync(data.fileno())
-    return entries
-
-
-def _recover(
-    source: FeatureStore, header: dict[str, Any], ids: list[str], data: BinaryIO, journal: BinaryIO
-) -> list[_Entry]:
-    """Find the first videos that are complete and as they should be, and cut off the rest."""
-    for file in (data, journal):
-        file.seek(0)
-    entries: list[_Entry] = []
-    row_bytes = header['channels'] * DTYPES[header['dtype']].itemsize
-    lines = journal.read().splitlines(keepends=True)
-    if lines[:1] == [_line(header)]:
-        for video_id, line in zip(ids, lines[1:]):
-            entry = _parse(line)
-            if entry is None or (entry.id, entry.stamps) != (video_id, _stamps(source, video_id)):
-                break
-            block = data.read(entry.length * row_bytes)
-            if len(block) < entry.length * row_bytes or zlib.crc32(block) != entry.crc32:
-                break
-            entries.append(entry)
-    data.truncate(sum(entry.length for entry in entries) * row_bytes)
-    journal.truncate(sum(map(len, lines[: 1 + len(entries)])) if entries else 0)
-    if not entries:
-        _write(journal, _line(header))
-    return entries
-
-
-def _parse(line: bytes) -> _Entry | None:
-    """Read a line of the journal; ``None`` where a kill has torn it."""
-    try:
-        return _Entry(**json.loads(line)) if line.endswith(b'\n') else None
-    except (ValueError, TypeError):
-        return None
-
-
-def _encode(source: FeatureStore, video_id: str, dtype: str) -> Iterator[np.ndarray]:
-    """Rows ``(n, C)`` of a video as they are written, a part at a time."""
-    features = stored_features(source, video_id)
-    for start, stop in features.spans():
-        part = features[:, start:stop]
-        rows = _cast(part.T, DTYPES[dtype])
-        beyond = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if beyond.size:
-            raise FeatureError(
-                f'features of {video_id!r} ({source.where(video_id)}): expected values of at '
-                f'most 65504 for {dtype}, got {np.abs(part).max():.6g}, the first is in snippet '
-                f'{start + beyond[0]}: pack them as float32'
-            )
-        yield rows
-
-
-def _cast(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    with np.errstate(over='ignore'):
-        return np.ascontiguousarray(rows, dtype)
-
-
-def _crc32(source: FeatureStore, video_id: str, dtype: str) -> int:
-    """Checksum of a video as it would be written."""
-    parts = _encode(source, video_id, dtype)
-    return functools.reduce(lambda crc32, rows: zlib.crc32(rows.data, crc32), parts, 0)
 
 
 def _check_ids(source: FeatureStore, ids: Sequence[str], missing: str) -> list[str]:
@@ -289,7 +181,7 @@ def _check_complete(source: FeatureStore, out: Path, ids: list[str], dtype: str)
         video_id
         for video_id, stamps, crc32 in zip(index.ids, index.stamps, index.crc32)
         # Copied files are younger and yet the same.
-        if stamps != _stamps(source, video_id) and crc32 != _crc32(source, video_id, dtype)
+        if stamps != stamps_of(source, video_id) and crc32 != checksum(source, video_id, dtype)
     ]
     if changed:
         raise FeatureError(
@@ -297,38 +189,3 @@ def _check_complete(source: FeatureStore, out: Path, ids: list[str], dtype: str)
             f'they were packed ({first_few(map(repr, changed))}): remove {out} to pack again'
         )
     return index
-
-
-def _stamps(source: FeatureStore, video_id: str) -> list[list[int]]:
-    """Size and time of change of the files of a video."""
-    stats = [path.stat() for path in source.files(video_id)]
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode() + b'\n'
-
-
-def _write(file: BinaryIO, content: bytes | memoryview) -> None:
-    """Write all of it; the system may take a part at a time."""
-    rest = memoryview(content).cast('B')
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
-@contextlib.contextmanager
-def _kept(partial: Path, done: int, total: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f'{error.strerror} after {done} of {total} videos, which are kept: when '
-            'this is mended, the same command goes on',
-            str(partial),
-        ) from error
-
-
-def _tell(progress: Show | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress('', done, total)

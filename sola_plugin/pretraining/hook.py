@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmaction.registry import HOOKS
 from mmengine.config import Config
@@ -26,12 +26,23 @@ from .provenance import changes_since
 from .ranks import prepare_cpu_ranks
 from .run import SCHEDULE, nested_run, pretrain, pretraining_config, task_of
 
-#: How a head takes over the neck: name → whether the neck is then kept fixed, and whether the head
-#: begins with what it would have without it.
+
+class Recipe(NamedTuple):
+    """How a head takes over the neck.
+
+    Attributes:
+        freeze: The neck is kept fixed.
+        reset_gate: The head begins with what it would have without the neck.
+    """
+
+    freeze: bool
+    reset_gate: bool
+
+
 RECIPES = {
-    'paper': dict(freeze=True, reset_gate=False),
-    'finetune': dict(freeze=False, reset_gate=False),
-    'reset_gate': dict(freeze=False, reset_gate=True),
+    'paper': Recipe(freeze=True, reset_gate=False),
+    'finetune': Recipe(freeze=False, reset_gate=False),
+    'reset_gate': Recipe(freeze=False, reset_gate=True),
 }
 
 
@@ -100,7 +111,7 @@ class SoLaPretrainHook(Hook):
         _check_keys(pretext, task, 'pretext of SoLaPretrainHook', ('type',), ('neck',))
         _check_keys(probe, LinearProbeHook, 'probe of SoLaPretrainHook')
         self.checkpoint = checkpoint
-        self.freeze, self.reset_gate = RECIPES[recipe or 'paper'].values()
+        self.freeze, self.reset_gate = RECIPES[recipe or 'paper']
         if freeze is not None:
             self.freeze = freeze
         self.features = features

@@ -234,7 +234,8 @@ class LinearProbeHook(Hook):
             runner: The runner.
             checkpoint: What was read.
         """
-        self._best = checkpoint.get('probe_best', {})
+        best = checkpoint.get('probe_best', {})
+        self._best = best if best.get('metric') == self.keep_best else {}
 
     def after_train(self, runner: Runner) -> None:
         """Give the neck its best weights.
@@ -261,6 +262,7 @@ class LinearProbeHook(Hook):
             )
         if self.keep_best is not None and scores[self.keep_best] > self._best.get('value', -1.0):
             self._best = dict(
+                metric=self.keep_best,
                 value=float(scores[self.keep_best]),
                 epoch=epoch,
                 weights=copy.deepcopy(neck.state_dict()),

@@ -42,13 +42,13 @@ def features_of(cfg: Config) -> dict[str, Any]:
 def schedule_of(cfg: Config) -> dict[str, Any]:
     """What decides in a pretraining config how long and how fast a neck learns."""
     loader = cfg.train_dataloader
-    probes = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('keep_best')]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)]
     return dict(
         batch_size=loader.get('batch_size'),
         max_epochs=cfg.train_cfg.get('max_epochs'),
         windows_per_video=loader.get('sampler', {}).get('windows_per_video', 1),
         lr=cfg.optim_wrapper.get('optimizer', {}).get('lr'),
-        keep_best=probes[0]['keep_best'] if probes else None,
+        keep_best=next(filter(None, (hook.get('keep_best') for hook in hooks)), None),
     )
 
 

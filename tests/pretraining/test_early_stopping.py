@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import IterTimerHook
 
 from sola_plugin.commands import train_localizer
 from sola_plugin.evaluation.probe.linear_probe import METRICS
@@ -88,6 +89,13 @@ def test_a_neck_whose_epoch_was_chosen_is_another_one(root, tmp_path):
     train_localizer(hooked(root, tmp_path))
     with pytest.raises(ValueError, match="keep_best=None, now 'accuracy'"):
         train_localizer(hooked(root, tmp_path, keep_best='accuracy'))
+
+
+def test_hooks_that_are_built_already(root, tmp_path):
+    """They are looked past, as a record is made of what the config says."""
+    cfg = matching(root, tmp_path, epochs=1)
+    cfg.custom_hooks.append(IterTimerHook())
+    assert read_sola(pretrain(cfg))['meta']['schedule']['keep_best'] is None
 
 
 def test_not_of_a_neck_that_a_head_was_trained_behind(root, tmp_path):

@@ -10,7 +10,7 @@ factors = dict(
                 'raw features',
                 'standardised',
                 'SoLa, frozen',
-                'SoLa, fine-tuned',
+                'SoLa, gate reset',
                 'std + SoLa, unified',
                 'std + SoLa, fine-tuned',
             )

@@ -29,9 +29,11 @@ from sola_plugin.commands.probing.summary import (
     write_probe_report,
 )
 from sola_plugin.datasets.features.fingerprint import record_features
+from sola_plugin.evaluation.probe.boundary_distance import KINDS
 from sola_plugin.evaluation.probe.linear_probe import METRICS, linear_probe
 from sola_plugin.necks import SoLa, save_sola
 from sola_plugin.pretraining.probe import build_probe_dataset, read_probe_data
+from sola_plugin.visualization import to_markdown
 from tests.conftest import (
     CHANNELS,
     ROOT,
@@ -260,6 +262,8 @@ def test_tool(setting, tmp_path, monkeypatch, capsys):
         tmp_path / 'probe.png',
         '--report',
         tmp_path / 'probe.html',
+        '--document',
+        tmp_path / 'page.md',
     )
     shown = capsys.readouterr().out
     assert 'train: 4 videos' in shown and 'Δ accuracy' in shown and 'SoLa' in shown
@@ -267,6 +271,12 @@ def test_tool(setting, tmp_path, monkeypatch, capsys):
     assert (tmp_path / 'probe.png').read_bytes()[:4] == b'\x89PNG' and (
         tmp_path / 'probe.html'
     ).is_file()
+    begin, title, *block, end = filter(None, (tmp_path / 'page.md').read_text().split('\n'))
+    assert begin == '<!-- begin linear_probe config -->'
+    assert end == '<!-- end linear_probe config -->'
+    assert title == '### Linear probe, config' and '--document' in block[0]
+    tables = [probe_table(comparison), *(distance_table(comparison, kind) for kind in KINDS)]
+    assert all(to_markdown(table) in (tmp_path / 'page.md').read_text() for table in tables)
 
 
 def test_tool_without_a_config(setting, tmp_path, monkeypatch):

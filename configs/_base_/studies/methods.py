@@ -14,6 +14,7 @@ _methods = {
     'standardised': dict(head_options={'model.neck': dict(type='Standardization')}),
     'SoLa, frozen': dict(head_options={'model.neck': dict(_pretrained, frozen=True)}),
     'SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}),
+    'SoLa, gate reset': dict(head_options={'model.neck': dict(_pretrained, reset_gate=True)}),
     'SoLa, unified': dict(head_options={'model.neck': _sola}),
     'std + SoLa, frozen': dict(
         head_options={'model.neck': dict(_pretrained, frozen=True)}, pretrain_options=_std

@@ -30,7 +30,7 @@ _controls = {
 _recipes = {
     'the paper: raw, frozen': _base_._methods['SoLa, frozen'],
     'raw, fine-tuned': _base_._methods['SoLa, fine-tuned'],
-    'raw, gate reset': dict(head_options={'model.neck': _reset}),
+    'raw, gate reset': _base_._methods['SoLa, gate reset'],
     'frozen': _base_._methods['std + SoLa, frozen'],
     'fine-tuned': _fine_tuned(),
     'slow neck': _fine_tuned(options=_slow),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from sola_plugin.visualization import (
     build_table,
     encode_figure,
     plot_boundary_accuracy,
+    to_markdown,
     write_report,
 )
 
-from .methods import BASELINE, Comparison
+from .methods import BASELINE, Comparison, comparison_to_json
 
 _COLUMNS = {'accuracy': 'accuracy', 'balanced_accuracy': 'balanced', 'average_precision': 'AP'}
 _TITLES = {'start': 'Background → action', 'end': 'Action → background'}
@@ -79,6 +81,35 @@ def distance_table(comparison: Comparison, kind: str) -> Table:
     )
 
 
+def sizes_text(comparison: Comparison) -> str:
+    """One line for the training and one for the test data: videos, snippets, share of action."""
+    return '\n'.join(
+        f'{part}: {sizes["videos"]} videos, {sizes["snippets"]} snippets, '
+        f'{sizes["foreground"] / sizes["snippets"]:.1%} action'
+        for part, sizes in comparison.data.items()
+    )
+
+
+def probe_markdown(comparison: Comparison, title: str, command: str, version: str) -> str:
+    """Figures, and accuracy by the distance to the nearest boundary, for a page.
+
+    Args:
+        comparison: The probes.
+        title: Heading of the block.
+        command: What makes it.
+        version: Of the code that measured it.
+    """
+    sizes = sizes_text(comparison).replace('\n', '; ')
+    blocks = [
+        f'### Linear probe, {title}',
+        f'`{command}`, measured at commit {version}. {sizes}.',
+        to_markdown(probe_table(comparison)),
+    ]
+    for kind, direction in _TITLES.items():
+        blocks += [f'{direction}: accuracy, %', to_markdown(distance_table(comparison, kind))]
+    return '\n\n'.join(blocks)
+
+
 def probe_figure(comparison: Comparison) -> Figure:
     """Accuracy over the distance to the nearest boundary.
 
@@ -91,6 +122,12 @@ def probe_figure(comparison: Comparison) -> Figure:
         comparison.edges,
         comparison.unit,
     )
+
+
+def write_probe_json(path: str | os.PathLike, comparison: Comparison) -> None:
+    """Write :func:`~.methods.comparison_to_json` to a file."""
+    with atomic_write(path) as file:
+        json.dump(comparison_to_json(comparison), file, indent=1, allow_nan=False)
 
 
 def write_probe_figure(path: str | os.PathLike, comparison: Comparison) -> None:

@@ -1,0 +1,33 @@
+# The recipe that was chosen on development videos and validation streams, in all regimes of the
+# embedded data and with every head: against raw and standardised features, and the same network
+# without label-free training.
+_base_ = '../_base_/studies/methods.py'
+title = 'The recipe, in every regime and with every head'
+
+_heads = {'BMN': 'bmn', 'G-TAD': 'gtad', 'ActionFormer': 'actionformer'}
+_recipe = 'SoLa, gate reset'
+factors = dict(
+    experiment={
+        f'{head}, {name}': dict(head=f'../localization/{config}_watch.py', **regime)
+        for name, regime in _base_._regimes.items()
+        for head, config in _heads.items()
+    },
+    method={
+        name: _base_._methods[name]
+        for name in (
+            'raw features',
+            'mean of 3 snippets',
+            'standardised',
+            'SoLa, frozen',
+            _recipe,
+            'SoLa, unified',
+        )
+    },
+)
+baseline = dict(_delete_=True, method='raw features')
+headline = dict(row=_recipe, against=['raw features', 'standardised', 'SoLa, unified'])
+summaries = {
+    'all': '*',
+    **{head: f'{head}, *' for head in _heads},
+    **{regime: f'*, {regime}' for regime in _base_._regimes},
+}

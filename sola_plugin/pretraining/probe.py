@@ -154,6 +154,8 @@ class LinearProbeHook(Hook):
         test: Config of the one that it is scored on.
         interval: Epochs between two probes.
         C: Inverse of the probe's regularisation, scikit-learn's.
+        balanced: Whether action and background weigh the same in the fit. Where one of them is
+            rare, a fit without it may call everything the other.
         keep_best: One of :data:`~sola_plugin.evaluation.probe.linear_probe.METRICS`: a pretext task
             ends with the weights that the neck had where this figure was highest first, epoch 0
             included (early stopping, for which ``test`` must not be what a result is scored on).
@@ -172,6 +174,7 @@ class LinearProbeHook(Hook):
         test: Mapping,
         interval: int = 5,
         C: float = DEFAULT_C,
+        balanced: bool = False,
         keep_best: str | None = None,
     ) -> None:
         if interval < 1:
@@ -183,6 +186,7 @@ class LinearProbeHook(Hook):
         self.configs = dict(train=train, test=test)
         self.interval = interval
         self.C = C
+        self.balanced = balanced
         self.keep_best = keep_best
         self._best: dict[str, Any] = {}
 
@@ -235,7 +239,8 @@ class LinearProbeHook(Hook):
             checkpoint: What was read.
         """
         best = checkpoint.get('probe_best', {})
-        self._best = best if best.get('metric') == self.keep_best else {}
+        chosen_by = best.get('metric'), best.get('balanced', False)
+        self._best = best if chosen_by == (self.keep_best, self.balanced) else {}
 
     def after_train(self, runner: Runner) -> None:
         """Give the neck its best weights.
@@ -258,11 +263,17 @@ class LinearProbeHook(Hook):
         with keep_random_state():
             train, test = (read_probe_data(dataset, neck) for dataset in self.datasets)
             scores = linear_probe(
-                train.features, train.labels, test.features, test.labels, C=self.C
+                train.features,
+                train.labels,
+                test.features,
+                test.labels,
+                C=self.C,
+                balanced=self.balanced,
             )
         if self.keep_best is not None and scores[self.keep_best] > self._best.get('value', -1.0):
             self._best = dict(
                 metric=self.keep_best,
+                balanced=self.balanced,
                 value=float(scores[self.keep_best]),
                 epoch=epoch,
                 weights=copy.deepcopy(neck.state_dict()),

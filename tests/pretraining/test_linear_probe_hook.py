@@ -79,7 +79,7 @@ def history(runner: Runner, name: str) -> list[float]:
     return runner.message_hub.get_scalar(name).data[0].tolist()
 
 
-def figures_by_hand(root: Path, neck: nn.Module | None) -> dict[str, float]:
+def figures_by_hand(root: Path, neck: nn.Module | None, balanced: bool = False) -> dict[str, float]:
     """The probe from the files, without the package's datasets."""
     parts, neck = [], neck and copy.deepcopy(neck).cpu()
     for subset in ('training', 'validation'):
@@ -100,7 +100,7 @@ def figures_by_hand(root: Path, neck: nn.Module | None) -> dict[str, float]:
                 for i in range(x.shape[1])
             ]
         parts += [np.concatenate(features), np.array(labels)]
-    return linear_probe(*parts)
+    return linear_probe(*parts, balanced=balanced)
 
 
 def noisy_dataset(root: Path) -> Path:
@@ -157,6 +157,15 @@ def test_figures_are_those_of_raw_features_and_of_the_trained_neck(finished):
     for metric in METRICS:
         first, *_, last = history(runner, f'probe/{metric}')
         assert (first, last) == pytest.approx((start[metric], end[metric]), abs=1e-6)
+
+
+def test_action_and_background_weigh_the_same(finished, tmp_path):
+    root, _, plain = finished
+    runner = run(matching(root, tmp_path, epochs=1, hook=dict(balanced=True)))
+    expected = figures_by_hand(root, None, balanced=True)
+    for metric in METRICS:
+        assert history(runner, f'probe/{metric}')[0] == pytest.approx(expected[metric], abs=1e-6)
+    assert expected['accuracy'] != history(plain, 'probe/accuracy')[0]
 
 
 def test_training_mode_is_as_before(finished):

@@ -16,7 +16,7 @@ from .errors import (
 )
 from .intervals import plot_lengths, plot_similarity_by_interval
 from .render import to_html, to_markdown, to_rich, to_text
-from .report import BulletList, FigureBlock, Section, TableBlock, write_report
+from .report import Block, BulletList, CodeBlock, FigureBlock, Section, TableBlock, write_report
 from .spread import Cell, Difference
 from .table import Column, Table, build_table
 from .timeline import best_detections, plot_timeline
@@ -24,7 +24,9 @@ from .timeline_page import write_timeline_page
 from .tsm import cosine_tsm, plot_tsm
 
 __all__ = [
+    'Block',
     'BulletList',
+    'CodeBlock',
     'Cell',
     'Column',
     'Difference',

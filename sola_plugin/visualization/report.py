@@ -24,6 +24,13 @@ class BulletList:
 
 
 @dataclass(frozen=True)
+class CodeBlock:
+    """Lines to copy, as they are."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class FigureBlock:
     """A picture in the report.
 
@@ -49,7 +56,7 @@ class TableBlock:
 
 
 #: A ``str`` is a paragraph.
-Block = str | BulletList | FigureBlock | TableBlock
+Block = str | BulletList | CodeBlock | FigureBlock | TableBlock
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Section:
 
     Attributes:
         heading: Its name, here and in the table of contents.
-        blocks: Paragraphs (``str``), lists, figures and tables, in the order of reading.
+        blocks: Paragraphs (``str``), lists, code, figures and tables, in the order of reading.
     """
 
     heading: str
@@ -135,6 +142,8 @@ def _block(block: Block, heading: str, counts: dict[str, int]) -> dict[str, Any]
         return {'kind': 'paragraph', 'text': block}
     if isinstance(block, BulletList):
         return {'kind': 'list', 'items': block.items}
+    if isinstance(block, CodeBlock):
+        return {'kind': 'code', 'text': block.text}
     if isinstance(block, FigureBlock):
         if not block.alt.strip():
             raise ValueError(
@@ -158,6 +167,6 @@ def _block(block: Block, heading: str, counts: dict[str, int]) -> dict[str, Any]
             'note': block.table.note,
         }
     raise TypeError(
-        f'section {heading!r}: expected str, BulletList, FigureBlock or TableBlock, '
+        f'section {heading!r}: expected str, BulletList, CodeBlock, FigureBlock or TableBlock, '
         f'got {type(block).__name__}'
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmengine.config import Config
 
+from sola_plugin.commands import train_localizer
 from sola_plugin.commands.recommendation.length_rules import Grid, grid_advice, own_grid_advice
 from sola_plugin.commands.recommendation.measures import (
     Lengths,
@@ -20,6 +22,7 @@ from sola_plugin.commands.recommendation.measures import (
 )
 from sola_plugin.commands.recommendation.rules import half_interval_of, window_advice
 from sola_plugin.heads.actionformer.points import regression_ranges
+from sola_plugin.necks import read_sola
 from sola_plugin.pretraining.losses import interval_target
 from tests.conftest import STRIDE, localization_config
 
@@ -87,6 +90,7 @@ def advise(run_script, tmp_path):
 def test_white_noise_has_nothing_to_match(advise):
     found = advise(white)
     assert found['recipe'] == 'raw' and '! recipe: do not use SoLa' in found['text']
+    assert found['config'] == {} and 'in the config' not in found['text']
     assert 'nothing that the target can match' in found['by_topic']['recipe']['why']
     assert abs(found['measures']['similarity']['structure']) < 0.03
     assert {'window', 'K'}.isdisjoint(found['by_topic'])
@@ -104,6 +108,26 @@ def test_structure_in_time_is_matched_where_it_lies(advise):
     window = found['by_topic']['window']['settings']
     assert window == dict(window=23, start=4, step=2, num_positions=8)  # as the authors have it
     assert found['by_topic']['K']['settings'] == dict(k=16.0)
+
+
+def test_the_config_that_it_prints_trains(advise, tmp_path):
+    found = advise(lambda rng: white(rng, memory=12))
+    lines = found['text'].partition('in the config:\n')[2].partition('\nlinear probe')[0]
+    advised = Config.fromstring(textwrap.dedent(lines), file_format='.py')
+    assert advised.to_dict() == found['config']
+    cfg = Config.fromfile(tmp_path / 'set/config.py')
+    cfg.merge_from_dict(found['config'])
+    cfg.train_cfg.max_epochs = cfg.custom_hooks[0]['max_epochs'] = 1
+    train_localizer(cfg)
+    made = read_sola(tmp_path / 'set/work/sola/sola.pth')
+    pretext = made['meta']['pretext']
+    assert (pretext['window'], pretext['k']) == (23, 16.0)
+
+
+def test_what_needs_no_training_is_one_line_in_the_config(advise):
+    assert advise(slow_under_noise)['config'] == dict(
+        model=dict(neck=dict(type='TemporalSmoothing', kernel_size=3))
+    )
 
 
 def test_of_slow_features_the_window_is_wide(advise):
@@ -249,6 +273,7 @@ def test_report_with_pictures(advise, tmp_path):
     assert len(re.findall(r'<svg|<img [^>]*src="data:', page)) == 4
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert found['by_topic']['window']['text'] in page
+    assert 'reset_gate' in re.search('<pre><code>(.*?)</code></pre>', page, re.DOTALL)[1]
     assert found['measures']['probe'].keys() == {
         'raw features',
         'mean of 3 snippets',

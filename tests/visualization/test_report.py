@@ -9,6 +9,7 @@ import pytest
 from sola_plugin import io as utils
 from sola_plugin.visualization import (
     BulletList,
+    CodeBlock,
     Column,
     FigureBlock,
     Section,
@@ -56,7 +57,15 @@ def sections():
     )
     truth = [dict(segment=[0, 1], label=ATTACK)]
     return [
-        Section('Results', ['First.', TableBlock(table, 'A table.'), BulletList(('one', 'two'))]),
+        Section(
+            'Results',
+            [
+                'First.',
+                TableBlock(table, 'A table.'),
+                BulletList(('one', 'two')),
+                CodeBlock(f'first line\n    second {ATTACK}'),
+            ],
+        ),
         Section(
             f'Pictures {ATTACK}',
             [
@@ -123,8 +132,10 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 
 def test_all_text_is_escaped(page):
-    # Title and heading, contents and section, table row, caption, data box, command, two settings.
-    assert page.text.count(ATTACK) == 10
+    # Title and heading, contents and section, table row, code, caption, data box, command, two
+    # settings.
+    assert page.text.count(ATTACK) == 11
+    assert 'first line\n    second' in page.text
     assert [image['alt'] for image in page.all('img')] == ['a falling "curve"', ATTACK]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -110,8 +111,8 @@ def recipe_advice(similarity: Similarity, lengths: Lengths, standardize: bool) -
         )
         return Advice('recipe', 'info', text, why, _recipe('smoothing'))
     text = (
-        'SoLa that learns with the head, at once or after similarity matching; compare both with '
-        'the raw features on validation data'
+        'SoLa that is matched, begins as the identity and learns with the head '
+        "(recipe='reset_gate'); compare it with the raw features on validation data"
     )
     why = (
         f'{seen}; half of the difference is gone after {similarity.half_interval:.1f} snippets: '
@@ -128,6 +129,27 @@ def _recipe(name: str) -> dict[str, Any]:
         'sola': dict(type='SoLa'),
     }
     return dict(recipe=name, neck=necks[name])
+
+
+def advised_config(advice: Sequence[Advice]) -> dict[str, Any]:
+    """What the advice on neck, window and K is in the config of a localizer.
+
+    Args:
+        advice: Of :func:`recommend`.
+
+    Returns:
+        ``model`` and ``custom_hooks``, as far as they are needed; empty for the raw features.
+    """
+    settings = {each.topic: each.settings for each in advice}
+    neck = settings['recipe']['neck']
+    if neck is None:
+        return {}
+    config: dict[str, Any] = dict(model=dict(neck=neck))
+    if settings['recipe']['recipe'] == 'sola':
+        pretext = dict(type='SimilarityMatcher', **settings['window'], **settings['K'])
+        hook = dict(type='SoLaPretrainHook', recipe='reset_gate', pretext=pretext)
+        config['custom_hooks'] = [hook]
+    return config
 
 
 def window_advice(similarity: Similarity, lengths: Lengths) -> list[Advice]:

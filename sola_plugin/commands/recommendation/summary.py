@@ -8,12 +8,15 @@ import textwrap
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
 from sola_plugin.commands.probing.methods import BASELINE
 from sola_plugin.commands.probing.summary import probe_figure, probe_table
 from sola_plugin.pretraining.losses import interval_target
 from sola_plugin.visualization import (
+    Block,
     BulletList,
+    CodeBlock,
     FigureBlock,
     Section,
     TableBlock,
@@ -25,6 +28,7 @@ from sola_plugin.visualization import (
 )
 
 from .recommendation import Recommendation
+from .rules import advised_config
 
 _WIDTH = 110
 #: Snippets of the matrix that is drawn.
@@ -43,13 +47,13 @@ def advice_text(found: Recommendation) -> str:
         mark = '! ' * (advice.level == 'warning')
         lines += textwrap.wrap(f'{mark}{advice.topic}: {advice.text}', _WIDTH)
         lines += textwrap.wrap(advice.why, _WIDTH, initial_indent='    ', subsequent_indent='    ')
-        if 'neck' in advice.settings:
-            lines.append(f'    neck={_code(advice.settings["neck"])}')
+    if config := _config_text(found):
+        lines += ['', 'in the config:', textwrap.indent(config, '    ')]
     return '\n'.join([*lines, '', found.no_probe or _probed(found)]) + '\n'
 
 
 def advice_json(found: Recommendation) -> dict[str, Any]:
-    """Plain values: ``recipe``, ``advice``, ``measures``."""
+    """Plain values: ``recipe``, ``config``, ``advice``, ``measures``."""
     similarity, lengths = found.similarity, found.lengths
     measures = dict(
         dataclasses.asdict(found.statistics),
@@ -74,6 +78,7 @@ def advice_json(found: Recommendation) -> dict[str, Any]:
     )
     return dict(
         recipe=found.advice[0].settings['recipe'],
+        config=advised_config(found.advice),
         advice=[dataclasses.asdict(advice) for advice in found.advice],
         measures=measures,
     )
@@ -88,8 +93,10 @@ def write_advice_report(path: str | os.PathLike, found: Recommendation, command:
         command: What was called.
     """
     advice = BulletList(tuple(f'{each.topic}: {each.text}. {each.why}.' for each in found.advice))
+    config = _config_text(found)
+    in_config: list[Block] = ['In the config:', CodeBlock(config)] if config else []
     sections = [
-        Section('Advice', [_measured(found), advice]),
+        Section('Advice', [_measured(found), advice, *in_config]),
         Section('Similarity along time', [_similarity(found), _tsm(found)]),
         Section('Lengths of the segments', [_lengths(found)]),
         Section('What the features know', _probe_blocks(found)),
@@ -114,10 +121,8 @@ def _probed(found: Recommendation) -> str:
     return f'linear probe, balanced accuracy, percent: {scores}'
 
 
-def _code(neck: dict[str, Any] | None) -> str:
-    if neck is None:
-        return 'None'
-    return f'dict({", ".join(f"{key}={value!r}" for key, value in neck.items())})'
+def _config_text(found: Recommendation) -> str:
+    return Config(advised_config(found.advice)).pretty_text.strip()
 
 
 def _target(found: Recommendation) -> tuple[float, int] | None:

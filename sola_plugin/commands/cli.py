@@ -6,6 +6,7 @@ import argparse
 import codecs
 import difflib
 import inspect
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -182,7 +183,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
         ConfigError: There is no such key, or setting it reaches nothing; the message has the
             nearest keys.
     """
-    for key, value in (options or {}).items():
+    for key, value in _types_first(options or {}):
         top, *rest = key.split('.')
         if not rest and top in cfg and top not in _READ:
             _set_everywhere(cfg, top, value)
@@ -193,6 +194,14 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
             )
         _check_branch(cfg, key)
         cfg.merge_from_dict({key: value})
+
+
+def _types_first(options: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What becomes a part of the model is named before its arguments, in whatever order it came."""
+    return sorted(
+        options.items(),
+        key=lambda option: option[0].count('.') if _last(option[0]) == 'type' else math.inf,
+    )
 
 
 def move_data(cfg: Config, before: str, after: str) -> None:

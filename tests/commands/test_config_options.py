@@ -71,6 +71,19 @@ def test_reached(cfg, key, value):
     assert found == value
 
 
+def test_a_part_is_made_before_it_is_told_anything(cfg):
+    del cfg.model['neck']
+    options = {
+        'model.neck.hidden_channels': 8,
+        'model.neck.init_cfg.checkpoint': 'sola.pth',
+        'model.neck.init_cfg.type': 'Pretrained',
+        'model.neck.type': 'SoLa',
+    }
+    merge_options(cfg, options)
+    pretrained = dict(type='Pretrained', checkpoint='sola.pth')
+    assert cfg.model.neck == dict(type='SoLa', hidden_channels=8, init_cfg=pretrained)
+
+
 def test_a_variable_is_set_wherever_it_was_used(cfg):
     merge_options(cfg, {'data_root': 'other', 'classes': ['c', 'd', 'e']})
     train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset

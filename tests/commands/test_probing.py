@@ -276,7 +276,8 @@ def test_tool(setting, tmp_path, monkeypatch, capsys):
     assert end == '<!-- end linear_probe config -->'
     assert title == '### Linear probe, config' and '--document' in block[0]
     tables = [probe_table(comparison), *(distance_table(comparison, kind) for kind in KINDS)]
-    assert all(to_markdown(table) in (tmp_path / 'page.md').read_text() for table in tables)
+    page = (tmp_path / 'page.md').read_text()
+    assert all(to_markdown(table).strip() in page for table in tables) and '\n\n\n' not in page
 
 
 def test_tool_without_a_config(setting, tmp_path, monkeypatch):

@@ -102,11 +102,12 @@ def probe_markdown(comparison: Comparison, title: str, command: str, version: st
     sizes = sizes_text(comparison).replace('\n', '; ')
     blocks = [
         f'### Linear probe, {title}',
-        f'`{command}`, measured at commit {version}. {sizes}.',
-        to_markdown(probe_table(comparison)),
+        f'`{command}`, measured at commit {version}; {sizes}.',
+        to_markdown(probe_table(comparison)).strip(),
     ]
     for kind, direction in _TITLES.items():
-        blocks += [f'{direction}: accuracy, %', to_markdown(distance_table(comparison, kind))]
+        table = to_markdown(distance_table(comparison, kind)).strip()
+        blocks += [f'{direction}: accuracy, %', table]
     return '\n\n'.join(blocks)
 
 

@@ -29,19 +29,12 @@ def parse_args() -> argparse.Namespace:
         metavar='STUDY',
         help='study file, or a name of `sola configs`, see configs/studies/',
     )
-    parser.add_argument(
-        '--work-dir',
-        type=Path,
-        help='default: work_dirs/studies/<name of the study>. '
-        'Studies in one folder share what they have in common',
+    work_dir = (
+        'default: work_dirs/studies/STUDY. Studies in one folder share what they have in common'
     )
-    parser.add_argument(
-        '--seeds',
-        action=ListAction,
-        type=int,
-        metavar='SEED',
-        help='these seeds instead of those of the study',
-    )
+    parser.add_argument('--work-dir', type=Path, help=work_dir)
+    seeds = 'these seeds instead of those of the study'
+    parser.add_argument('--seeds', action=ListAction, type=int, metavar='SEED', help=seeds)
     add_pool_arguments(parser)
     parser.add_argument(
         '--embedded',
@@ -92,6 +85,9 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE.md',
         help='put the tables into this Markdown file too, between marks named after the study',
     )
+    parser.add_argument(
+        '--overview', type=Path, metavar='FILE.md', help='the same with one small table'
+    )
     args = parser.parse_args()
     if args.choose is not None and (args.only or args.folds):
         parser.error('--choose needs the whole study, as do those that read FILE.py')
@@ -107,6 +103,7 @@ def main() -> None:
     from sola_plugin.progress import show_progress
     from sola_plugin.studies.choice import choose, write_choices
     from sola_plugin.studies.output import update_document, write_study
+    from sola_plugin.studies.overview import overview_markdown
     from sola_plugin.studies.runner import run_study
     from sola_plugin.studies.study import StudyError, load_study
     from sola_plugin.visualization import to_text
@@ -136,6 +133,9 @@ def main() -> None:
             write_choices(args.choose, choose(study, outcomes), command_line())
         if args.document:
             update_document(args.document, block, written.markdown)
+        if args.overview:
+            text = overview_markdown(study, outcomes, command_line())
+            update_document(args.overview, f'overview {block}', text)
     except (ValueError, OSError) as error:
         sys.exit(f'error: {printable(error)}')
     if written.failures:

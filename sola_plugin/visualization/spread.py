@@ -129,7 +129,7 @@ class Difference:
         interval = bootstrap_interval(differences) if differences.size > 1 else None
         return cls(cell.mean, cell.spread, cell.n, improved, interval)
 
-    def text(self, digits: int = 1, with_interval: bool = False) -> str:
+    def text(self, digits: int = 1, with_interval: bool = False, with_spread: bool = True) -> str:
         """Format for reading.
 
         Example:
@@ -138,8 +138,11 @@ class Difference:
             '+2.0 ± 3.0 (2/3)'
             >>> difference.text(with_interval=True)
             '+2.0 ± 3.0 [-1.0, +5.0] (2/3)'
+            >>> difference.text(with_interval=True, with_spread=False)
+            '+2.0 [-1.0, +5.0] (2/3)'
         """
-        spread = '' if self.spread is None else f' ± {self.spread:.{digits}f}'
+        shown = with_spread and self.spread is not None
+        spread = f' ± {self.spread:.{digits}f}' if shown else ''
         if with_interval and self.interval is not None:
             low, high = (_fixed(value, digits, sign='+') for value in self.interval)
             spread += f' [{low}, {high}]'

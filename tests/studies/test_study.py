@@ -275,10 +275,12 @@ def test_run_report_and_run_again(finished, tool, tmp_path):
 
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / 'work').glob('*/stage.json')}
     page = write(tmp_path / 'page.md', 'By hand.\n')
-    result = tool(study.path, '--work-dir', 'work', '--document', 'page.md')
+    pages = ('--document', 'page.md', '--overview', 'page.md')
+    result = tool(study.path, '--work-dir', 'work', *pages)
     assert result.returncode == 1 and result.stderr.startswith('error: raw · bad, seed 0: ')
     assert 'good' in result.stdout and 'results.png' in result.stdout
     assert page.read_text().startswith('By hand.\n\n<!-- begin study -->\n## study\n')
+    assert '<!-- begin overview study -->\n| neck | good | Δ |\n' in page.read_text()
     assert {path: path.stat().st_mtime_ns for path in done} == done
 
 

@@ -281,16 +281,24 @@ def test_thumos14_windows_and_names():
     assert len(cfg.model.classes) == 20 and cfg.model.classes == sorted(cfg.model.classes)
 
 
-def test_checkpoint_of_the_frozen_neck_fits(tmp_path):
-    """What configs/pretrain/sola_watch.py trains is what the localizers of the embedded data
-    load."""
+@pytest.mark.parametrize(
+    ('way', 'learns', 'gate'),
+    [('sola', True, 0), ('sola_finetune', True, 1), ('sola_paper', False, 1)],
+)
+@pytest.mark.parametrize('head', ['bmn', 'gtad', 'actionformer'])
+def test_the_neck_that_is_trained_fits_and_is_taken_over_as_the_name_says(
+    tmp_path, head, way, learns, gate
+):
+    """What configs/pretrain/sola_watch.py trains, and the localizers of the embedded data load."""
     neck = MODELS.build(load(ROOT / 'configs/pretrain/sola_watch.py').model).neck
     assert isinstance(neck, SoLa)
+    torch.nn.init.ones_(neck.alpha)
     save_sola(tmp_path / 'work_dirs/sola_watch/sola.pth', neck)
-    for path in (ROOT / 'configs/localization').glob('*_watch_sola.py'):
-        model = MODELS.build(load(path).model)
-        model.init_weights()
-        assert torch.equal(model.neck.conv_network[0].weight, neck.conv_network[0].weight)
+    model = MODELS.build(load(ROOT / f'configs/localization/{head}_watch_{way}.py').model)
+    model.init_weights()
+    assert torch.equal(model.neck.conv_network[0].weight, neck.conv_network[0].weight)
+    assert model.neck.alpha.item() == gate
+    assert all(parameter.requires_grad == learns for parameter in model.neck.parameters())
 
 
 def test_the_config_in_pure_python_says_what_that_in_text_says():

@@ -25,8 +25,9 @@ def main() -> None:
         path = pretrain(load_config(args))
     if is_main_process():
         print(
-            f"{path}: use it with neck=dict(type='SoLa', ..., frozen=True, "
-            f"init_cfg=dict(type='Pretrained', checkpoint='{path}'))"
+            f"{path}: use it with neck=dict(type='SoLa', ..., reset_gate=True, "
+            f"init_cfg=dict(type='Pretrained', checkpoint='{path}')); in the paper's way, with "
+            'frozen=True instead of reset_gate=True'
         )
 
 

@@ -1,3 +1,3 @@
 # "finetune": SoLa trained by similarity matching goes on learning with the head.
-_base_ = 'bmn_watch_sola.py'
+_base_ = 'bmn_watch_sola_paper.py'
 model = dict(neck=dict(frozen=False))

@@ -2,7 +2,7 @@
 # are relative to the study, in configs/studies/.
 _few_labels = dict(split='time', labelled=14, encoder_classes=['IR', 'ER', 'TRAP'])
 embedded = _few_labels
-head = '../localization/bmn_watch_sola.py'
+head = '../localization/bmn_watch_sola_paper.py'
 pretrain = '../pretrain/sola_watch.py'
 seeds = 5
 

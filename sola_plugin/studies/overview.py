@@ -1,4 +1,4 @@
-"""A study in one small table: a row for each method, two columns for each group of cells."""
+"""A study in one small table: a row for each method, columns for the groups of cells."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .summary import Pooled, pool
 
 
 def overview_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
-    """mAP, and the paired difference to the baseline with its interval.
+    """The average mAP, and the paired difference to the baseline with its interval.
 
     Args:
         study: The study.
         outcomes: Of :func:`~.runner.run_study`.
 
     Returns:
-        Two columns for each of the study's ``summaries``, or for each group if it has none; of
-        those of which there are results.
+        Of a study with ``summaries`` one column for each: the mAP of the baseline, and of the
+        others the difference. Else two for each group: mAP, and difference.
 
     Raises:
-        ValueError: There are none, or no baseline.
+        ValueError: There are no results, or no baseline.
     """
     groups, baseline = study_groups(study, outcomes), baseline_row(study)
     patterns = study.summaries or {name: glob.escape(name) for name in groups}
@@ -39,9 +39,15 @@ def overview_table(study: Study, outcomes: Sequence[Outcome]) -> Table:
     header = [' · '.join(study.row_factors())]
     lines = {name: [name] for rows in found.values() for name in rows}
     for title, rows in found.items():
-        header += [title or 'mAP', 'Δ']
+        header += [title] if study.summaries else [title or 'mAP', 'Δ']
         for name, line in lines.items():
-            line += _cells(rows.get(name), name == baseline)
+            row = rows.get(name)
+            value = MISSING if row is None else _mean(row)
+            change = MISSING if row is None or name == baseline else _difference(row)
+            if study.summaries:
+                line.append(value if name == baseline else change)
+            else:
+                line += [value, change]
     table = tuple(map(tuple, lines.values()))
     folded = any(row.cell.fold for rows in groups.values() for row in rows.values())
     return Table(tuple(header), table, _note(found, baseline, folded))
@@ -62,26 +68,28 @@ def overview_markdown(study: Study, outcomes: Sequence[Outcome], command: str) -
     return f'{table.strip()} `{command}`, measured at commit {code_versions(outcomes)}.'
 
 
-def _cells(row: Pooled | None, is_baseline: bool) -> list[str]:
-    if row is None:
-        return [MISSING, MISSING]
+def _mean(row: Pooled) -> str:
     groups = list(row.values.values())
     # Of several groups, every one weighs the same; what they differ by is not a spread over seeds.
     values = groups[0] if len(groups) == 1 else np.mean([group.mean() for group in groups])[None]
-    shown = Cell.of(100 * values).text()
-    if is_baseline:
-        return [shown, MISSING]
+    return Cell.of(100 * values).text()
+
+
+def _difference(row: Pooled) -> str:
     difference = Difference.of(100 * row.pairs, np.zeros(len(row.pairs)))
-    return [shown, difference.text(with_interval=True, with_spread=False)]
+    return difference.text(with_interval=True, with_spread=False)
 
 
 def _note(found: Mapping[str, Mapping[str, Pooled]], baseline: str, folded: bool) -> str:
     pooled = [row for rows in found.values() for row in rows.values()]
     several = any(len(row.values) > 1 for row in pooled)
     sizes = sorted({len(values) for row in pooled for values in row.values.values()})
-    number = ' or '.join(map(str, sizes)) + (' pairs of fold and seed' if folded else ' seeds')
+    plural = 's' * (sizes != [1])
+    number = ' or '.join(map(str, sizes)) + (
+        f' pair{plural} of fold and seed' if folded else f' seed{plural}'
+    )
     return (
-        f'Average mAP, %, {"mean over the groups" if several else "mean ± standard deviation"}. Δ: '
+        f'Average mAP, %, {"mean over the groups" if several else "mean ± standard deviation"}; '
         f'difference to {baseline}, {"pair by pair" if folded else "seed by seed"}: mean, 95% '
         f'bootstrap interval of it, how many improved. {number}{" in each group" * several}.'
     )

@@ -14,7 +14,7 @@ import warnings
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from tests.processes import ROOT, START_METHOD
+from tests.processes import ROOT, START_METHOD, leave_garbage
 
 
 @contextlib.contextmanager
@@ -57,6 +57,7 @@ def run_tool(name: str, *arguments: object, size: int = resource.RLIM_INFINITY) 
 
 
 def _run(sender: Connection, size: int, name: str, *arguments: str) -> None:
+    leave_garbage()
     # While there is room, and so that nothing but the tool's own lines is seen.
     warnings.simplefilter('ignore')
     import sola_plugin.commands  # noqa: F401

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import torch
 
-from tests.processes import ROOT, START_METHOD
+from tests.processes import ROOT, START_METHOD, leave_garbage
 
 #: What changes files, as Python's audit events name it. ``open`` counts where it is to write.
 _CHANGES = ('open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir', 'os.truncate', 'os.link')
@@ -114,6 +114,7 @@ def _output_file(folder: Path) -> Path:
 
 def _run(folder: Path, command: list[object], moment: Moment | None, log: Path | None) -> None:
     """In the fork: the tool, as its command line would run it."""
+    leave_garbage()
     os.setpgid(0, 0)
     output = os.open(_output_file(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -12,6 +13,16 @@ ROOT = Path(__file__).resolve().parents[1]
 #: How to start a process that computes. A fork is quick, as it need not import torch again; but one
 #: of a process that knows of a GPU can use neither it nor, on the CPU, autograd.
 START_METHOD = 'spawn' if torch.cuda.is_available() else 'fork'
+
+
+def leave_garbage() -> None:
+    """In a fork: do not collect what the process before has left.
+
+    It has threads and workers that a fork has not, so that their finalizers may fail; pytest then
+    formats a traceback, for which Python 3.11 parses the line, and where it was parsing already (a
+    config) that ends with ``SystemError: AST constructor recursion depth mismatch``.
+    """
+    gc.freeze()
 
 
 def environment(*folders: Path, **variables: str) -> dict[str, str]:

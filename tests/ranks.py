@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.processes import ROOT, START_METHOD
+from tests.processes import ROOT, START_METHOD, leave_garbage
 
 #: What runs import, and forks of a process that has it need not.
 _IMPORTED = (
@@ -116,6 +116,7 @@ def _run(
     *arguments: object,
 ) -> None:
     """One rank, from the beginning of its interpreter to the end."""
+    leave_garbage()
     for number, name in ((1, 'stdout'), (2, 'stderr')):
         os.dup2(os.open(folder / f'{name}{rank}', os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.stdout, sys.stderr = (os.fdopen(os.dup(n), 'w', buffering=1) for n in (1, 2))

@@ -24,7 +24,8 @@ from .checkpoint_files import newest_checkpoint
 from .probe import LinearProbeHook
 from .provenance import changes_since
 from .ranks import prepare_cpu_ranks
-from .run import SCHEDULE, nested_run, pretrain, pretraining_config, task_of
+from .run import SCHEDULE, pretrain, pretraining_config, task_of
+from .run_instances import nested_run
 
 
 class Recipe(NamedTuple):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
-from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmengine.visualization import Visualizer
 
 from sola_plugin.io import naming_file
 from sola_plugin.necks import save_sola
@@ -24,7 +19,7 @@ from sola_plugin.necks import save_sola
 from .finiteness import FiniteHook
 from .placement import settle_loader
 from .provenance import features_of, schedule_of
-from .random_state import RandomStateHook, keep_random_state
+from .random_state import RandomStateHook
 from .rank_means import RankMeanHook
 from .resuming import resume_run
 from .runs import name_run, prepare_determinism, refuse_busy, run_training
@@ -189,21 +184,3 @@ def _epoch_losses(runner: Runner) -> list[float]:
     history, _ = runner.message_hub.get_scalar('train/loss').data
     per_epoch = len(runner.train_dataloader)
     return [float(np.mean(history[i : i + per_epoch])) for i in range(0, len(history), per_epoch)]
-
-
-@contextlib.contextmanager
-def nested_run() -> Iterator[None]:
-    """Let another Runner live inside; the outer one's globals and random state stay as they were.
-
-    mmengine's loggers, message hubs and visualizers are found through "the newest instance", and a
-    Runner seeds every generator.
-    """
-    managers = (MMLogger, MessageHub, DefaultScope, Visualizer)
-    newest = [next(reversed(manager._instance_dict), None) for manager in managers]
-    try:
-        with keep_random_state():
-            yield
-    finally:
-        for manager, name in zip(managers, newest):
-            if name is not None:
-                manager._instance_dict.move_to_end(name)

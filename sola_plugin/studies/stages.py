@@ -24,6 +24,7 @@ from sola_plugin.commands.training import train_localizer
 from sola_plugin.datasets.watch.data import VALIDATION, WatchSettings, prepare_watch
 from sola_plugin.io import atomic_write
 from sola_plugin.pretraining.run import pretrain
+from sola_plugin.pretraining.run_instances import forget_runs
 from sola_plugin.temporary_files import remove_abandoned
 
 from .study import Condition
@@ -119,7 +120,8 @@ class Stage:
 
     def run(self) -> dict:
         """Do the stage unless it is done; return its plain result and ``seconds``."""
-        return run_stage(self.folder, self.settings, self.work)
+        with forget_runs():
+            return run_stage(self.folder, self.settings, self.work)
 
 
 def cell_stages(cell: Condition, seed: int, work_dir: Path) -> list[Stage]:

@@ -9,8 +9,6 @@ import argparse
 import json
 import sys
 
-from mmengine.config import DictAction
-
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.arguments import (
     FEATURE_OPTIONS,
@@ -22,7 +20,7 @@ from sola_plugin.commands.arguments import (
 from sola_plugin.commands.checks.dataset import DatasetReport, check_config, check_files
 from sola_plugin.commands.checks.proposal_space import map_proposal_space
 from sola_plugin.commands.checks.summary import check_json, check_text
-from sola_plugin.commands.cli import read_config
+from sola_plugin.commands.cli import add_cfg_options, read_config
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.io import atomic_write
 from sola_plugin.messages import printable
@@ -45,14 +43,7 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('config', nargs='?', type=config_path, metavar='CONFIG', help='its data sets and model')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     add('--quick', action='store_true', help='read a sample of the feature files only')
     add(
         '--timestamps',
@@ -102,7 +93,7 @@ def parse_args() -> argparse.Namespace:
 
 def run(
     config: str | None,
-    cfg_options: dict,
+    cfg_options: dict | None,
     quick: bool,
     timestamps: str | None,
     show: Show,

@@ -11,10 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
-from sola_plugin.commands.cli import read_config
+from sola_plugin.commands.cli import add_cfg_options, read_config
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.messages import printable
 
@@ -64,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--format', choices=('png', 'svg'), default='png', help='of the pictures')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/tsm'), metavar='FOLDER')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if not args.sola and args.epochs is None:
         parser.error('give --sola FILE or --epochs FOLDER')

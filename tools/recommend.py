@@ -11,11 +11,9 @@ import argparse
 import json
 import sys
 
-from mmengine.config import DictAction
-
 import sola_plugin  # noqa: F401  (mends the installed stack before a config is read)
 from sola_plugin.commands.arguments import command_line
-from sola_plugin.commands.cli import read_config
+from sola_plugin.commands.cli import add_cfg_options, read_config
 from sola_plugin.commands.recommendation.recommendation import MAX_VIDEOS, recommend_for
 from sola_plugin.commands.recommendation.summary import (
     advice_json,
@@ -36,13 +34,7 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('config', type=config_path, metavar='CONFIG', help='of a localizer, with its data')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     add(
         '--videos',
         type=int,

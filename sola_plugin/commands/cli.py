@@ -56,13 +56,7 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder for logs and results '
         '(default: work_dir of the config, or work_dirs/<config name>)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. model.max_duration=16',
-    )
+    add_cfg_options(parser, 'model.max_duration=16')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -70,6 +64,22 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         help='job launcher; torchrun is pytorch',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, example: str = '') -> None:
+    """Add ``--cfg-options``, for :func:`read_config`.
+
+    Args:
+        parser: Changed in place.
+        example: What the tool's users may want, for the help.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config' + f', e.g. {example}' * bool(example),
+    )
 
 
 def load_config(args: argparse.Namespace) -> Config:

@@ -31,7 +31,7 @@ def test_columns_are_the_summaries_of_a_study_that_has_some():
     assert 'in each group' in table.note
 
 
-def test_without_folds_and_without_groups():
+def test_without_folds():
     one = {'A, BMN': VALUES['A, BMN']}
     study = dataclasses.replace(made_study(), cells=made_study().cells[:3])
     outcomes = [

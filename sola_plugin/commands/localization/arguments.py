@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import DictAction
 from torch import nn
 
 from sola_plugin.commands.arguments import add_checkpoint_classes
+from sola_plugin.commands.cli import add_cfg_options
 from sola_plugin.commands.extraction.encoder_options import EncoderChoice
 from sola_plugin.commands.shipped import config_path
 from sola_plugin.datasets.features.open import describe_source
@@ -46,13 +46,7 @@ def add_localization_arguments(parser: argparse.ArgumentParser) -> None:
         'inputs', metavar='INPUT', nargs='+', help='feature file, folder of feature files, or video'
     )
     parser.add_argument('--out', metavar='DIR', type=Path, required=True, help='folder to write to')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. model.windows.length=4096',
-    )
+    add_cfg_options(parser, 'model.windows.length=4096')
     add_checkpoint_classes(parser)
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE', help='leave out detections below it'

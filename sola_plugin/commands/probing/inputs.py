@@ -6,6 +6,7 @@ import argparse
 
 from mmengine.config import DictAction
 
+from sola_plugin.commands.cli import add_cfg_options
 from sola_plugin.commands.shipped import config_path
 
 from .methods import make_datasets, read_datasets
@@ -15,14 +16,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``CONFIG``, its ``--cfg-options``, and the options that stand in for a config."""
     add = parser.add_argument
     add('config', nargs='?', type=config_path, metavar='CONFIG', help='with TALFeatureDatasets')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. test_dataloader.dataset.subset=validation',
-    )
+    add_cfg_options(parser, 'test_dataloader.dataset.subset=validation')
     add = parser.add_argument_group('without a config').add_argument
     add('--annotations', metavar='FILE', help="ActivityNet's or mmaction2's JSON")
     add('--features', metavar='DIR', help='folder of feature files')

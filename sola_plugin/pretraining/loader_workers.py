@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any
@@ -22,6 +23,9 @@ TIMEOUT = 1800
 
 #: Items of a batch that are noted, and named.
 _NOTED = 64
+
+#: Seconds in which a worker that is being ended is dead: its connections close before.
+_DYING = 1.0
 
 #: What torch says of a worker that is dead, and of one that gives nothing.
 _DEAD = re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)')
@@ -154,16 +158,35 @@ def watching_workers(runner: Runner) -> Iterator[None]:
         runner.register_hook(LoaderHook())
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, OSError, EOFError) as error:
         loaders = [
             loop.dataloader
             for loop in (runner._train_loop, runner._val_loop, runner._test_loop)
             if isinstance(getattr(loop, 'dataloader', None), DataLoader)
         ]
-        message = explain_worker_error(f'{error} {error.__context__}', loaders)
+        text = f'{error} {error.__context__}'
+        if _is_lost_connection(error):
+            text += _death_of_worker()
+        message = explain_worker_error(text, loaders)
         if message is None:
             raise
         raise WorkerError(message) from error
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Whether it may come of a worker whose tensors can no longer be fetched."""
+    if isinstance(error, RuntimeError):
+        return 'ancdata' in str(error)  # a descriptor that did not arrive
+    return getattr(error, 'filename', None) is None
+
+
+def _death_of_worker() -> str:
+    """What torch says of a worker that is about to be dead; it says so by a signal, at any line."""
+    try:
+        time.sleep(_DYING)
+    except RuntimeError as error:
+        return f' {error}'
+    return ''
 
 
 def explain_worker_error(text: str, loaders: Sequence[DataLoader]) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -42,6 +44,31 @@ class Fate(BaseTransform):
         return results
 
 
+class Torn:
+    """What a worker sends, and is killed a moment later: the connection is lost before that."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __reduce__(self):
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return lose, (self.error,)
+
+
+def lose(error: Exception) -> None:
+    raise error
+
+
+@TRANSFORMS.register_module()
+class SendTorn(BaseTransform):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def transform(self, results):
+        results['data_samples'].torn = Torn(self.error)
+        return results
+
+
 def config(root, work_dir, kind: str, video: str, loader: str, **options) -> Config:
     cfg = Config(localization_config(root, work_dir))
     cfg[loader].update(num_workers=1, **options)
@@ -67,6 +94,24 @@ def test_a_worker_dies_in_the_training(data_root, tmp_path, kind, persistent):
     assert '\n' not in text
 
 
+@pytest.mark.parametrize(
+    'error',
+    [
+        EOFError(),
+        ConnectionResetError(errno.ECONNRESET, 'Connection reset by peer'),
+        FileNotFoundError(errno.ENOENT, 'No such file or directory'),  # the name of a socket
+        RuntimeError('received 0 items of ancdata'),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_worker_dies_and_its_connection_before(data_root, tmp_path, error):
+    """Torch passes on what became of the connection while the worker still looks alive."""
+    cfg = config(data_root, tmp_path, 'SIGKILL', 'none', 'train_dataloader')
+    cfg.train_dataloader.dataset.pipeline.append(dict(type='SendTorn', error=error))
+    with pytest.raises(WorkerError, match='was ended by a signal'):
+        train_localizer(cfg)
+
+
 @pytest.mark.parametrize('kind', slow_but(['asleep'], ['asleep', 'SIGSTOP']))
 def test_a_worker_is_stuck_in_the_test(data_root, tmp_path, kind):
     cfg = config(data_root, tmp_path, kind, 'v_05', 'test_dataloader', timeout=1)
@@ -88,7 +133,7 @@ def test_the_tool_ends_with_one_line(data_root, tmp_path):
     cfg = config(data_root, tmp_path / 'work', 'SIGKILL', 'v_02', 'train_dataloader')
     cfg.dump(tmp_path / 'train.py')
     result = run_tool('train', tmp_path / 'train.py')
-    assert result.code == 1
+    assert result.code == 1, result.stderr
     last = result.stderr.splitlines()[-1]
     assert last.startswith('error: a worker process that reads data') and "'v_02'" in last
     assert 'Traceback' not in result.stderr

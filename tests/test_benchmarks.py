@@ -189,6 +189,12 @@ def test_cluster_prints_a_table(printed, tmp_path):
 
 
 @pytest.mark.slow
+def test_workers_prints_a_table(printed):
+    output = printed('workers', '--heads', 'bmn', '--repeats', 1)
+    assert re.search(r'\| bmn \| [\d.]+ \| [\d.]+ \| [\d.]+× \| \d+ \| \d+ \|', output)
+
+
+@pytest.mark.slow
 def test_onnx_files_prints_a_table(printed):
     pytest.importorskip('onnx', reason="onnx is not installed: pip install 'sola_plugin[onnx]'")
     pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')

@@ -166,9 +166,6 @@ def _take(worker: Any, task: Any, run: str) -> _Process:
         # dask's nanny starts workers as daemons, which may have no processes of their own lest
         # these outlive them: ours do not.
         multiprocessing.current_process().daemon = False
-        # dask sets it for its own small objects. In a training every buffer would go back to the
-        # system at once: a step takes half as long again.
-        os.environ.pop('MALLOC_TRIM_THRESHOLD_', None)
         process = _Process(worker, run, task, WorkerPool(1))
         _processes.append(process)
         if len(_processes) == 1:

@@ -165,7 +165,9 @@ def code_versions(outcomes: Sequence[Outcome]) -> str:
 
 
 def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
-    """Write the figures of every cell and seed as CSV; a failed one's reason is in ``error``.
+    """Write the figures of every cell and seed as CSV, and the versions of the code in ``commit``.
+
+    The reason of a failed one is in ``error``.
 
     Args:
         path: File to write.
@@ -176,8 +178,9 @@ def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
     folded = any(outcome.cell.fold for outcome in outcomes)
     with atomic_write(path) as file:
         writer = csv.writer(file)
-        writer.writerow([*factors, *['fold'] * folded, 'seed', *keys, 'error'])
+        writer.writerow([*factors, *['fold'] * folded, 'seed', *keys, 'commit', 'error'])
         for outcome in outcomes:
             values = [(outcome.figures or {}).get(key, '') for key in keys]
             which = [*outcome.cell.levels.values(), *[outcome.cell.fold] * folded, outcome.seed]
-            writer.writerow(map(to_cell, [*which, *values, outcome.error]))
+            code = ' and '.join(sorted(outcome.code))
+            writer.writerow(map(to_cell, [*which, *values, code, outcome.error]))

@@ -15,8 +15,16 @@ from typing import Any, Protocol, TypeVar
 _CONTEXT = multiprocessing.get_context('spawn')
 _Key = TypeVar('_Key', bound=Hashable)
 
-#: Of one thread each: what a process reads before it imports torch.
-_THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
+#: What the processes read when they begin.
+ENVIRONMENT = {
+    'OMP_NUM_THREADS': '1',
+    'MKL_NUM_THREADS': '1',
+    # glibc gives large blocks back to the system when they are freed, and dask lets it give back
+    # small ones, too. The next iteration of a training asks for the same, and the system fills them
+    # with zeros each time.
+    'MALLOC_MMAP_MAX_': '0',
+    'MALLOC_TRIM_THRESHOLD_': str(2**40),
+}
 #: The environment is that of all threads of this process.
 _starting = threading.Lock()
 
@@ -55,8 +63,9 @@ class Pool(Protocol):
 class WorkerPool:
     """Up to ``jobs`` processes. One that dies fails the task that it was doing, and no other.
 
-    Each has one thread. They do not outlive this process, however it ends. Ctrl-C in a terminal,
-    which reaches all processes, is left to this one.
+    Each has one thread, and keeps the memory that a task frees for the next. They do not outlive
+    this process, however it ends. Ctrl-C in a terminal, which reaches all processes, is left to
+    this one.
 
     Args:
         jobs: Tasks that are done at the same time.
@@ -124,7 +133,7 @@ class _Worker:
         # The process begins with the signals blocked that are blocked here, and leaves them so.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with _single_threaded():
+            with _environment():
                 self._process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -174,10 +183,10 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
+def _environment() -> Iterator[None]:
     with _starting:
-        before = {name: os.environ.get(name) for name in _THREADS}
-        os.environ.update(dict.fromkeys(_THREADS, '1'))
+        before = {name: os.environ.get(name) for name in ENVIRONMENT}
+        os.environ.update(ENVIRONMENT)
         try:
             yield
         finally:

@@ -18,7 +18,7 @@ from sola_plugin.studies import workers
 from sola_plugin.studies.output import write_study
 from sola_plugin.studies.results import study_groups, study_markdown, study_tables
 from sola_plugin.studies.runner import Outcome, run_study
-from sola_plugin.studies.stages import cell_stages
+from sola_plugin.studies.stages import cell_stages, code_version
 from sola_plugin.studies.study import StudyError, load_study
 from tests.conftest import (
     CHANNELS,
@@ -263,6 +263,9 @@ def test_run_report_and_run_again(finished, tool, tmp_path):
     assert 'the command' in text and 'frozen · bad, seed 0' in text
     rows = list(csv.DictReader((tmp_path / 'work/results.csv').open()))
     assert [row['neck'] for row in rows] == [outcome.cell.levels['neck'] for outcome in outcomes]
+    assert [row['commit'] for row in rows] == [
+        '' if outcome.error else code_version() for outcome in outcomes
+    ]
     assert (tmp_path / 'work/results.png').read_bytes().startswith(b'\x89PNG')
     page = (tmp_path / 'work/report.html').read_text()
     # Seeds; for each test video its TSM and its detections; the loss of the one neck that was

@@ -6,6 +6,7 @@ import functools
 import multiprocessing
 import multiprocessing.process
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from sola_plugin.studies import workers
 from sola_plugin.studies.workers import WorkerPool
 from tests.conftest import ROOT
 from tests.processes import START_METHOD, environment
-from tests.studies.worker_tasks import die, fail, note, sleep_noted
+from tests.studies.worker_tasks import die, fail, note, note_faults, sleep_noted
 
 
 def test_a_worker_does_several_tasks_and_is_kept(tmp_path):
@@ -29,6 +30,16 @@ def test_a_worker_does_several_tasks_and_is_kept(tmp_path):
         processes = {name: (tmp_path / name).read_text() for name in 'abcde'}
     assert 1 <= len(set(processes.values())) <= 2
     assert not any(is_running(int(process)) for process in processes.values())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='the C library is not glibc')
+def test_memory_is_kept_for_the_next_iteration(tmp_path, monkeypatch):
+    monkeypatch.setenv('MALLOC_TRIM_THRESHOLD_', '65536')  # dask's
+    with WorkerPool(1) as pool:
+        assert dict(pool.run({'a': functools.partial(note_faults, tmp_path / 'a')})) == {'a': ''}
+    assert int((tmp_path / 'a').read_text()) < 100
+    assert os.environ['MALLOC_TRIM_THRESHOLD_'] == '65536'
+    assert 'MALLOC_MMAP_MAX_' not in os.environ
 
 
 @pytest.mark.slow

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
+
+#: Bytes, thousands of pages.
+_BLOCK = 2**26
 
 
 def note(path: Path, text: str = '') -> None:
@@ -28,6 +32,13 @@ def sleep_noted(path: Path, seconds: float) -> None:
 
 
 def note_place(path: Path) -> None:
-    """Its process, threads, whether memory is given back at once, and working directory."""
-    trims = 'MALLOC_TRIM_THRESHOLD_' in os.environ
-    note(path, f'{os.getpid()} {os.environ["OMP_NUM_THREADS"]} {trims} {os.getcwd()}')
+    """Its process, threads, and working directory."""
+    note(path, f'{os.getpid()} {os.environ["OMP_NUM_THREADS"]} {os.getcwd()}')
+
+
+def note_faults(path: Path) -> None:
+    """Pages that the system has to find for a block as large as one that was just freed."""
+    bytearray(_BLOCK)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(_BLOCK)
+    note(path, str(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))

@@ -165,9 +165,10 @@ def code_versions(outcomes: Sequence[Outcome]) -> str:
 
 
 def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
-    """Write the figures of every cell and seed as CSV, and the versions of the code in ``commit``.
+    """Write the figures of every cell and seed as CSV.
 
-    The reason of a failed one is in ``error``.
+    ``folder`` has the checkpoint and the detections, ``commit`` tells the versions of the code, and
+    ``error`` the reason of a failed one.
 
     Args:
         path: File to write.
@@ -178,9 +179,9 @@ def write_figures(path: str | os.PathLike, outcomes: Sequence[Outcome]) -> None:
     folded = any(outcome.cell.fold for outcome in outcomes)
     with atomic_write(path) as file:
         writer = csv.writer(file)
-        writer.writerow([*factors, *['fold'] * folded, 'seed', *keys, 'commit', 'error'])
+        writer.writerow([*factors, *['fold'] * folded, 'seed', *keys, 'folder', 'commit', 'error'])
         for outcome in outcomes:
             values = [(outcome.figures or {}).get(key, '') for key in keys]
             which = [*outcome.cell.levels.values(), *[outcome.cell.fold] * folded, outcome.seed]
-            code = ' and '.join(sorted(outcome.code))
-            writer.writerow(map(to_cell, [*which, *values, code, outcome.error]))
+            origin = (outcome.stages[-1].name, ' and '.join(sorted(outcome.code)))
+            writer.writerow(map(to_cell, [*which, *values, *origin, outcome.error]))

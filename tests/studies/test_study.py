@@ -266,6 +266,10 @@ def test_run_report_and_run_again(finished, tool, tmp_path):
     assert [row['commit'] for row in rows] == [
         '' if outcome.error else code_version() for outcome in outcomes
     ]
+    for row in rows:
+        assert (tmp_path / 'work' / row['folder'] / 'run/detections.json').is_file() != bool(
+            row['error']
+        )
     assert (tmp_path / 'work/results.png').read_bytes().startswith(b'\x89PNG')
     page = (tmp_path / 'work/report.html').read_text()
     # Seeds; for each test video its TSM and its detections; the loss of the one neck that was

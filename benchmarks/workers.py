@@ -3,8 +3,8 @@
 
     python benchmarks/workers.py                       # as in docs/benchmarks.md
 
-Training steps of the heads of the embedded data, random features, each measurement in a process of
-its own with one thread: with the environment that a study gives its processes, and without.
+Training steps of shipped configs, random features, each measurement in a process of its own with
+one thread: with the environment that a study gives its processes, and without.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-HEADS = ('bmn', 'gtad', 'actionformer')
-#: Videos of a batch, their snippets, and steps that are measured after as many.
-BATCH, LENGTH, STEPS = 8, 128, 30
+HEADS = ('bmn_watch', 'gtad_watch', 'actionformer_watch', 'bmn_salads')
+#: Snippets of a video where the config does not say, and steps that are measured after as many.
+LENGTH, STEPS = 128, 30
 
 
 def print_step(head: str) -> None:
@@ -35,17 +35,19 @@ def print_step(head: str) -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    cfg = Config.fromfile(ROOT / f'configs/localization/{head}_watch.py')
+    cfg = Config.fromfile(ROOT / f'configs/localization/{head}.py')
     model = MODELS.build(cfg.model).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     sample = ActionDataSample()
     sample.gt_instances = InstanceData(
         gt_bbox=torch.tensor([[0.1, 0.2], [0.5, 0.6]]), gt_labels=torch.tensor([0, 1])
     )
-    inputs = list(torch.randn(BATCH, cfg.model.feat_dim, LENGTH))
+    batch = cfg.train_dataloader.batch_size
+    length = cfg.model.get('temporal_dim', LENGTH)
+    inputs = list(torch.randn(batch, cfg.model.feat_dim, length))
 
     def step() -> None:
-        losses = model(inputs, [sample] * BATCH, mode='loss')
+        losses = model(inputs, [sample] * batch, mode='loss')
         optimizer.zero_grad()
         model.parse_losses(losses)[0].backward()
         optimizer.step()

@@ -190,8 +190,8 @@ def test_cluster_prints_a_table(printed, tmp_path):
 
 @pytest.mark.slow
 def test_workers_prints_a_table(printed):
-    output = printed('workers', '--heads', 'bmn', '--repeats', 1)
-    assert re.search(r'\| bmn \| [\d.]+ \| [\d.]+ \| [\d.]+× \| \d+ \| \d+ \|', output)
+    output = printed('workers', '--heads', 'bmn_watch', '--repeats', 1)
+    assert re.search(r'\| bmn_watch \| [\d.]+ \| [\d.]+ \| [\d.]+× \| \d+ \| \d+ \|', output)
 
 
 @pytest.mark.slow

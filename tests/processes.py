@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -23,6 +26,20 @@ def leave_garbage() -> None:
     config) that ends with ``SystemError: AST constructor recursion depth mismatch``.
     """
     gc.freeze()
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of this machine that only who is told of it can have, while the context lasts.
+
+    A port that is looked for and let go is the next that the system gives to another test. One that
+    is bound, and not listened at, is given to nobody; who names it and sets ``SO_REUSEADDR``, as
+    PyTorch's store does, can listen there.
+    """
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(('127.0.0.1', 0))
+        yield reservation.getsockname()[1]
 
 
 def environment(*folders: Path, **variables: str) -> dict[str, str]:

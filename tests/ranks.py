@@ -8,7 +8,6 @@ import importlib
 import multiprocessing
 import os
 import runpy
-import socket
 import sys
 import time
 import traceback
@@ -17,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.processes import ROOT, START_METHOD, leave_garbage
+from tests.processes import ROOT, START_METHOD, leave_garbage, reserved_port
 
 #: What runs import, and forks of a process that has it need not.
 _IMPORTED = (
@@ -75,28 +74,27 @@ def run_ranks(
     """
     for name in ('sola_plugin', *_IMPORTED):
         importlib.import_module(name)
-    with socket.create_server(('127.0.0.1', 0)) as server:
-        port = server.getsockname()[1]
     context = multiprocessing.get_context(START_METHOD)
-    processes = [
-        context.Process(
-            target=_run,
-            args=(folder, rank, variables(rank, world_size, port), prepare, tool, *arguments),
-        )
-        for rank in range(world_size)
-    ]
-    for process in processes:
-        process.start()
-    ends: dict[int, float] = {}
-    latest = time.monotonic() + patience
-    while len(ends) < world_size and time.monotonic() < latest:
-        for rank, process in enumerate(processes):
-            if process.exitcode is not None:
-                ends.setdefault(rank, time.monotonic())
-        time.sleep(0.02)
-    for process in processes:
-        process.kill()
-        process.join()
+    with reserved_port() as port:
+        processes = [
+            context.Process(
+                target=_run,
+                args=(folder, rank, variables(rank, world_size, port), prepare, tool, *arguments),
+            )
+            for rank in range(world_size)
+        ]
+        for process in processes:
+            process.start()
+        ends: dict[int, float] = {}
+        latest = time.monotonic() + patience
+        while len(ends) < world_size and time.monotonic() < latest:
+            for rank, process in enumerate(processes):
+                if process.exitcode is not None:
+                    ends.setdefault(rank, time.monotonic())
+            time.sleep(0.02)
+        for process in processes:
+            process.kill()
+            process.join()
     return [
         Rank(
             process.exitcode,

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ from tests.conftest import (
     make_dataset,
 )
 from tests.make_videos import write_video
-from tests.processes import environment
+from tests.processes import environment, reserved_port
 from tests.ranks import Rank, run_ranks
 from tests.slow import slow_but
 
@@ -166,7 +167,7 @@ def runs(source, tmp_path_factory) -> dict[int, Path]:
                 ended = run_ranks(
                     folder, *words_of(name, source, ranks), world_size=ranks, prepare=note_writes
                 )
-                assert [rank.code for rank in ended] == [0] * ranks, ended[-1].stderr
+                assert [rank.code for rank in ended] == [0] * ranks, ended
                 assert not any(rank.stdout for rank in ended[1:] if 'features' in name)
                 (folder / f'stdout_{name}').write_text(ended[0].stdout)
     return folders
@@ -452,3 +453,12 @@ def test_torchrun_itself(source, runs, tmp_path):
             tmp_path, 'train', 'failing.py', '--launcher', 'pytorch', FAILING=failing
         )
         assert done.returncode == 1 and 'the hook of this rank is broken' in done.stderr
+
+
+def test_a_reserved_port_is_for_the_store_alone():
+    with reserved_port() as port:
+        with socket.socket() as other, pytest.raises(OSError, match='in use'):
+            other.bind(('127.0.0.1', port))
+        store = torch.distributed.TCPStore('127.0.0.1', port, is_master=True)
+        store.set('rank', '0')
+        assert store.get('rank') == b'0'

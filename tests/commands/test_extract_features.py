@@ -8,7 +8,6 @@ import os
 import re
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,7 +29,7 @@ from sola_plugin.locking import hold_lock
 from sola_plugin.segments import snippet_centers
 from tests.conftest import ROOT
 from tests.make_videos import cut, set_frame_times, write_video
-from tests.processes import environment
+from tests.processes import environment, reserved_port
 from tests.tiny_recognizers import write_recognizer
 
 TOOL = ROOT / 'tools/extract_features.py'
@@ -298,36 +297,34 @@ def test_what_a_kill_left_is_removed(tool, folder):
 def test_two_ranks_share_the_work(tool, folder):
     """Two processes in the environment that torchrun makes."""
     (folder / 'videos/empty.mp4').write_bytes(b'')
-    with socket.socket() as free:
-        free.bind(('localhost', 0))
-        port = free.getsockname()[1]
-    group = dict(
-        os.environ,
-        TORCHELASTIC_RUN_ID='test',
-        WORLD_SIZE='2',
-        MASTER_ADDR='localhost',
-        MASTER_PORT=str(port),
-    )
-    options = ('--length', '4', '--fps', '15')
-    ranks = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                TOOL,
-                'videos',
-                'ranks',
-                *options,
-                '--encoder',
-                'brightness_encoder:Brightness',
-            ],
-            env=dict(group, RANK=str(rank), LOCAL_RANK=str(rank)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+    with reserved_port() as port:
+        group = dict(
+            os.environ,
+            TORCHELASTIC_RUN_ID='test',
+            WORLD_SIZE='2',
+            MASTER_ADDR='localhost',
+            MASTER_PORT=str(port),
         )
-        for rank in range(2)
-    ]
-    (printed, errors), others = (rank.communicate() for rank in ranks)
+        options = ('--length', '4', '--fps', '15')
+        ranks = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    TOOL,
+                    'videos',
+                    'ranks',
+                    *options,
+                    '--encoder',
+                    'brightness_encoder:Brightness',
+                ],
+                env=dict(group, RANK=str(rank), LOCAL_RANK=str(rank)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(2)
+        ]
+        (printed, errors), others = (rank.communicate() for rank in ranks)
     assert [rank.returncode for rank in ranks] == [3, 3] and others[0] == ''
     assert 'features of 4 videos' in printed and 'skipped videos/empty.mp4' in errors
     assert tool('videos', 'alone', *options)[0] == 3

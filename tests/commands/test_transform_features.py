@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from sola_plugin.locking import BusyError, hold_lock
 from sola_plugin.necks import SoLa, TemporalSmoothing, save_sola
 from sola_plugin.pretraining.ranks import leave_group
 from tests.conftest import CHANNELS, ROOT, TINY_BMN
-from tests.processes import START_METHOD
+from tests.processes import START_METHOD, reserved_port
 
 ON_CPU = True
 TOOL = ROOT / 'tools/transform_features.py'
@@ -346,12 +345,10 @@ class TestTool:
         assert killed.exitcode == -signal.SIGKILL
         (kept,) = Path('out.parts/features').glob('*.npy')
         changed = kept.stat().st_mtime_ns
-        with socket.socket() as free:
-            free.bind(('localhost', 0))
-            port = str(free.getsockname()[1])
-        ranks = [start_forked(rank_of_two, rank, port) for rank in range(2)]
-        for rank in ranks:
-            rank.join()
+        with reserved_port() as port:
+            ranks = [start_forked(rank_of_two, rank, port) for rank in range(2)]
+            for rank in ranks:
+                rank.join()
         assert [rank.exitcode for rank in ranks] == [0, 0]
         check(open_features('out', layout='TC'), expected)
         assert Path('out', kept.name).stat().st_mtime_ns == changed
@@ -371,13 +368,13 @@ def killed_after_one() -> None:
     transform_features('sola.pth', 'raw', 'out')
 
 
-def rank_of_two(rank: int, port: str) -> None:
+def rank_of_two(rank: int, port: int) -> None:
     """In the environment that torchrun makes."""
     os.environ.update(
         TORCHELASTIC_RUN_ID='test',
         WORLD_SIZE='2',
         MASTER_ADDR='localhost',
-        MASTER_PORT=port,
+        MASTER_PORT=str(port),
         RANK=str(rank),
         LOCAL_RANK=str(rank),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from sola_plugin.pretraining.random_state import seed_by_epoch
 from sola_plugin.pretraining.ranks import prepare_cpu_ranks
 from sola_plugin.pretraining.resuming import resume_from_newest
 from tests.conftest import ROOT, TINY_MATCHER, localization_config, make_dataset
-from tests.processes import START_METHOD
+from tests.processes import START_METHOD, reserved_port
 
 #: Compared to the bit.
 ON_CPU = True
@@ -302,11 +301,10 @@ def _rank(rank: int, root: Path, folder: Path, port: int) -> None:
 def test_two_ranks_of_which_one_has_no_video_to_match(root, tmp_path):
     lengths = [len(np.load(path)) for path in sorted((root / 'features').glob('*.npy'))[:4]]
     assert min(lengths) < 31 <= max(lengths)
-    with socket.create_server(('127.0.0.1', 0)) as server:
-        port = server.getsockname()[1]
-    torch.multiprocessing.start_processes(
-        _rank, (root, tmp_path, port), nprocs=2, start_method=START_METHOD
-    )
+    with reserved_port() as port:
+        torch.multiprocessing.start_processes(
+            _rank, (root, tmp_path, port), nprocs=2, start_method=START_METHOD
+        )
     assert_equal(tmp_path / 'whole' / LAST, tmp_path / 'stopped' / LAST)
     states = torch.load(tmp_path / 'whole' / LAST)['random_states']
     assert not torch.equal(states[0]['torch'], states[1]['torch'])

@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import shutil
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +36,7 @@ from tests.conftest import (
     localization_config,
     make_dataset,
 )
-from tests.processes import START_METHOD
+from tests.processes import START_METHOD, reserved_port
 
 NECK = dict(type='SoLa', hidden_channels=4, kernel_sizes=(3, 1))
 
@@ -223,11 +222,10 @@ def _rank(rank: int, root: Path, work_dir: Path, port: int, hook: dict | None) -
 def test_on_two_processes_with_a_wrapped_model(data_root, tmp_path, on_cpu):
     """The main rank probes alone; training is the same as without the hook."""
     for name, hook in (('with', dict(interval=1)), ('without', None)):
-        with socket.create_server(('127.0.0.1', 0)) as server:
-            port = server.getsockname()[1]
-        torch.multiprocessing.start_processes(
-            _rank, (data_root, tmp_path / name, port, hook), nprocs=2, start_method=START_METHOD
-        )
+        with reserved_port() as port:
+            torch.multiprocessing.start_processes(
+                _rank, (data_root, tmp_path / name, port, hook), nprocs=2, start_method=START_METHOD
+            )
     probed, plain = (read_sola(tmp_path / name / 'sola.pth') for name in ('with', 'without'))
     assert probed['meta']['losses'] == plain['meta']['losses']
     log = ''.join(path.read_text() for path in (tmp_path / 'with').glob('*/*.log'))

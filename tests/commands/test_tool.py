@@ -124,7 +124,7 @@ def test_stopped_while_it_waits_for_another_rank(tmp_path):
             time.sleep(0.05)
         time.sleep(0.5)
         ranks[0].send_signal(signal.SIGTERM)
-        _, errors = ranks[0].communicate(timeout=10)
+        _, errors = ranks[0].communicate(timeout=60)
         assert ranks[0].returncode == 143 and errors.endswith('stopped: go on\n')
     finally:
         for rank in ranks:
@@ -198,6 +198,6 @@ def test_afterwards_all_is_as_it_was():
         with pytest.raises(SystemExit, match='error'):
             tool.run_tool(lambda: sys.exit('error'))
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while threading.active_count() > threads:
         assert time.monotonic() < end

@@ -63,7 +63,7 @@ def test_a_stage_that_another_run_is_doing_is_waited_for(study, tmp_path, capfd)
     worker = threading.Thread(target=_work, args=(stage.folder, study.cells[0], 0, 0))
     with hold_lock(stage.folder):
         worker.start()
-        said, end = '', time.monotonic() + 30
+        said, end = '', time.monotonic() + 120
         while 'waiting' not in said:
             assert time.monotonic() < end
             said += capfd.readouterr().err

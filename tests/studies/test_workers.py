@@ -148,10 +148,10 @@ def test_workers_end_with_their_parent(tmp_path, number, code):
     workers = [int(path.read_text()) for path in begun]
     # As a terminal does it: Ctrl-C reaches the workers, too.
     (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
-    _, errors = parent.communicate(timeout=10)
+    _, errors = parent.communicate(timeout=60)
     assert parent.returncode == code
     assert errors == ('' if code < 0 else 'stopped: the same command goes on\n')
-    wait_for(lambda: not any(map(is_running, workers)), seconds=20)
+    wait_for(lambda: not any(map(is_running, workers)))
     time.sleep(0.1)
     assert not list(tmp_path.glob('*.end')) and not (tmp_path / '2').exists()
 

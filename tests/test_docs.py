@@ -56,6 +56,21 @@ def test_the_config_of_own_data_trains_and_tests(data_root, tmp_path):
     assert 'TAL/mAP' in run_test(cfg, Path(cfg.work_dir) / 'epoch_1.pth')
 
 
+def test_the_differences_by_fold_are_those_of_the_record(monkeypatch, capsys):
+    """The page's own code prints the figures that stand above it."""
+    page = (ROOT / 'docs/real_video.md').read_text(encoding='utf-8')
+    code = next(
+        block for block in re.findall(r'```python\n(.*?)```', page, re.S) if 'docs/records' in block
+    )
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, 'docs/real_video.md', 'exec'), {})
+    figures = re.findall(r': (\S+ ± \S+)', capsys.readouterr().out)
+    text = page[page.index('**By fold.**') : page.index(code)]
+    assert len(figures) == 4
+    for figure in figures:
+        assert figure.replace('-', '−') in text
+
+
 def test_every_room_has_its_part_of_the_api_reference():
     package = ROOT / 'sola_plugin'
     paths = [*package.glob('[a-z]*.py'), *package.glob('[a-z]*/__init__.py')]

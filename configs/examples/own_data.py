@@ -26,9 +26,11 @@ model = dict(
     loss_normalizer=100,
     post_processing=dict(sigma=0.5, top_k=100),
 )
-# Without these two and model.neck it is the head on raw features: compare.
+# Similarity matching, then SoLa learns with the head, which begins with the features as they are
+# (recipe='paper' keeps SoLa fixed). Without the first hook: SoLa unmatched; without model.neck too:
+# the head on raw features. Compare the three.
 custom_hooks = [
-    dict(type='SoLaPretrainHook', max_epochs=similarity_matching_epochs),
+    dict(type='SoLaPretrainHook', recipe='reset_gate', max_epochs=similarity_matching_epochs),
     dict(type='ProgressBarHook'),
 ]
 

@@ -48,14 +48,15 @@ model = dict(
     type=ActionFormer,
     feat_dim=128,
     classes=classes,
-    # SoLaPretrainHook trains it before the head; frozen=True keeps it as it is then.
+    # SoLaPretrainHook trains it before the head; then it learns with the head, which begins with
+    # the features as they are. recipe='paper' keeps it fixed.
     neck=dict(type=SoLa, hidden_channels=64),
     pyramid=dict(channels=64, num_levels=4, windows=9, num_stem_blocks=1, residual_scale=1.0),
     loss_normalizer=100,
     post_processing=dict(sigma=0.5, top_k=100),
 )
 custom_hooks = [
-    dict(type=SoLaPretrainHook, max_epochs=60),
+    dict(type=SoLaPretrainHook, recipe='reset_gate', max_epochs=60),
     dict(type=ProgressBarHook),
 ]
 

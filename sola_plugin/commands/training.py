@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from sola_plugin.datasets.annotations.model import AnnotationError
 from sola_plugin.evaluation.metrics.columns import no_segments, segment_column
 from sola_plugin.evaluation.tal_metric import TALMetric
+from sola_plugin.heads.actionformer.dead_distances import DeadDistanceHook
 from sola_plugin.io import naming_file
 from sola_plugin.pretraining.agreement import TrainingRecordHook
 from sola_plugin.pretraining.finiteness import FiniteHook
@@ -71,6 +72,7 @@ def train_localizer(cfg: Config, new_schedule: bool = False) -> Runner:
             ScheduleHook(new_schedule),
             FiniteHook(),
             RankMeanHook(),
+            DeadDistanceHook(),
         )
         for hook in hooks:
             runner.register_hook(hook)

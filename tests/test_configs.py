@@ -58,7 +58,7 @@ def test_config(path):
         model.neck.requires_grad_(False)
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     for hook in map(HOOKS.build, cfg.custom_hooks):
-        # What README recommends; the paper's way is asked for by name.
+        # What was chosen for the configs; the paper's way is asked for by name.
         assert not isinstance(hook, SoLaPretrainHook) or hook.reset_gate
     if cfg.get('test_evaluator') is not None:
         METRICS.build(cfg.test_evaluator)

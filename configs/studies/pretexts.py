@@ -1,6 +1,6 @@
 # Similarity matching and its rivals on equal terms: the same neck, windows, batches, iterations and
 # learning rate. The temporally-sensitive task uses the labels of the labelled streams (14: with
-# another number its windows_per_video must change), the others none.
+# another number its windows_per_video must change), the others none. "unified": without any task.
 _base_ = '../_base_/studies/methods.py'
 title = 'Similarity matching and other pretext tasks'
 head = '../localization/bmn_watch.py'
@@ -16,7 +16,13 @@ factors = dict(
     method={
         **{
             name: _base_._methods[name]
-            for name in ('raw features', 'mean of 3 snippets', 'standardised')
+            for name in (
+                'raw features',
+                'mean of 3 snippets',
+                'standardised',
+                'SoLa, unified',
+                'std + SoLa, unified',
+            )
         },
         **{
             f'{prefix}{task}, {kind}': dict(_base_._methods[f'{prefix}SoLa, {kind}'], **config)

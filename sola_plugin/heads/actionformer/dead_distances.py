@@ -21,8 +21,9 @@ class DeadDistanceHook(Hook):
     """Warns when a distance is zero at every point of a whole epoch.
 
     Distances go through a ReLU, as published. One that is zero everywhere has no gradient, and
-    rarely comes back: the losses still fall, and segments end at their points. Seen in 3 of some
-    200 trainings of docs/results.md and docs/real_video.md. Of other localizers it says nothing.
+    rarely comes back: classes are still learnt, and segments start or end at their points. Seen in
+    3 of 210 trainings of docs/results.md and docs/real_video.md. Of other localizers it says
+    nothing; a run by iterations is one epoch to it.
     """
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ embedded = dict(labelled=56)
 factors = dict(
     epochs=dict(
         _delete_=True,
-        **{name: dict(head_options=_base_._schedules[name]) for name in ('40', '60', '90')},
+        **{name: dict(head_options=_base_._schedules[name]) for name in ('40', '60', '90', '135')},
     )
 )
 baseline = dict(epochs='40')

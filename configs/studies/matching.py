@@ -6,7 +6,7 @@ factors = dict(
     experiment={
         **{
             f'BMN, {name}': dict(head='../localization/bmn_watch.py', **regime)
-            for name, regime in _base_._regimes.items()
+            for name, regime in _base_._regimes['BMN'].items()
         },
         'G-TAD, few labels': dict(head='../localization/gtad_watch.py'),
         'ActionFormer, few labels': dict(head='../localization/actionformer_watch.py'),

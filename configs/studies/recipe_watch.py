@@ -8,8 +8,10 @@ _heads = {'BMN': 'bmn', 'G-TAD': 'gtad', 'ActionFormer': 'actionformer'}
 _recipe = 'SoLa, gate reset'
 factors = dict(
     experiment={
-        f'{head}, {name}': dict(head=f'../localization/{config}_watch.py', **regime)
-        for name, regime in _base_._regimes.items()
+        f'{head}, {name}': dict(
+            head=f'../localization/{config}_watch.py', **_base_._regimes[head][name]
+        )
+        for name in _base_._regimes['BMN']
         for head, config in _heads.items()
     },
     method={
@@ -29,5 +31,5 @@ headline = dict(row=_recipe, against=['raw features', 'standardised', 'SoLa, uni
 summaries = {
     'all': '*',
     **{head: f'{head}, *' for head in _heads},
-    **{regime: f'*, {regime}' for regime in _base_._regimes},
+    **{regime: f'*, {regime}' for regime in _base_._regimes['BMN']},
 }

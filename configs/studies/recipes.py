@@ -21,14 +21,14 @@ factors = dict(
                 head=f'../localization/{config}_watch.py',
                 pretrain='../pretrain/sola_watch.py',
                 seeds=2,
-                embedded={
-                    **_base_._few_labels,
-                    **_base_._regimes[name].get('embedded', {}),
-                    'validation': True,
-                },
-                head_options=_base_._regimes[name].get('head_options', {}),
+                embedded={**_base_._few_labels, **embedded, 'validation': True},
+                head_options=options,
             )
-            for name in ('few labels', 'all labels')
+            for name, embedded, options in (
+                ('few labels', {}, {}),
+                # As they were when the recipe was chosen.
+                ('all labels', dict(labelled=56), _base_._schedules['60']),
+            )
             for head, config in (
                 ('BMN', 'bmn'),
                 ('G-TAD', 'gtad'),

@@ -4,4 +4,4 @@ _base_ = '../_base_/studies/methods.py'
 title = 'Regimes'
 head = '../localization/bmn_watch.py'
 
-factors = dict(regime=_base_._regimes, method=_base_._methods)
+factors = dict(regime=_base_._regimes['BMN'], method=_base_._methods)

@@ -22,16 +22,20 @@ _methods = {
     'std + SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}, pretrain_options=_std),
     'std + SoLa, unified': dict(head_options={'model.neck': dict(_sola, standardize=True)}),
 }
+# Head → regimes. Four times the iterations of an epoch with all labels: fewer of these, as many as
+# lengths_all_labels.py found long enough.
 _regimes = {
-    'few labels': dict(),
-    # Four times the iterations of an epoch: fewer of these.
-    'all labels': dict(
-        embedded=dict(labelled=56),
-        head_options=_base_._schedules['60'],
-    ),
-    'few labels, other subjects in the test': dict(embedded=dict(split='subject')),
-    'few labels, encoder knows the actions': dict(
-        embedded=dict(encoder_classes=['ABD', 'ROW', 'FEL', 'PEN'])
-    ),
+    head: {
+        'few labels': dict(),
+        'all labels': dict(
+            embedded=dict(labelled=56),
+            head_options=_base_._schedules[epochs],
+        ),
+        'few labels, other subjects in the test': dict(embedded=dict(split='subject')),
+        'few labels, encoder knows the actions': dict(
+            embedded=dict(encoder_classes=['ABD', 'ROW', 'FEL', 'PEN'])
+        ),
+    }
+    for head, epochs in {'BMN': '90', 'G-TAD': '60', 'ActionFormer': '40'}.items()
 }
 baseline = dict(method='standardised')

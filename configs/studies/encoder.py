@@ -31,6 +31,10 @@ factors = dict(
     neck={
         'raw': dict(head='../localization/bmn_watch.py'),
         'standardised': dict(head='../localization/bmn_watch_standardization.py'),
+        'std + SoLa, unified': dict(
+            head='../localization/bmn_watch.py',
+            head_options={'model.neck': dict(type='SoLa', hidden_channels=64, standardize=True)},
+        ),
         'std + SoLa, frozen': dict(),
         'std + SoLa, fine-tuned': dict(head='../localization/bmn_watch_sola_finetune.py'),
     },

@@ -1,6 +1,6 @@
 # Where SoLa was pretrained: on the data set's own training streams, on the streams of another data
 # set (other people, other exercises, the same encoder), or on both; always 2,500 iterations, on
-# standardised features.
+# standardised features. "unified": the same network without label-free training.
 _base_ = '../_base_/studies/watch.py'
 title = 'Pretraining on another data set'
 embedded = dict(foreign=56)
@@ -22,6 +22,10 @@ _pretraining = {
 factors = dict(
     pretraining={
         'standardised, no SoLa': dict(head='../localization/bmn_watch_standardization.py'),
+        'unified': dict(
+            head='../localization/bmn_watch.py',
+            head_options={'model.neck': dict(type='SoLa', hidden_channels=64, standardize=True)},
+        ),
         **{
             f'{name}, frozen': dict(pretrain_options=options)
             for name, options in _pretraining.items()

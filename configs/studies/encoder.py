@@ -1,7 +1,7 @@
 # One encoder or two streams: features of the whole signal, of either sensor, and of both sensors
 # joined along the channels, as RGB and flow are. SoLa stands on standardised features; its hidden
 # size is always the same.
-_base_ = '../_base_/studies/watch.py'
+_base_ = '../_base_/studies/methods.py'
 title = 'One encoder or two streams'
 embedded = dict(two_stream=True)
 pretrain_options = {'model.neck.standardize': True}
@@ -32,11 +32,10 @@ factors = dict(
         'raw': dict(head='../localization/bmn_watch.py'),
         'standardised': dict(head='../localization/bmn_watch_standardization.py'),
         'std + SoLa, unified': dict(
-            head='../localization/bmn_watch.py',
-            head_options={'model.neck': dict(type='SoLa', hidden_channels=64, standardize=True)},
+            _base_._methods['std + SoLa, unified'], head='../localization/bmn_watch.py'
         ),
         'std + SoLa, frozen': dict(),
         'std + SoLa, fine-tuned': dict(head='../localization/bmn_watch_sola_finetune.py'),
     },
 )
-baseline = dict(neck='standardised')
+baseline = dict(_delete_=True, neck='standardised')

@@ -14,16 +14,7 @@ _tasks = {
 
 factors = dict(
     method={
-        **{
-            name: _base_._methods[name]
-            for name in (
-                'raw features',
-                'mean of 3 snippets',
-                'standardised',
-                'SoLa, unified',
-                'std + SoLa, unified',
-            )
-        },
+        **_base_._controls,
         **{
             f'{prefix}{task}, {kind}': dict(_base_._methods[f'{prefix}SoLa, {kind}'], **config)
             for prefix in ('', 'std + ')

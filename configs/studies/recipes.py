@@ -26,7 +26,7 @@ factors = dict(
             )
             for name, embedded, options in (
                 ('few labels', {}, {}),
-                # As they were when the recipe was chosen.
+                # 60 epochs, as when the recipe was chosen.
                 ('all labels', dict(labelled=56), _base_._schedules['60']),
             )
             for head, config in (

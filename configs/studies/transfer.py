@@ -1,18 +1,17 @@
 # Where SoLa was pretrained: on the data set's own training streams, on the streams of another data
 # set (other people, other exercises, the same encoder), or on both; always 2,500 iterations, on
 # standardised features. "unified": the same network without label-free training.
-_base_ = '../_base_/studies/watch.py'
+_base_ = '../_base_/studies/methods.py'
 title = 'Pretraining on another data set'
 embedded = dict(foreign=56)
 
-_std = {'model.neck.standardize': True}
 _subset = 'train_dataloader.dataset.features.subset'
 _pretraining = {
-    'own streams (56)': _std,
-    'foreign streams (56)': {**_std, _subset: ['foreign']},
+    'own streams (56)': _base_._std,
+    'foreign streams (56)': {**_base_._std, _subset: ['foreign']},
     # 112 streams * 7 windows = 25 iterations an epoch.
     'both (112)': {
-        **_std,
+        **_base_._std,
         _subset: ['training', 'unlabelled', 'foreign'],
         'train_dataloader.sampler.windows_per_video': 7,
         'train_cfg.max_epochs': 100,
@@ -23,8 +22,7 @@ factors = dict(
     pretraining={
         'standardised, no SoLa': dict(head='../localization/bmn_watch_standardization.py'),
         'unified': dict(
-            head='../localization/bmn_watch.py',
-            head_options={'model.neck': dict(type='SoLa', hidden_channels=64, standardize=True)},
+            _base_._methods['std + SoLa, unified'], head='../localization/bmn_watch.py'
         ),
         **{
             f'{name}, frozen': dict(pretrain_options=options)
@@ -38,4 +36,4 @@ factors = dict(
         },
     }
 )
-baseline = dict(pretraining='standardised, no SoLa')
+baseline = dict(_delete_=True, pretraining='standardised, no SoLa')

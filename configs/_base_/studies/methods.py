@@ -22,6 +22,17 @@ _methods = {
     'std + SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}, pretrain_options=_std),
     'std + SoLa, unified': dict(head_options={'model.neck': dict(_sola, standardize=True)}),
 }
+# No label-free training.
+_controls = {
+    name: _methods[name]
+    for name in (
+        'raw features',
+        'mean of 3 snippets',
+        'standardised',
+        'SoLa, unified',
+        'std + SoLa, unified',
+    )
+}
 # Head → regimes. Four times the iterations of an epoch with all labels: fewer of these, as many as
 # lengths_all_labels.py found long enough.
 _regimes = {

@@ -17,16 +17,6 @@ def _fine_tuned(neck=_base_._pretrained, options=(), matching=()):
     )
 
 
-_controls = {
-    name: _base_._methods[name]
-    for name in (
-        'raw features',
-        'mean of 3 snippets',
-        'standardised',
-        'SoLa, unified',
-        'std + SoLa, unified',
-    )
-}
 _recipes = {
     'the paper: raw, frozen': _base_._methods['SoLa, frozen'],
     'raw, fine-tuned': _base_._methods['SoLa, fine-tuned'],

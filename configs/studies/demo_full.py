@@ -1,4 +1,5 @@
-# What `make demo FULL=1` runs: three heads with and without SoLa.
+# What `make demo FULL=1` runs: three heads with and without SoLa, and beside one that learns with
+# the head the same network without label-free training.
 _base_ = 'heads.py'
 title = 'SoLa on the embedded data'
 factors = dict(
@@ -11,10 +12,11 @@ factors = dict(
                 'standardised',
                 'SoLa, frozen',
                 'SoLa, gate reset',
+                'SoLa, unified',
                 'std + SoLa, unified',
-                'std + SoLa, fine-tuned',
             )
         },
     )
 )
+baseline = dict(method='raw features')
 seeds = 3

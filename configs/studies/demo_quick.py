@@ -6,7 +6,7 @@ factors = dict(
         _delete_=True,
         **{
             name: _base_._methods[name]
-            for name in ('raw features', 'standardised', 'std + SoLa, fine-tuned')
+            for name in ('raw features', 'SoLa, gate reset', 'SoLa, unified')
         },
     ),
 )

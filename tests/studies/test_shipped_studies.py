@@ -82,6 +82,20 @@ def test_pretraining_reads_the_subsets_there_are(study, labelled, subsets, tmp_p
     assert list(found.values())[: len(subsets)] == subsets
 
 
+@pytest.mark.parametrize('name', ['target', 'receptive_field', 'positions', 'positions_real_video'])
+def test_every_geometry_fills_its_window(name):
+    """As many snippets before the first position as after the last, in the window that is read."""
+    for cell in load_study(ROOT / f'configs/studies/{name}.py').cells:
+        cfg = changed(cell.pretrain, cell.pretrain_options)
+        model = cfg.model
+        last = model.start + model.step * (model.num_positions - 1)
+        assert model.start >= max(model.neck.kernel_sizes) // 2
+        assert model.window == last + model.start + 1
+        assert model.window == cfg.train_dataloader.dataset.window
+        if name.startswith('positions'):
+            assert model.num_positions == (16 if '16 positions' in cell.levels['method'] else 8)
+
+
 #: Set of real video → its configs, and ids as its videos have them.
 REAL_SETS = {
     '50 Salads': ('salads', [f'salad_{s}_{n:02}' for s in range(1, 6) for n in range(3)]),
@@ -123,14 +137,14 @@ def parts_of(run, videos) -> tuple[set[str], set[str]]:
 @pytest.mark.parametrize('name', REAL_SETS)
 def test_nothing_is_chosen_by_a_test_video(name, read_once):
     """Development and tests score different videos, each of them once."""
-    study, recipes, lengths = (
+    study, *development = (
         load_study(ROOT / f'configs/studies/{study}.py')
-        for study in ('real_video', 'recipes', 'real_video_heads')
+        for study in ('real_video', 'recipes', 'real_video_heads', 'positions_real_video')
     )
     videos = made_videos(REAL_SETS[name][1])
     for head in ('BMN', 'G-TAD', 'ActionFormer'):
         of_study = {}
-        for each in (study, recipes, lengths):
+        for each in (study, *development):
             cells = [c for c in each.cells if c.levels['experiment'] == f'{name}, {head}']
             assert len({tuple(cell.folds) for cell in cells}) == 1
             scored = [parts_of(run, videos)[1] for run in cells[0].runs()]
@@ -138,8 +152,10 @@ def test_nothing_is_chosen_by_a_test_video(name, read_once):
             of_study[each.path.stem] = set.union(*scored)
             pairs = len(scored) * len(cells[0].seeds)
             assert pairs == (6 if each is study else 2)
-        assert of_study['recipes'] == of_study['real_video_heads']
-        assert not of_study['recipes'] & of_study['real_video']
+        tested = of_study.pop('real_video')
+        scored = of_study['recipes']
+        assert all(each == scored for each in of_study.values())
+        assert not scored & tested
 
 
 def test_the_choices_are_lengths_that_were_tried(read_once):

@@ -22,6 +22,17 @@ _methods = {
     'std + SoLa, fine-tuned': dict(head_options={'model.neck': _pretrained}, pretrain_options=_std),
     'std + SoLa, unified': dict(head_options={'model.neck': dict(_sola, standardize=True)}),
 }
+# Matched over 30 snippets instead of 14; what target.py found best once heads were trained long
+# enough.
+_16_positions = {
+    'model.num_positions': 16,
+    'model.window': 39,
+    'train_dataloader.dataset.window': 39,
+}
+_of_16_positions = {
+    f'{name}, 16 positions': dict(_methods[name], pretrain_options=_16_positions)
+    for name in ('SoLa, frozen', 'SoLa, gate reset')
+}
 # No label-free training.
 _controls = {
     name: _methods[name]

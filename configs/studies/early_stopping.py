@@ -1,6 +1,6 @@
 # Similarity matching that ends where a linear probe is best, on development videos of real video.
 # The probe is fitted to every second training video of the fold, and scored on the others.
-_base_ = ['../_base_/studies/recipes.py', '../_base_/studies/real_video_choices.py']
+_base_ = '../_base_/studies/real_video_groups.py'
 title = 'Early stopping by the linear probe, on development videos'
 
 # Set → folder, channels and seconds of a snippet, and how the ids of its videos end.
@@ -48,18 +48,13 @@ def _stopped(name, fold):
 
 factors = dict(
     experiment={
-        f'{name}, {head}': dict(
-            head=config,
-            pretrain=of_set['pretrain'],
-            seeds=of_set['seeds']['development'],
-            head_options=_base_._schedules[_base_._choices[head]],
+        group: dict(
+            shared,
             folds={
-                key: _stopped(name, fold)
-                for key, fold in _base_._folds['development'][name].items()
+                key: _stopped(group.split(', ')[0], fold) for key, fold in shared['folds'].items()
             },
         )
-        for name, of_set in _base_._sets.items()
-        for head, config in of_set['heads'].items()
+        for group, shared in _base_._groups['development'].items()
     },
     method={
         'raw features': _base_._controls['raw features'],

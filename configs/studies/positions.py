@@ -3,22 +3,7 @@
 _base_ = 'recipe_watch.py'
 title = 'Sixteen positions, in every regime and with every head'
 
-factors = dict(
-    method=dict(
-        _delete_=True,
-        **{
-            name: {**_base_._methods, **_base_._of_16_positions}[name]
-            for name in (
-                'raw features',
-                'SoLa, frozen',
-                'SoLa, frozen, 16 positions',
-                'SoLa, gate reset',
-                'SoLa, gate reset, 16 positions',
-                'SoLa, unified',
-            )
-        },
-    )
-)
+factors = dict(method=dict(_delete_=True, **_base_._positions))
 headline = dict(
     row='SoLa, gate reset, 16 positions',
     against=['raw features', 'SoLa, gate reset', 'SoLa, unified'],

@@ -2,23 +2,13 @@
 # development videos, against raw features, the better of the baselines that cost nothing, and the
 # same network without label-free training. docs/studies.md says what is fixed before the test folds
 # are read.
-_base_ = ['../_base_/studies/recipes.py', '../_base_/studies/real_video_choices.py']
+_base_ = '../_base_/studies/real_video_groups.py'
 title = 'Real video'
 
 # By the rounds of recipes.py, see docs/studies.md.
 _recipe = 'raw, gate reset'
 factors = dict(
-    experiment={
-        f'{name}, {head}': dict(
-            head=config,
-            pretrain=of_set['pretrain'],
-            seeds=of_set['seeds']['tests'],
-            head_options=_base_._schedules[_base_._choices[head]],
-            folds=_base_._folds['tests'][name],
-        )
-        for name, of_set in _base_._sets.items()
-        for head, config in of_set['heads'].items()
-    },
+    experiment=_base_._groups['tests'],
     method={
         name: {**_base_._controls, **_base_._recipes}[name]
         for name in (

@@ -1,6 +1,6 @@
 # What else is asked on real video, of ActionFormer on two sets and their test folds: similarity
 # matching beside the head, and on the windows of few videos.
-_base_ = ['../_base_/studies/recipes.py', '../_base_/studies/real_video_choices.py']
+_base_ = '../_base_/studies/real_video_groups.py'
 title = 'Auxiliary loss and few unlabelled videos, on real video'
 
 # Cut into as many windows as all videos are.
@@ -14,14 +14,7 @@ _methods = {**_base_._controls, **_base_._recipes}
 _frozen, _reset = _methods['the paper: raw, frozen'], _methods['raw, gate reset']
 factors = dict(
     experiment={
-        name: dict(
-            head=_base_._sets[name]['heads']['ActionFormer'],
-            pretrain=_base_._sets[name]['pretrain'],
-            seeds=_base_._sets[name]['seeds']['tests'],
-            head_options=_base_._schedules[_base_._choices['ActionFormer']],
-            folds=_base_._folds['tests'][name],
-        )
-        for name in ('50 Salads', 'GTEA')
+        name: _base_._groups['tests'][f'{name}, ActionFormer'] for name in ('50 Salads', 'GTEA')
     },
     method={
         'raw features': _methods['raw features'],

@@ -2,21 +2,14 @@
 # another set, whose features are projected to the channels of this one, and features that are fused
 # with their differences. docs/real_video.md says how the folders "differences" and "projected" are
 # made.
-_base_ = ['../_base_/studies/recipes.py', '../_base_/studies/real_video_choices.py']
+_base_ = '../_base_/studies/real_video_groups.py'
 title = 'Fused features and transfer, on real video'
 
 _fused = ['features', 'differences']
 
 
 def _of_set(name, **changes):
-    return {
-        'head': _base_._sets[name]['heads']['ActionFormer'],
-        'pretrain': _base_._sets[name]['pretrain'],
-        'seeds': _base_._sets[name]['seeds']['tests'],
-        'head_options': _base_._schedules[_base_._choices['ActionFormer']],
-        'folds': _base_._folds['tests'][name],
-        **changes,
-    }
+    return {**_base_._groups['tests'][f'{name}, ActionFormer'], **changes}
 
 
 def _matched_on(other, name, channels):

@@ -1,21 +1,11 @@
 # Which way to train SoLa is the best where it is worst? On development videos of real video and
 # validation streams of the embedded data; see docs/studies.md.
-_base_ = ['../_base_/studies/recipes.py', '../_base_/studies/real_video_choices.py']
+_base_ = '../_base_/studies/real_video_groups.py'
 title = 'Recipes, on development videos and validation streams'
 
 factors = dict(
     experiment={
-        **{
-            f'{name}, {head}': dict(
-                head=config,
-                pretrain=of_set['pretrain'],
-                seeds=of_set['seeds']['development'],
-                head_options=_base_._schedules[_base_._choices[head]],
-                folds=_base_._folds['development'][name],
-            )
-            for name, of_set in _base_._sets.items()
-            for head, config in of_set['heads'].items()
-        },
+        **_base_._groups['development'],
         **{
             f'{name}, {head}': dict(
                 head=f'../localization/{config}_watch.py',

@@ -29,9 +29,15 @@ _16_positions = {
     'model.window': 39,
     'train_dataloader.dataset.window': 39,
 }
-_of_16_positions = {
-    f'{name}, 16 positions': dict(_methods[name], pretrain_options=_16_positions)
-    for name in ('SoLa, frozen', 'SoLa, gate reset')
+_positions = {
+    'raw features': _methods['raw features'],
+    'SoLa, frozen': _methods['SoLa, frozen'],
+    'SoLa, frozen, 16 positions': dict(_methods['SoLa, frozen'], pretrain_options=_16_positions),
+    'SoLa, gate reset': _methods['SoLa, gate reset'],
+    'SoLa, gate reset, 16 positions': dict(
+        _methods['SoLa, gate reset'], pretrain_options=_16_positions
+    ),
+    'SoLa, unified': _methods['SoLa, unified'],
 }
 # No label-free training.
 _controls = {
